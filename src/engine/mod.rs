@@ -1,0 +1,131 @@
+//! How a model is run: the traits that every engine fills, and the engines.
+//!
+//! An [`Engine`] prepares a model file into [`Session`]s; a `Session` belongs to whoever runs it and is used by one thread at
+//! a time. `schedule` owns the sessions; nobody else calls [`Session::run`]. One conformance suite
+//! (`tests/conformance.rs`) holds every engine to the same answers.
+
+pub mod fake;
+mod graph;
+pub mod ort;
+#[cfg(feature = "tract")]
+pub mod tract;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use graph::{Graph, GraphError};
+
+use crate::error::ErrorKind;
+use crate::tensor::{Tensor, Value};
+
+/// Prepares models for running. Shared by the whole process.
+pub trait Engine: Send + Sync {
+    /// What is running: name, version, library.
+    fn info(&self) -> EngineInfo;
+
+    /// Loads the model at `path`, whose graph has been read already.
+    ///
+    /// The model must take exactly `graph.signature`'s inputs and give its outputs, in that order. What the engine cannot
+    /// run is [`LoadError::Unsupported`], with the operator or type by name.
+    fn load(&self, path: &Path, graph: &Graph, options: &LoadOptions) -> Result<Loaded, LoadError>;
+}
+
+/// What an engine says about itself, for logs, metrics and the admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `ort`, `tract`.
+    pub name: &'static str,
+    /// The version of the runtime that computes (ONNX Runtime's own, not the binding's).
+    pub version: String,
+    /// The shared library in use, if there is one.
+    pub library: Option<PathBuf>,
+}
+
+/// How a model is to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// How many sessions; each can run at the same time as the others. At least 1.
+    pub sessions: usize,
+    /// Threads that one run may use inside an operator. At least 1.
+    pub intra_op_threads: usize,
+    /// Execution providers in order of preference, `cpu` last or absent: what the list does not name is never fallen back to.
+    pub providers: Vec<String>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { sessions: 1, intra_op_threads: 1, providers: vec!["cpu".to_owned()] }
+    }
+}
+
+/// A model ready to run.
+pub struct Loaded {
+    /// As many as were asked for.
+    pub sessions: Vec<Box<dyn Session>>,
+    /// The providers that took the model, in order.
+    pub providers: Vec<String>,
+    /// Providers asked for that could not be had, each with its reason.
+    pub missing_providers: Vec<(String, String)>,
+}
+
+/// A loaded graph, run by one thread at a time.
+pub trait Session: Send {
+    /// Runs the model once.
+    ///
+    /// `inputs` are in the signature's order, with its types and within its shapes (the caller has checked both). The
+    /// outputs are in the signature's order and owned by the caller.
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError>;
+
+    /// A handle by which another thread can end a run of this session.
+    fn interrupt(&self) -> Arc<dyn Interrupt>;
+}
+
+/// Ends a session's run from outside.
+pub trait Interrupt: Send + Sync {
+    /// Makes the session ready for the next run, undoing an earlier [`Interrupt::stop`].
+    fn reset(&self);
+
+    /// Asks the run in progress to end as soon as it can: between two operators, not within one. It then returns
+    /// [`RunError::Interrupted`].
+    fn stop(&self);
+}
+
+/// Why a model could not be loaded. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Sound, but beyond this engine.
+    #[error("{engine} cannot run this model: {what}; {remedy}")]
+    Unsupported { engine: &'static str, what: String, remedy: String },
+    /// None of the providers that the list allows could take the model.
+    #[error("no execution provider of the list could be used: {0}")]
+    Provider(String),
+    /// The runtime refused the file.
+    #[error("{engine} could not load the model: {reason}")]
+    Failed { engine: &'static str, reason: String },
+}
+
+/// Why a run gave no outputs. The texts are for the log, never for a scoring client.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The runtime says that the inputs are at fault: an index out of range, dimensions that do not fit together.
+    #[error("the runtime rejected the input values: {0}")]
+    Rejected(String),
+    /// [`Interrupt::stop`] was called.
+    #[error("the run was interrupted")]
+    Interrupted,
+    #[error("the run failed: {0}")]
+    Failed(String),
+}
+
+impl RunError {
+    /// The class of the failure, as its sender sees it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            RunError::Rejected(_) => ErrorKind::BadInput,
+            RunError::Interrupted => ErrorKind::DeadlineExceeded,
+            RunError::Failed(_) => ErrorKind::ModelFailed,
+        }
+    }
+}

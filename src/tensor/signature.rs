@@ -1,0 +1,150 @@
+//! What a model takes and gives: names, element types and dimensions, as its ONNX graph declares them.
+
+use std::fmt;
+
+use super::{DType, Shape, Tensor};
+
+/// One dimension of a declared shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// Always this size.
+    Fixed(usize),
+    /// Any size; the graph may name it, and the same name means the same size within one request.
+    Dynamic(Option<String>),
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Fixed(size) => write!(f, "{size}"),
+            Dim::Dynamic(Some(symbol)) => f.write_str(symbol),
+            Dim::Dynamic(None) => f.write_str("?"),
+        }
+    }
+}
+
+/// A declared tensor: an input, or an output that is a plain tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    pub name: String,
+    pub dtype: DType,
+    /// `None` when the graph does not state even the rank: any shape is taken.
+    pub dims: Option<Vec<Dim>>,
+}
+
+/// The type of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    Tensor { dtype: DType, dims: Option<Vec<Dim>> },
+    Sequence(Box<ValueType>),
+    Map { key: DType, value: Box<ValueType> },
+}
+
+/// A declared output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSpec {
+    pub name: String,
+    pub value: ValueType,
+}
+
+/// The inputs and outputs of a model, in the graph's order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Signature {
+    pub inputs: Vec<TensorSpec>,
+    pub outputs: Vec<OutputSpec>,
+}
+
+/// A shape that an input cannot take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeMismatch {
+    #[error("expected {expected} dimensions, got {got}")]
+    Rank { expected: usize, got: usize },
+    #[error("dimension {axis} must be {expected}, got {got}")]
+    Size { axis: usize, expected: usize, got: usize },
+}
+
+impl TensorSpec {
+    /// Whether a tensor of these dimensions can be this input.
+    pub fn check_shape(&self, shape: &[usize]) -> Result<(), ShapeMismatch> {
+        let Some(dims) = &self.dims else { return Ok(()) };
+        if dims.len() != shape.len() {
+            return Err(ShapeMismatch::Rank { expected: dims.len(), got: shape.len() });
+        }
+        for (axis, (dim, &got)) in dims.iter().zip(shape).enumerate() {
+            match *dim {
+                Dim::Fixed(expected) if expected != got => {
+                    return Err(ShapeMismatch::Size { axis, expected, got });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The smallest useful shape: dynamic dimensions become 1.
+    pub fn example_shape(&self) -> Vec<usize> {
+        let dims = self.dims.as_deref().unwrap_or(&[]);
+        dims.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 1 }).collect()
+    }
+}
+
+/// `float32[N, 10]`: how messages and documents name a type.
+impl fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_type(f, self.dtype, self.dims.as_deref())
+    }
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueType::Tensor { dtype, dims } => write_type(f, *dtype, dims.as_deref()),
+            ValueType::Sequence(item) => write!(f, "sequence({item})"),
+            ValueType::Map { key, value } => write!(f, "map({key}, {value})"),
+        }
+    }
+}
+
+fn write_type(f: &mut fmt::Formatter<'_>, dtype: DType, dims: Option<&[Dim]>) -> fmt::Result {
+    let Some(dims) = dims else { return write!(f, "{dtype}[…]") };
+    write!(f, "{dtype}[")?;
+    for (i, dim) in dims.iter().enumerate() {
+        if i > 0 {
+            f.write_str(", ")?;
+        }
+        write!(f, "{dim}")?;
+    }
+    f.write_str("]")
+}
+
+impl Signature {
+    /// The position of an input by name.
+    pub fn input_index(&self, name: &str) -> Option<usize> {
+        self.inputs.iter().position(|input| input.name == name)
+    }
+
+    /// A sentence on two inputs that give one named dimension different sizes, if there are such.
+    ///
+    /// ONNX says that a dimension's name stands for one size, yet runtimes do not enforce it and exporters get it wrong;
+    /// so this is asked only to explain a run that has failed, never to refuse one.
+    pub fn symbol_conflict(&self, tensors: &[Tensor]) -> Option<String> {
+        let mut seen: Vec<(&str, &str, usize)> = Vec::new();
+        for (input, tensor) in self.inputs.iter().zip(tensors) {
+            for (dim, &size) in input.dims.iter().flatten().zip(tensor.shape()) {
+                let Dim::Dynamic(Some(symbol)) = dim else { continue };
+                match seen.iter().find(|(name, ..)| name == symbol) {
+                    Some(&(_, other, other_size)) if other_size != size => {
+                        return Some(format!(
+                            "dimension '{symbol}' is {other_size} in input '{other}' but {size} in input '{}' (shape {})",
+                            input.name,
+                            Shape(tensor.shape()),
+                        ));
+                    }
+                    Some(_) => {}
+                    None => seen.push((symbol, &input.name, size)),
+                }
+            }
+        }
+        None
+    }
+}
