@@ -1,0 +1,54 @@
+//! The body formats and their media types.
+
+/// A format that a body can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    Json,
+    Npy,
+    Npz,
+    Raw,
+    Safetensors,
+}
+
+impl Format {
+    /// Every format, JSON first.
+    pub const ALL: [Format; 5] = [Format::Json, Format::Npy, Format::Npz, Format::Raw, Format::Safetensors];
+
+    /// The media type of the format, as we send it.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Npy => "application/x-npy",
+            Format::Npz => "application/x-npz",
+            Format::Raw => "application/octet-stream",
+            Format::Safetensors => "application/x-safetensors",
+        }
+    }
+
+    /// A short name for metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Npy => "npy",
+            Format::Npz => "npz",
+            Format::Raw => "raw",
+            Format::Safetensors => "safetensors",
+        }
+    }
+
+    /// The format of a media type, parameters and letter case aside.
+    ///
+    /// `text/plain` and the form type are read as JSON: they are what `curl -d` and browsers' simplest requests send.
+    pub fn from_media_type(media_type: &str) -> Option<Format> {
+        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Some(match essence.as_str() {
+            "application/json" | "text/json" | "text/plain" | "application/x-www-form-urlencoded" => Format::Json,
+            "application/x-npy" | "application/x-numpy" => Format::Npy,
+            "application/x-npz" => Format::Npz,
+            "application/octet-stream" => Format::Raw,
+            "application/x-safetensors" | "application/safetensors" => Format::Safetensors,
+            other if other.starts_with("application/") && other.ends_with("+json") => Format::Json,
+            _ => return None,
+        })
+    }
+}
