@@ -19,6 +19,7 @@ pub use error::{DecodeError, DecodeFault, EncodeError};
 pub use format::Format;
 pub use json::JsonReply;
 
+pub use crate::config::{NonFiniteOutput, NullInput};
 use crate::tensor::{Signature, Tensor, Value};
 
 /// What an endpoint allows and promises about bodies.
@@ -30,20 +31,6 @@ pub struct Policy {
     pub non_finite_output: NonFiniteOutput,
     /// The most elements that all inputs of one request may have together.
     pub max_elements: usize,
-}
-
-/// See [`Policy::null_input`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NullInput {
-    Reject,
-    NaN,
-}
-
-/// See [`Policy::non_finite_output`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NonFiniteOutput {
-    Null,
-    Error,
 }
 
 /// What a decoder must know besides the bytes.

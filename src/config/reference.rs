@@ -1,0 +1,40 @@
+//! The reference of all settings, as Markdown. `docs/configuration.md` is this text; a test keeps it so.
+
+use std::fmt::Write;
+
+use super::SETTINGS;
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Every setting can be given as a flag, as an environment variable, or as a key of a TOML file (`--config scoria.toml`). A flag
+wins over the environment, the environment over the file, the file over the default. Unknown keys are errors. A switch can be
+given as a flag without a value. Lists are separated by commas in a flag or a variable and are arrays in the file.
+
+The file has one key more, `models = [\"name=path\", …]`: what to serve when the command line names nothing.
+
+This page is generated from `src/config/settings.rs` (`scoria config reference`); a test compares the two.
+";
+
+/// The text of `docs/configuration.md`.
+pub fn reference() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for setting in SETTINGS {
+        let default = match (setting.default)() {
+            empty if empty.is_empty() => "none".to_owned(),
+            text => format!("`{text}`"),
+        };
+        write!(
+            text,
+            "\n## `{}`\n\n{}\n\n| flag | variable | takes | default |\n|---|---|---|---|\n| `--{}` | `{}` | {} | {} |\n",
+            setting.key,
+            setting.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim(),
+            setting.flag(),
+            setting.variable(),
+            setting.kind,
+            default,
+        )
+        .expect("writing to a String cannot fail");
+    }
+    text
+}

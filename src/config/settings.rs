@@ -1,0 +1,195 @@
+//! The table of settings. Everything with a limit has its unit in its name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::value::{Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue};
+use super::{ConfigError, Origin};
+
+/// One setting, as the command line, the file and the reference present it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key in the file: `max_body_bytes`. The flag is `--max-body-bytes`, the variable `SCORIA_MAX_BODY_BYTES`.
+    pub key: &'static str,
+    /// What it does, as Markdown.
+    pub doc: &'static str,
+    /// The type, in words.
+    pub kind: &'static str,
+    /// The default's text; empty when there is none.
+    pub default: fn() -> String,
+    /// Whether the flag can stand alone, as `--strict-readiness` for `--strict-readiness=true`.
+    pub is_switch: bool,
+}
+
+impl Setting {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("SCORIA_{}", self.key.to_ascii_uppercase())
+    }
+
+    /// The long flag, without its dashes.
+    pub fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $key:ident: $t:ty = $default:expr;)*) => {
+        /// Every setting, checked.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $key: $t,)*
+        }
+
+        /// Every setting, in the order of the reference.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: stringify!($key),
+            doc: concat!($($doc, "\n"),+),
+            kind: <$t as SettingValue>::KIND,
+            default: || -> String {
+                let default: $t = $default;
+                default.to_text()
+            },
+            is_switch: is_bool::<$t>(),
+        }),*];
+
+        impl Config {
+            /// Takes each setting's text from `layers`, or its default, and checks it.
+            pub fn resolve(
+                layers: &dyn Fn(&Setting) -> Option<(String, Origin)>,
+            ) -> Result<Config, ConfigError> {
+                let mut settings = SETTINGS.iter();
+                let config = Config {
+                    $($key: {
+                        let setting = settings.next().expect("the table and the struct come from one list");
+                        match layers(setting) {
+                            Some((text, origin)) => <$t>::from_text(&text).map_err(|reason| {
+                                ConfigError::Invalid { key: setting.key, text, origin, reason }
+                            })?,
+                            None => $default,
+                        }
+                    },)*
+                };
+                config.check()?;
+                Ok(config)
+            }
+        }
+    };
+}
+
+const fn is_bool<T: SettingValue>() -> bool {
+    // The kinds are distinct texts, and only `bool` has this one.
+    matches!(T::KIND.as_bytes(), b"true or false")
+}
+
+settings! {
+    /// Where scoring is served: HTTP/1.1, and HTTP/2 by prior knowledge.
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+    /// Where metrics, health and the admin API are served, by a thread of their own.
+    admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
+    /// Whether scoring needs a key: `key` or `none`.
+    auth: Auth = Auth::Key;
+    /// Allow `auth = "none"` on an address other than loopback. Whoever reaches the port can then score.
+    insecure_no_auth: bool = false;
+    /// Where keys are kept. Default: `$XDG_STATE_HOME/scoria`, else `~/.local/state/scoria`.
+    state_dir: Option<PathBuf> = None;
+    /// The endpoint that `POST /score` means. Default: the only one, or the one named `default`.
+    default_endpoint: Option<String> = None;
+    /// Origins whose pages may call the scoring routes, or `*`. Empty: no CORS headers at all.
+    cors_origins: List = List::default();
+    /// Which engine runs the models: `ort`, `tract`, or `auto` (ONNX Runtime where its library is found, tract otherwise).
+    engine: EngineChoice = EngineChoice::Auto;
+    /// The ONNX Runtime library. Default: searched beside the executable, in `../lib`, in the Python environment the
+    /// executable is installed in, then in the system's library folders.
+    ort_lib: Option<PathBuf> = None;
+    /// Accept an ONNX Runtime older than 1.31. Older ones leak memory or crash on hostile requests.
+    allow_old_ort: bool = false;
+    /// Execution providers in order of preference. A provider that is not in the list is never fallen back to.
+    providers: List = List(vec!["cpu".to_owned()]);
+    /// Sessions per model, each with a worker thread. 0: chosen by measurement when the model is loaded.
+    workers: usize = 0;
+    /// Threads that one run may use inside an operator. 0: chosen by measurement when the model is loaded.
+    intra_op_threads: usize = 0;
+    /// Requests that may wait for a model's workers; more are answered 429.
+    queue_max_length: usize = 1024;
+    /// A request that would wait longer than this for a worker is answered 429 at once.
+    queue_max_wait_ms: u64 = 1_000;
+    /// The deadline of a request, from the end of its headers. A client may shorten it with `x-scoria-timeout-ms`.
+    scoring_timeout_ms: u64 = 60_000;
+    /// What a JSON `null` means in a float input: `reject` (400) or `nan`.
+    null_input: NullInput = NullInput::Reject;
+    /// What NaN and infinities in an output become in a JSON answer: `null`, or an `error` (406).
+    non_finite_output: NonFiniteOutput = NonFiniteOutput::Null;
+    /// The longest body that is read; longer ones are answered 413.
+    max_body_bytes: usize = 16 * 1024 * 1024;
+    /// The time a body may take to arrive; then 408.
+    body_timeout_ms: u64 = 30_000;
+    /// The most elements that all inputs of one request may have together.
+    max_elements: usize = 16 * 1024 * 1024;
+    /// Requests in progress at once, over all endpoints; more are answered 429 before their body is read.
+    max_in_flight: usize = 4_096;
+    /// Bytes of request bodies held at once, over all endpoints; beyond, 429.
+    max_in_flight_bytes: usize = 1024 * 1024 * 1024;
+    /// Connections open at once on the scoring port; further ones wait to be accepted.
+    max_connections: usize = 10_000;
+    /// The time a client may take to send its request headers (HTTP/1.1); then the connection is closed.
+    header_timeout_ms: u64 = 10_000;
+    /// The longest request head; longer ones are answered 431.
+    max_header_bytes: usize = 32 * 1024;
+    /// Streams that one HTTP/2 connection may have open.
+    http2_max_streams: u64 = 100;
+    /// After SIGTERM: how long connections are still accepted while readiness already says 503, so that load balancers
+    /// notice. SIGINT skips it.
+    drain_delay_ms: u64 = 5_000;
+    /// After the drain delay: how long requests in flight may take to finish.
+    drain_timeout_ms: u64 = 20_000;
+    /// Whether `/readyz` waits for models that could not be loaded, too.
+    strict_readiness: bool = false;
+    /// How log lines look: `human`, `json`, or `auto` (human on a terminal).
+    log_format: LogFormat = LogFormat::Auto;
+    /// The least important line that is logged: `error`, `warn`, `info` or `debug`.
+    log_level: LogLevel = LogLevel::Info;
+    /// Requests slower than this are logged, every one of them.
+    log_slow_ms: u64 = 1_000;
+    /// Of the other successful requests, how many are logged in each second. What was left out is counted in the next line.
+    log_sample_per_second: u64 = 1;
+}
+
+impl Config {
+    /// Rules between settings, and bounds.
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.auth == Auth::None && !self.listen.ip().is_loopback() && !self.insecure_no_auth {
+            return Err(ConfigError::Conflict(format!(
+                "refusing to listen on {} without keys: set `auth = \"key\"`, listen on 127.0.0.1, or, if anyone who \
+                 reaches this port may score, set `insecure_no_auth = true`",
+                self.listen
+            )));
+        }
+        let at_least_one = [
+            ("queue_max_length", self.queue_max_length as u64),
+            ("scoring_timeout_ms", self.scoring_timeout_ms),
+            ("max_body_bytes", self.max_body_bytes as u64),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("max_elements", self.max_elements as u64),
+            ("max_in_flight", self.max_in_flight as u64),
+            ("max_in_flight_bytes", self.max_in_flight_bytes as u64),
+            ("max_connections", self.max_connections as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("http2_max_streams", self.http2_max_streams),
+        ];
+        if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::Conflict(format!("{key} must be at least 1")));
+        }
+        // hyper refuses smaller read buffers (`http1::Builder::max_buf_size`).
+        if self.max_header_bytes < 8 * 1024 {
+            return Err(ConfigError::Conflict("max_header_bytes must be at least 8192".to_owned()));
+        }
+        if self.listen == self.admin_listen && self.listen.port() != 0 {
+            return Err(ConfigError::Conflict(format!("listen and admin_listen are both {}", self.listen)));
+        }
+        if self.providers.0.is_empty() {
+            return Err(ConfigError::Conflict("providers must name at least one, such as cpu".to_owned()));
+        }
+        Ok(())
+    }
+}

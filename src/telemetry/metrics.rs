@@ -1,0 +1,278 @@
+//! Every metric of the server, named once. `docs/metrics.md` describes them; a test compares the two.
+//!
+//! Labels come from our own names only (endpoints, deployments, stages, status codes), never from a request. Handles with
+//! their labels filled in are made when a deployment is built, so that a request touches atomics and nothing else.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Upper bounds of the latency histograms, in seconds: from 50 µs, since a small model answers in less than the 5 ms at which
+/// customary buckets begin.
+const LATENCY_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// A part of a request's way through the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Read,
+    Decode,
+    Queue,
+    Run,
+    Encode,
+}
+
+impl Stage {
+    const ALL: [Stage; 5] = [Stage::Read, Stage::Decode, Stage::Queue, Stage::Run, Stage::Encode];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Decode => "decode",
+            Stage::Queue => "queue",
+            Stage::Run => "run",
+            Stage::Encode => "encode",
+        }
+    }
+}
+
+/// The server's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    stage_duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    queue_depth: IntGaugeVec,
+    batch_rows: HistogramVec,
+    request_bytes: IntCounterVec,
+    response_bytes: IntCounterVec,
+    unrouted: IntCounterVec,
+    model_info: GaugeVec,
+    deployment_ready: IntGaugeVec,
+    load_duration: GaugeVec,
+    /// Connections open on the scoring port.
+    pub connections: IntGauge,
+    /// Requests whose log line was left out.
+    pub log_lines_dropped: IntCounter,
+}
+
+/// One deployment's handles.
+#[derive(Debug)]
+pub struct DeploymentMetrics {
+    requests: IntCounterVec,
+    succeeded: IntCounter,
+    labels: [String; 2],
+    duration: [Histogram; 3],
+    stages: [Histogram; 5],
+    pub in_flight: IntGauge,
+    pub queue_depth: IntGauge,
+    pub batch_rows: Histogram,
+    pub request_bytes: IntCounter,
+    pub response_bytes: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every metric. `version` is the server's own.
+    pub fn new(version: &str) -> prometheus::Result<Metrics> {
+        let registry = Registry::new();
+        let r = &registry;
+        let deployment = &["endpoint", "deployment"];
+        let build_info = gauge(r, "scoria_build_info", "Always 1; the labels say what is running.", &["version"])?;
+        build_info.with_label_values(&[version]).set(1.0);
+        Ok(Metrics {
+            requests: counter(
+                r,
+                "scoria_requests_total",
+                "Requests that reached an endpoint, by status code.",
+                &["endpoint", "deployment", "code"],
+            )?,
+            request_duration: histogram(
+                r,
+                "scoria_request_duration_seconds",
+                "Time from the end of the request's headers to the answer's hand-over, by status class.",
+                &["endpoint", "deployment", "code_class"],
+                LATENCY_BUCKETS,
+            )?,
+            stage_duration: histogram(
+                r,
+                "scoria_stage_duration_seconds",
+                "Time spent in each stage of a request.",
+                &["endpoint", "deployment", "stage"],
+                LATENCY_BUCKETS,
+            )?,
+            in_flight: int_gauge(r, "scoria_requests_in_flight", "Requests in progress.", deployment)?,
+            queue_depth: int_gauge(r, "scoria_queue_depth", "Requests waiting for a worker.", deployment)?,
+            batch_rows: histogram(
+                r,
+                "scoria_batch_size",
+                "Requests answered by one run of the model.",
+                deployment,
+                &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0],
+            )?,
+            request_bytes: counter(r, "scoria_request_bytes_total", "Bytes of request bodies read.", deployment)?,
+            response_bytes: counter(r, "scoria_response_bytes_total", "Bytes of answers' bodies.", deployment)?,
+            unrouted: counter(
+                r,
+                "scoria_unrouted_requests_total",
+                "Requests that reached no endpoint, by status code.",
+                &["code"],
+            )?,
+            model_info: gauge(
+                r,
+                "scoria_model_info",
+                "Always 1; the labels say what a deployment runs and by what.",
+                &["endpoint", "deployment", "model_version", "engine", "engine_version", "provider", "digest"],
+            )?,
+            deployment_ready: int_gauge(
+                r,
+                "scoria_deployment_ready",
+                "1 when the deployment can answer, 0 when it is loading or has failed.",
+                deployment,
+            )?,
+            load_duration: gauge(
+                r,
+                "scoria_deployment_load_seconds",
+                "Time from reading the model's file to its first answer.",
+                deployment,
+            )?,
+            connections: register(
+                r,
+                IntGauge::new("scoria_connections", "Connections open on the scoring port.")?,
+            )?,
+            log_lines_dropped: register(
+                r,
+                IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,
+            )?,
+            registry,
+        })
+    }
+
+    /// The handles of a deployment that is about to serve.
+    pub fn deployment(&self, endpoint: &str, deployment: &str) -> DeploymentMetrics {
+        let labels = [endpoint, deployment];
+        DeploymentMetrics {
+            requests: self.requests.clone(),
+            succeeded: self.requests.with_label_values(&[endpoint, deployment, "200"]),
+            labels: labels.map(str::to_owned),
+            duration: ["2xx", "4xx", "5xx"]
+                .map(|class| self.request_duration.with_label_values(&[endpoint, deployment, class])),
+            stages: Stage::ALL
+                .map(|stage| self.stage_duration.with_label_values(&[endpoint, deployment, stage.name()])),
+            in_flight: self.in_flight.with_label_values(&labels),
+            queue_depth: self.queue_depth.with_label_values(&labels),
+            batch_rows: self.batch_rows.with_label_values(&labels),
+            request_bytes: self.request_bytes.with_label_values(&labels),
+            response_bytes: self.response_bytes.with_label_values(&labels),
+        }
+    }
+
+    /// What a deployment runs.
+    pub fn model_loaded(&self, labels: ModelLabels<'_>, took: Duration) {
+        let deployment = [labels.endpoint, labels.deployment];
+        self.model_info
+            .with_label_values(&[
+                labels.endpoint,
+                labels.deployment,
+                labels.model_version,
+                labels.engine,
+                labels.engine_version,
+                labels.provider,
+                labels.digest,
+            ])
+            .set(1.0);
+        self.load_duration.with_label_values(&deployment).set(took.as_secs_f64());
+        self.deployment_ready.with_label_values(&deployment).set(1);
+    }
+
+    /// A deployment is being loaded, or could not be.
+    pub fn not_ready(&self, endpoint: &str, deployment: &str) {
+        self.deployment_ready.with_label_values(&[endpoint, deployment]).set(0);
+    }
+
+    /// A request that reached no endpoint was answered. `status` is one of our own codes, so the series are few.
+    pub fn unrouted(&self, status: u16) {
+        self.unrouted.with_label_values(&[status_text(status).as_str()]).inc();
+    }
+
+    /// The exposition, in Prometheus' text format 0.0.4.
+    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// The media type of [`Metrics::render`].
+    pub const MEDIA_TYPE: &'static str = prometheus::TEXT_FORMAT;
+}
+
+/// What [`Metrics::model_loaded`] publishes.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelLabels<'a> {
+    pub endpoint: &'a str,
+    pub deployment: &'a str,
+    pub model_version: &'a str,
+    pub engine: &'a str,
+    pub engine_version: &'a str,
+    pub provider: &'a str,
+    pub digest: &'a str,
+}
+
+impl DeploymentMetrics {
+    /// A stage took this long.
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.stages[stage as usize].observe(took.as_secs_f64());
+    }
+
+    /// A request was answered with this status code.
+    pub fn answered(&self, status: u16, took: Duration) {
+        let class = match status {
+            200..=299 => 0,
+            500..=599 => 2,
+            _ => 1,
+        };
+        self.duration[class].observe(took.as_secs_f64());
+        if status == 200 {
+            self.succeeded.inc();
+        } else {
+            let [endpoint, deployment] = &self.labels;
+            self.requests.with_label_values(&[endpoint, deployment, &status_text(status)]).inc();
+        }
+    }
+}
+
+fn status_text(status: u16) -> String {
+    status.to_string()
+}
+
+fn register<T: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: T) -> prometheus::Result<T> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+    register(registry, GaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn int_gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> prometheus::Result<HistogramVec> {
+    register(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
+}

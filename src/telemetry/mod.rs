@@ -1,0 +1,9 @@
+//! What the server tells its operator: every metric, named once, and the log.
+
+mod logging;
+mod metrics;
+mod request_log;
+
+pub use logging::{LogSettings, start_logging};
+pub use metrics::{DeploymentMetrics, Metrics, ModelLabels, Stage};
+pub use request_log::{RequestLog, Verdict};
