@@ -6,5 +6,6 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod name;
+pub mod schedule;
 pub mod telemetry;
 pub mod tensor;
