@@ -11,8 +11,7 @@ use super::job::Job;
 use super::lane::{Held, Lane};
 use super::plan::Execution;
 use super::queue::{Queue, Refused};
-use super::watchdog::Watchdog;
-use crate::engine::{RunError, Session};
+use crate::engine::RunError;
 use crate::error::ErrorKind;
 use crate::telemetry::DeploymentMetrics;
 use crate::tensor::{Tensor, Value};
@@ -82,16 +81,15 @@ struct Shared {
 }
 
 impl Scheduler {
-    /// Takes over `sessions` (at least one) and starts a worker for each.
+    /// Takes over `lanes` (at least one) and starts a worker for each.
     pub fn start(
-        sessions: Vec<Box<dyn Session>>,
+        lanes: Vec<Arc<Lane>>,
         execution: Execution,
         limits: Limits,
-        watchdog: &Arc<Watchdog>,
         metrics: Arc<DeploymentMetrics>,
     ) -> std::io::Result<Scheduler> {
         let shared = Arc::new(Shared {
-            lanes: sessions.into_iter().map(|session| Lane::new(session, watchdog)).collect(),
+            lanes,
             queue: Queue::new(limits.queue_max_length),
             run_average_ns: AtomicU64::new(0),
             metrics,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{DType, Shape, Tensor};
+use ndarray::ArrayD;
+
+use super::{DType, Element, Shape, Tensor, element_count, with_dtype};
 
 /// One dimension of a declared shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,19 @@ fn write_type(f: &mut fmt::Formatter<'_>, dtype: DType, dims: Option<&[Dim]>) ->
 }
 
 impl Signature {
+    /// The smallest useful inputs: zeros, `false` and empty texts in each input's example shape; `None` when even these have
+    /// more than `max_elements` together.
+    pub fn example_inputs(&self, max_elements: usize) -> Option<Vec<Tensor>> {
+        fn zeros<T: Element>(shape: &[usize]) -> Tensor {
+            T::wrap(ArrayD::from_elem(shape, T::default()))
+        }
+        let shapes: Vec<_> = self.inputs.iter().map(TensorSpec::example_shape).collect();
+        let counts = shapes.iter().map(|shape| element_count(shape));
+        let total = counts.into_iter().try_fold(0usize, |total, count| total.checked_add(count?))?;
+        let tensors = self.inputs.iter().zip(&shapes).map(|(input, shape)| with_dtype!(input.dtype, T => zeros::<T>(shape)));
+        (total <= max_elements).then(|| tensors.collect())
+    }
+
     /// The position of an input by name.
     pub fn input_index(&self, name: &str) -> Option<usize> {
         self.inputs.iter().position(|input| input.name == name)

@@ -89,6 +89,22 @@ impl MapKeys {
     }
 }
 
+impl Value {
+    /// The number of elements, over everything the value holds.
+    pub fn len(&self) -> usize {
+        match self {
+            Value::Tensor(tensor) => tensor.len(),
+            Value::Sequence(items) => items.iter().map(Value::len).sum(),
+            Value::Map { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl From<Tensor> for Value {
     fn from(tensor: Tensor) -> Self {
         Value::Tensor(tensor)

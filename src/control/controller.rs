@@ -1,0 +1,105 @@
+//! The only publisher of the routing table.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ModelSpec;
+use super::loader::Loader;
+use crate::auth::KeyRing;
+use crate::config::{NonFiniteOutput, NullInput};
+use crate::deployment::{Entry, Routing, RoutingTable, State};
+use crate::engine::{Engine, LoadError};
+use crate::name::Name;
+use crate::schedule::{Limits, Watchdog, Wishes};
+use crate::telemetry::Metrics;
+
+/// What applies to every deployment that this server makes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub providers: Vec<String>,
+    pub wishes: Wishes,
+    pub queue: Limits,
+    pub cores: usize,
+    pub null_input: NullInput,
+    pub non_finite_output: NonFiniteOutput,
+    pub max_elements: usize,
+    pub max_body_bytes: usize,
+    pub scoring_timeout: Duration,
+}
+
+/// Brings what is served in line with what was asked for.
+pub struct Controller {
+    loader: Loader,
+    routing: Arc<Routing>,
+    default_endpoint: Option<Name>,
+    entries: BTreeMap<Name, Entry>,
+}
+
+impl Controller {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+        watchdog: Arc<Watchdog>,
+        routing: Arc<Routing>,
+        default_endpoint: Option<Name>,
+    ) -> Self {
+        let loader = Loader { engine, settings, metrics, watchdog };
+        Controller { loader, routing, default_endpoint, entries: BTreeMap::new() }
+    }
+
+    /// Publishes that these models are being loaded, so that probes and clients are told so meanwhile.
+    pub fn announce(&mut self, specs: &[ModelSpec]) {
+        for spec in specs {
+            self.loader.metrics.not_ready(spec.name.as_str(), "default");
+            self.entries.insert(spec.name.clone(), Entry { state: State::Loading, endpoint: None });
+        }
+        self.publish();
+    }
+
+    /// Loads one model and publishes the outcome. A model that cannot be loaded does not disturb the others.
+    ///
+    /// Blocks for as long as loading takes.
+    pub fn load(&mut self, spec: &ModelSpec, keys: Option<KeyRing>) {
+        let started = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.loader.load(spec, keys))).unwrap_or_else(|_| {
+            let reason = "the engine panicked while loading".to_owned();
+            Err(LoadError::Failed { engine: self.loader.engine.info().name, reason })
+        });
+        let took_ms = started.elapsed().as_millis() as u64;
+        let entry = match outcome {
+            Ok(endpoint) => {
+                let deployment = &endpoint.deployments[0];
+                tracing::info!(
+                    endpoint = %spec.name,
+                    engine = deployment.engine.name,
+                    providers = deployment.model.providers_got.join(","),
+                    workers = deployment.plan.workers,
+                    intra_op_threads = deployment.plan.intra_op_threads,
+                    took_ms,
+                    "model loaded"
+                );
+                for (provider, reason) in &deployment.model.providers_missing {
+                    tracing::warn!(endpoint = %spec.name, provider, reason, "execution provider could not be used");
+                }
+                Entry { state: State::Ready, endpoint: Some(Arc::new(endpoint)) }
+            }
+            Err(error) => {
+                tracing::error!(endpoint = %spec.name, model = %spec.path.display(), %error, took_ms, "model not loaded");
+                Entry { state: State::Failed { reason: error.to_string() }, endpoint: None }
+            }
+        };
+        self.entries.insert(spec.name.clone(), entry);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let default = self.default_endpoint.clone().or_else(|| {
+            let named_default = Name::parse("default").ok()?;
+            self.entries.contains_key(&named_default).then_some(named_default)
+        });
+        self.routing.publish(RoutingTable::new(self.entries.clone(), default));
+    }
+}

@@ -1,0 +1,228 @@
+//! From a model's file to an endpoint that can answer: read, load, measure, plan, warm.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::{ModelSpec, Settings};
+use crate::auth::KeyRing;
+use crate::codec::{self, Policy};
+use crate::deployment::{Deployment, Endpoint, ModelInfo};
+use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded};
+use crate::name::Name;
+use crate::schedule::{Lane, Measurement, Plan, Scheduler, Watchdog, plan};
+use crate::telemetry::{Metrics, ModelLabels};
+use crate::tensor::{Signature, Tensor};
+
+/// The longest example that is shown in an error message, in bytes.
+const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
+
+/// How long the runs that warm and measure a model may take together.
+const WARM_UP_MAX: Duration = Duration::from_secs(30);
+
+/// Loads models with one engine.
+pub struct Loader {
+    pub engine: Arc<dyn Engine>,
+    pub settings: Settings,
+    pub metrics: Arc<Metrics>,
+    pub watchdog: Arc<Watchdog>,
+}
+
+/// A model's sample request, from the file beside the model or made up from the signature.
+struct Sample {
+    /// A body that is valid for the model, if one is short enough to be shown.
+    body: Option<String>,
+    /// `None` when even the smallest request is larger than a request may be.
+    inputs: Option<Vec<Tensor>>,
+}
+
+impl Loader {
+    /// Loads a model and warms it. Blocks; may take as long as the model is large.
+    pub fn load(&self, spec: &ModelSpec, keys: Option<KeyRing>) -> Result<Endpoint, LoadError> {
+        let started = Instant::now();
+        let graph = Graph::read(&spec.path)?;
+        let (digest, model_bytes) = digest_file(&spec.path)?;
+        let sample = self.sample(spec, &graph.signature);
+        let (loaded, lanes, plan) = self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;
+
+        let name = Name::parse("default").expect("a literal that is a name");
+        let metrics = Arc::new(self.metrics.deployment(spec.name.as_str(), name.as_str()));
+        let scheduler = Scheduler::start(lanes, plan.execution, self.settings.queue, Arc::clone(&metrics))
+            .map_err(|error| self.failed(format!("no worker thread could be started: {error}")))?;
+        let engine = self.engine.info();
+        self.metrics.model_loaded(
+            ModelLabels {
+                endpoint: spec.name.as_str(),
+                deployment: name.as_str(),
+                model_version: &spec.version.to_string(),
+                engine: engine.name,
+                engine_version: &engine.version,
+                provider: loaded.providers.first().map_or("none", String::as_str),
+                digest: &digest,
+            },
+            started.elapsed(),
+        );
+        let model = ModelInfo {
+            path: spec.path.clone(),
+            version: spec.version,
+            digest,
+            producer: graph.producer,
+            opsets: graph.opsets,
+            providers_asked: self.settings.providers.clone(),
+            providers_got: loaded.providers,
+            providers_missing: loaded.missing_providers,
+        };
+        Ok(Endpoint {
+            name: spec.name.clone(),
+            keys,
+            example: sample.body,
+            signature: graph.signature,
+            null_input: self.settings.null_input,
+            non_finite_output: self.settings.non_finite_output,
+            max_elements: self.settings.max_elements,
+            max_body_bytes: self.settings.max_body_bytes,
+            scoring_timeout: self.settings.scoring_timeout,
+            deployments: vec![Arc::new(Deployment { name, model, engine, plan, scheduler, metrics })],
+        })
+    }
+
+    /// Loads once to measure, and again if the measurement asks for more sessions or threads than one.
+    fn load_as_planned(
+        &self,
+        spec: &ModelSpec,
+        graph: &Graph,
+        inputs: Option<&[Tensor]>,
+        model_bytes: u64,
+    ) -> Result<(Loaded, Vec<Arc<Lane>>, Plan), LoadError> {
+        let first = LoadOptions { sessions: 1, intra_op_threads: 1, providers: self.settings.providers.clone() };
+        let (loaded, lanes) = self.load_lanes(&spec.path, graph, &first)?;
+        let run = lanes.first().zip(inputs).and_then(|(lane, inputs)| self.warm_up(spec, lane, inputs));
+        let elements = inputs.iter().copied().flatten().map(Tensor::len).sum();
+        let measurement = Measurement { run, elements, model_bytes };
+        let plan = plan(measurement, self.settings.wishes, self.settings.cores);
+        tracing::debug!(endpoint = %spec.name, ?measurement, ?plan, "planned");
+        if (plan.workers, plan.intra_op_threads) == (first.sessions, first.intra_op_threads) {
+            return Ok((loaded, lanes, plan));
+        }
+        // The first session's weights are let go before the next ones are read.
+        drop((loaded, lanes));
+        let options = LoadOptions { sessions: plan.workers, intra_op_threads: plan.intra_op_threads, ..first };
+        let (loaded, lanes) = self.load_lanes(&spec.path, graph, &options)?;
+        if let Some(inputs) = inputs {
+            lanes.iter().for_each(|lane| drop(self.warm_up(spec, lane, inputs)));
+        }
+        Ok((loaded, lanes, plan))
+    }
+
+    fn load_lanes(
+        &self,
+        path: &Path,
+        graph: &Graph,
+        options: &LoadOptions,
+    ) -> Result<(Loaded, Vec<Arc<Lane>>), LoadError> {
+        let mut loaded = self.engine.load(path, graph, options)?;
+        let lanes = loaded.sessions.drain(..).map(|session| Lane::new(session, &self.watchdog)).collect();
+        Ok((loaded, lanes))
+    }
+
+    /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
+    /// particular about its values need not.
+    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: &[Tensor]) -> Option<Duration> {
+        const RUNS: usize = 4;
+        let deadline = Instant::now() + WARM_UP_MAX;
+        let mut fastest = None;
+        for _ in 0..RUNS {
+            let started = Instant::now();
+            if let Err(error) = lane.hold().run(inputs, deadline) {
+                tracing::warn!(endpoint = %spec.name, %error, "the model did not run on its sample; serving it unmeasured");
+                return None;
+            }
+            let took = started.elapsed();
+            fastest = fastest.min(Some(took)).or(Some(took));
+        }
+        fastest
+    }
+
+    /// The sample beside the model if it is valid for it, else a made-up one.
+    fn sample(&self, spec: &ModelSpec, signature: &Signature) -> Sample {
+        let made_up = codec::json::example_body(signature);
+        let path = sample_path(&spec.path);
+        match fs::read(&path) {
+            Ok(body) => match self.decode(&body, signature) {
+                Ok(inputs) => {
+                    let body = String::from_utf8(body).ok().map(|text| text.trim().to_owned());
+                    let shown = body.filter(|text| text.len() <= EXAMPLE_BYTES_MAX);
+                    return Sample { body: shown.or_else(|| short(made_up)), inputs: Some(inputs) };
+                }
+                Err(error) => {
+                    tracing::warn!(sample = %path.display(), %error, "the sample is not valid for the model; ignoring it");
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(sample = %path.display(), %error, "the sample cannot be read; ignoring it");
+            }
+        }
+        Sample { inputs: signature.example_inputs(self.settings.max_elements), body: short(made_up) }
+    }
+
+    fn decode(&self, body: &[u8], signature: &Signature) -> Result<Vec<Tensor>, codec::DecodeError> {
+        let policy = Policy {
+            null_input: self.settings.null_input,
+            non_finite_output: self.settings.non_finite_output,
+            max_elements: self.settings.max_elements,
+        };
+        let request = codec::Request {
+            signature,
+            policy,
+            announced_bytes: Some(body.len()),
+            max_bytes: body.len(),
+            raw_shape: None,
+        };
+        codec::json::decode(body, request).map(|decoded| decoded.inputs)
+    }
+
+    fn failed(&self, reason: String) -> LoadError {
+        LoadError::Failed { engine: self.engine.info().name, reason }
+    }
+}
+
+fn short(example: Option<String>) -> Option<String> {
+    example.filter(|example| example.len() <= EXAMPLE_BYTES_MAX)
+}
+
+/// Where a model's sample is looked for: `sample_input.json` beside a `model.onnx`, `x.sample_input.json` beside an `x.onnx`.
+pub fn sample_path(model: &Path) -> PathBuf {
+    if model.file_stem().is_some_and(|stem| stem == "model") {
+        model.with_file_name("sample_input.json")
+    } else {
+        model.with_extension("sample_input.json")
+    }
+}
+
+/// The SHA-256 of a file in hexadecimal, and its length.
+fn digest_file(path: &Path) -> Result<(String, u64), LoadError> {
+    let mut hasher = Sha256::new();
+    let length = fs::File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut HashWriter(&mut hasher)))
+        .map_err(|source| GraphError::Read { path: path.to_owned(), source })?;
+    let digest = hasher.finalize();
+    Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), length))
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,11 @@
+//! Makes what is served match what was asked for: reads the request, loads, warms, publishes.
+
+mod controller;
+mod loader;
+mod model_spec;
+
+pub use controller::{Controller, Settings};
+pub use model_spec::{ModelSpec, SpecError, resolve_models};
+
+#[cfg(test)]
+mod tests;

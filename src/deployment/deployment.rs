@@ -1,0 +1,37 @@
+//! One model version, loaded and warm.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::EngineInfo;
+use crate::name::Name;
+use crate::schedule::{Plan, Scheduler};
+use crate::telemetry::DeploymentMetrics;
+
+/// A model that can answer.
+#[derive(Debug)]
+pub struct Deployment {
+    pub name: Name,
+    pub model: ModelInfo,
+    pub engine: EngineInfo,
+    pub plan: Plan,
+    pub scheduler: Scheduler,
+    pub metrics: Arc<DeploymentMetrics>,
+}
+
+/// Which model a deployment runs, for the operator's eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    pub path: PathBuf,
+    /// The version, where the folder states one; 1 otherwise.
+    pub version: u64,
+    /// SHA-256 of the model's file, in hexadecimal.
+    pub digest: String,
+    pub producer: String,
+    /// `(domain, version)`.
+    pub opsets: Vec<(String, i64)>,
+    /// Execution providers that were asked for, that took the model, and that could not be had (with the reason).
+    pub providers_asked: Vec<String>,
+    pub providers_got: Vec<String>,
+    pub providers_missing: Vec<(String, String)>,
+}

@@ -1,0 +1,39 @@
+//! What a client scores against: keys, a contract, and the deployments behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Deployment;
+use crate::auth::KeyRing;
+use crate::config::{NonFiniteOutput, NullInput};
+use crate::name::Name;
+use crate::tensor::Signature;
+
+/// A name that answers at a scoring URI.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub name: Name,
+    /// `None` when scoring needs no key.
+    pub keys: Option<KeyRing>,
+    /// What every deployment of the endpoint takes and gives.
+    pub signature: Signature,
+    /// A body that is valid for this signature, as shown in error messages and on the console at start.
+    pub example: Option<String>,
+    pub null_input: NullInput,
+    pub non_finite_output: NonFiniteOutput,
+    pub max_elements: usize,
+    pub max_body_bytes: usize,
+    pub scoring_timeout: Duration,
+    /// At least one; the first answers requests that do not name another.
+    pub deployments: Vec<Arc<Deployment>>,
+}
+
+impl Endpoint {
+    /// The deployment that a request pinned by name, or the one that answers if it pinned none.
+    pub fn pick(&self, pinned: Option<&str>) -> Option<&Arc<Deployment>> {
+        match pinned {
+            None => self.deployments.first(),
+            Some(name) => self.deployments.iter().find(|deployment| deployment.name.as_str() == name),
+        }
+    }
+}

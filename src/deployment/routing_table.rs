@@ -1,0 +1,93 @@
+//! From an endpoint's name to the endpoint: immutable, swapped whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+use super::Endpoint;
+use crate::auth::KeyDigest;
+use crate::name::Name;
+
+/// Every endpoint the server was asked to serve.
+#[derive(Debug, Default)]
+pub struct RoutingTable {
+    entries: BTreeMap<Name, Entry>,
+    default: Option<Name>,
+}
+
+/// An endpoint in one of its states.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub state: State,
+    /// Present when the state is `Ready`.
+    pub endpoint: Option<Arc<Endpoint>>,
+}
+
+/// Where an endpoint is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Loading,
+    Ready,
+    /// The reason is for the operator.
+    Failed {
+        reason: String,
+    },
+}
+
+impl State {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            State::Loading => "loading",
+            State::Ready => "ready",
+            State::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl RoutingTable {
+    /// A table; `default` is what `POST /score` means.
+    pub fn new(entries: BTreeMap<Name, Entry>, default: Option<Name>) -> Self {
+        RoutingTable { entries, default }
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Entry> {
+        // Whoever asks for a text that is no name asks for nothing we have.
+        Name::parse(name).ok().and_then(|name| self.entries.get(&name))
+    }
+
+    /// The endpoint of `POST /score`: the one named so by the operator, or else the only one.
+    pub fn default_endpoint(&self) -> Option<&Entry> {
+        match &self.default {
+            Some(name) => self.entries.get(name),
+            None if self.entries.len() == 1 => self.entries.values().next(),
+            None => None,
+        }
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Whether some endpoint has this key. It tells a wrong key from one that has no right here.
+    pub fn knows_key(&self, presented: &KeyDigest) -> bool {
+        let endpoints = self.entries.values().filter_map(|entry| entry.endpoint.as_ref());
+        endpoints.filter_map(|endpoint| endpoint.keys.as_ref()).any(|keys| keys.find(presented).is_some())
+    }
+}
+
+/// The table in force.
+#[derive(Debug, Default)]
+pub struct Routing(ArcSwap<RoutingTable>);
+
+impl Routing {
+    /// The table as it is now. Wait-free; whoever publishes meanwhile does not disturb the holder.
+    pub fn table(&self) -> Guard<Arc<RoutingTable>> {
+        self.0.load()
+    }
+
+    /// Puts a new table in force.
+    pub fn publish(&self, table: RoutingTable) {
+        self.0.store(Arc::new(table));
+    }
+}

@@ -1,0 +1,164 @@
+//! The one translation of failures into HTTP: status, code, and a body that helps.
+//!
+//! `docs/http-status-codes.md` tells users the same table; a test compares the two.
+
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Body;
+use crate::codec::{DecodeError, EncodeError};
+use crate::error::ErrorKind;
+
+/// The status code of each kind of failure.
+pub const fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::BadInput => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        ErrorKind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ErrorKind::ModelFailed | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// A failure as its sender is to see it.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    pub kind: ErrorKind,
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For people. Speaks of the request and of published facts only.
+    pub message: String,
+    path: Option<String>,
+    expected: Option<String>,
+    got: Option<String>,
+    example: Option<String>,
+    retry_after_s: Option<u64>,
+    allow: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    error: WireError<'a>,
+    /// Once more at the top, where clients of Azure's server look for it.
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct WireError<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    got: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    example: Option<Box<RawValue>>,
+}
+
+impl ApiError {
+    pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError {
+            kind,
+            code,
+            message: message.into(),
+            path: None,
+            expected: None,
+            got: None,
+            example: None,
+            retry_after_s: None,
+            allow: None,
+        }
+    }
+
+    /// Adds a body that would be valid. It must be JSON.
+    pub fn with_example(mut self, example: Option<&str>) -> ApiError {
+        self.example = example.map(str::to_owned);
+        self
+    }
+
+    pub fn with_expected(mut self, expected: impl Into<String>) -> ApiError {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    pub fn with_got(mut self, got: impl Into<String>) -> ApiError {
+        self.got = Some(got.into());
+        self
+    }
+
+    pub fn with_retry_after(mut self, seconds: u64) -> ApiError {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    pub fn wrong_method(allow: &'static str) -> ApiError {
+        let message = format!("this path takes {allow}");
+        let mut error = ApiError::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
+        error.allow = Some(allow);
+        error
+    }
+
+    pub fn status(&self) -> StatusCode {
+        status(self.kind)
+    }
+
+    pub fn into_response(self) -> Response<Body> {
+        let wire = Wire {
+            error: WireError {
+                code: self.code,
+                message: &self.message,
+                path: self.path.as_deref(),
+                expected: self.expected.as_deref(),
+                got: self.got.as_deref(),
+                // An example that is not JSON would be a defect; the message is still worth sending without it.
+                example: self.example.clone().and_then(|example| RawValue::from_string(example).ok()),
+            },
+            message: &self.message,
+        };
+        let body = serde_json::to_vec(&wire).expect("texts always serialize");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.kind == ErrorKind::Unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<DecodeError> for ApiError {
+    fn from(error: DecodeError) -> ApiError {
+        let kind = error.kind();
+        let mut api = ApiError::new(kind, error.fault.code(), error.message);
+        api.path = error.path;
+        api.expected = error.expected;
+        api.got = error.got;
+        api
+    }
+}
+
+impl From<EncodeError> for ApiError {
+    fn from(error: EncodeError) -> ApiError {
+        ApiError::new(error.kind(), "reply_not_representable", error.to_string())
+    }
+}

@@ -1,0 +1,26 @@
+//! The wire: routes, requests, answers. The only module besides `grpc` that names hyper.
+//!
+//! [`scoring`] serves clients, [`admin`] serves operators; [`server`] accepts connections for both. `score.rs` is the
+//! product in one function.
+
+mod admin;
+mod body;
+mod call;
+mod cors;
+mod error;
+mod health;
+mod linger;
+mod request_body;
+mod router;
+mod score;
+mod scoring;
+pub mod server;
+mod sniff;
+
+pub use admin::Admin;
+pub use body::Body;
+pub use health::Lifecycle;
+pub use scoring::{Scoring, ScoringSettings};
+
+/// The server's name and version, as Azure's server says its own in `x-ms-server-version`.
+pub const SERVER_VERSION: &str = concat!("scoria/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,116 @@
+//! From a request's body frames into a decoder, within limits of size and time.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::{Body as _, Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, EXPECT};
+use tokio::time::error::Elapsed;
+
+use super::error::ApiError;
+use crate::codec::Receiver;
+use crate::deployment::Permit;
+use crate::error::ErrorKind;
+
+/// What a body may be.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    pub max_bytes: usize,
+    pub timeout: Duration,
+}
+
+/// The body's length as the client announced it; hyper has checked that it is a single number.
+pub fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A request's body, read at most once.
+#[derive(Debug)]
+pub struct RequestBody {
+    frames: Incoming,
+    ended: bool,
+}
+
+impl RequestBody {
+    pub fn new(frames: Incoming) -> RequestBody {
+        RequestBody { ended: frames.is_end_stream(), frames }
+    }
+
+    /// Reads the body to its end, each frame straight into the decoder. Gives the number of bytes.
+    pub async fn receive(
+        &mut self,
+        receiver: &mut Receiver<'_>,
+        permit: &mut Permit,
+        limits: BodyLimits,
+    ) -> Result<usize, ApiError> {
+        let deadline = Instant::now() + limits.timeout;
+        let mut total = 0usize;
+        // The timer is registered only if a frame has to be waited for: a body that came with its headers never needs it.
+        while let Some(frame) = self.next_frame(deadline).await.map_err(|_| timed_out(limits))? {
+            let frame = frame.map_err(|_| {
+                ApiError::new(ErrorKind::BadInput, "incomplete_body", "the body ended before its announced length")
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            total = total.saturating_add(data.len());
+            if total > limits.max_bytes {
+                return Err(too_large(limits.max_bytes));
+            }
+            if !permit.hold(total) {
+                return Err(overloaded());
+            }
+            receiver.push(&data)?;
+        }
+        Ok(total)
+    }
+
+    /// Reads and forgets what is left of a refused request's body, if it is short enough to be worth it; true if the end was
+    /// reached, so that the connection can be used again.
+    ///
+    /// A client that is still sending when the connection closes may never see the answer (RFC 9112, section 9.6).
+    pub async fn drain(&mut self, headers: &HeaderMap) -> bool {
+        const DRAIN_BYTES_MAX: usize = 64 * 1024;
+        const DRAIN_TIME_MAX: Duration = Duration::from_millis(500);
+        if self.ended {
+            return true;
+        }
+        // A client that waits for "100 Continue" sends nothing unless it is asked to, and reading would ask it to.
+        if headers.contains_key(EXPECT) || announced_bytes(headers).is_some_and(|bytes| bytes > DRAIN_BYTES_MAX) {
+            return false;
+        }
+        let deadline = Instant::now() + DRAIN_TIME_MAX;
+        let mut total = 0;
+        while total <= DRAIN_BYTES_MAX {
+            match self.next_frame(deadline).await {
+                Ok(None) => return true,
+                Ok(Some(Ok(frame))) => total += frame.data_ref().map_or(0, Bytes::len),
+                Ok(Some(Err(_))) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    async fn next_frame(&mut self, deadline: Instant) -> Result<Option<hyper::Result<Frame<Bytes>>>, Elapsed> {
+        let frame = tokio::time::timeout_at(deadline.into(), self.frames.frame()).await?;
+        self.ended = frame.is_none();
+        Ok(frame)
+    }
+}
+
+pub fn too_large(max_bytes: usize) -> ApiError {
+    ApiError::new(
+        ErrorKind::BodyTooLarge,
+        "body_too_large",
+        format!("the body is longer than {max_bytes} bytes; send fewer rows at a time, or a binary form (application/x-npy)"),
+    )
+}
+
+pub fn overloaded() -> ApiError {
+    ApiError::new(ErrorKind::Overloaded, "overloaded", "too many requests are in progress; try again").with_retry_after(1)
+}
+
+fn timed_out(limits: BodyLimits) -> ApiError {
+    let message = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
+    ApiError::new(ErrorKind::BodyTimeout, "body_timeout", message)
+}

@@ -1,0 +1,148 @@
+//! From method and path to what is meant. Pure.
+
+use hyper::Method;
+
+/// What a request on the scoring port asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Score on an endpoint, or on the default one.
+    Score {
+        endpoint: Option<String>,
+    },
+    /// The list of methods of a scoring URI.
+    ScoreOptions {
+        endpoint: Option<String>,
+    },
+    Probe(Probe),
+    /// A path that exists, by another method.
+    WrongMethod {
+        allow: &'static str,
+    },
+    Unknown,
+}
+
+/// A route for load balancers and orchestrators; the same on both ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// `GET /`: `Healthy`, as Azure's server says it.
+    Root,
+    Live,
+    Ready,
+    Health,
+}
+
+/// What a request on the admin port asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminRoute {
+    Probe(Probe),
+    Metrics,
+    Services,
+    Service { endpoint: String },
+    WrongMethod { allow: &'static str },
+    Unknown,
+}
+
+const SCORE_METHODS: &str = "GET, POST, OPTIONS";
+const READ_METHODS: &str = "GET, HEAD";
+
+/// The prefix of Azure's scoring URIs.
+const SERVICE_PREFIX: &str = "/api/v1/service/";
+
+/// Routes a request on the scoring port.
+pub fn route(method: &Method, path: &str) -> Route {
+    if let Some(probe) = probe(path) {
+        return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
+    }
+    let endpoint = match path {
+        "/score" => None,
+        _ => match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.strip_suffix("/score")) {
+            Some(name) if !name.is_empty() && !name.contains('/') => Some(name.to_owned()),
+            _ => return Route::Unknown,
+        },
+    };
+    match *method {
+        Method::POST | Method::GET => Route::Score { endpoint },
+        Method::OPTIONS => Route::ScoreOptions { endpoint },
+        _ => Route::WrongMethod { allow: SCORE_METHODS },
+    }
+}
+
+/// Routes a request on the admin port.
+pub fn admin_route(method: &Method, path: &str) -> AdminRoute {
+    let route = match path {
+        "/metrics" => AdminRoute::Metrics,
+        "/api/v1/service" => AdminRoute::Services,
+        _ => match (probe(path), path.strip_prefix(SERVICE_PREFIX)) {
+            (Some(probe), _) => AdminRoute::Probe(probe),
+            (None, Some(name)) if !name.is_empty() && !name.contains('/') => {
+                AdminRoute::Service { endpoint: name.to_owned() }
+            }
+            _ => return AdminRoute::Unknown,
+        },
+    };
+    if is_read(method) { route } else { AdminRoute::WrongMethod { allow: READ_METHODS } }
+}
+
+fn probe(path: &str) -> Option<Probe> {
+    match path {
+        "/" => Some(Probe::Root),
+        "/livez" => Some(Probe::Live),
+        "/readyz" => Some(Probe::Ready),
+        "/healthz" => Some(Probe::Health),
+        _ => None,
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(name: Option<&str>) -> Route {
+        Route::Score { endpoint: name.map(str::to_owned) }
+    }
+
+    #[test]
+    fn scoring_uris() {
+        assert_eq!(route(&Method::POST, "/score"), score(None));
+        assert_eq!(route(&Method::GET, "/score"), score(None));
+        assert_eq!(route(&Method::POST, "/api/v1/service/ridge/score"), score(Some("ridge")));
+        assert_eq!(
+            route(&Method::OPTIONS, "/api/v1/service/a/score"),
+            Route::ScoreOptions { endpoint: Some("a".to_owned()) }
+        );
+        assert_eq!(route(&Method::PUT, "/score"), Route::WrongMethod { allow: "GET, POST, OPTIONS" });
+        for path in ["/score/", "/Score", "/api/v1/service//score", "/api/v1/service/a/b/score", "/api/v1/service/a", "//score"]
+        {
+            assert_eq!(route(&Method::POST, path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn probes_are_read_on_both_ports() {
+        for (path, probe) in
+            [("/", Probe::Root), ("/livez", Probe::Live), ("/readyz", Probe::Ready), ("/healthz", Probe::Health)]
+        {
+            assert_eq!(route(&Method::GET, path), Route::Probe(probe));
+            assert_eq!(route(&Method::HEAD, path), Route::Probe(probe));
+            assert_eq!(admin_route(&Method::GET, path), AdminRoute::Probe(probe));
+            assert_eq!(route(&Method::POST, path), Route::WrongMethod { allow: "GET, HEAD" });
+        }
+    }
+
+    #[test]
+    fn admin_routes_are_not_on_the_scoring_port() {
+        assert_eq!(admin_route(&Method::GET, "/metrics"), AdminRoute::Metrics);
+        assert_eq!(admin_route(&Method::GET, "/api/v1/service"), AdminRoute::Services);
+        assert_eq!(
+            admin_route(&Method::GET, "/api/v1/service/ridge"),
+            AdminRoute::Service { endpoint: "ridge".to_owned() }
+        );
+        assert_eq!(route(&Method::GET, "/metrics"), Route::Unknown);
+        assert_eq!(route(&Method::GET, "/api/v1/service"), Route::Unknown);
+        assert_eq!(admin_route(&Method::POST, "/score"), AdminRoute::Unknown);
+    }
+}

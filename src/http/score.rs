@@ -1,0 +1,303 @@
+//! The way of a scoring request, from its headers to its answer: the product in one function.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Response};
+
+use super::call::{Call, Timed};
+use super::error::ApiError;
+use super::request_body::{self, BodyLimits, RequestBody};
+use super::{Body, Scoring};
+use crate::auth::KeyDigest;
+use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
+use crate::deployment::{Deployment, Endpoint, Permit, RoutingTable, State};
+use crate::error::ErrorKind;
+use crate::schedule::{Completed, ScheduleError};
+use crate::telemetry::Stage;
+
+const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
+const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
+const RAW_DTYPE: HeaderName = HeaderName::from_static("x-scoria-dtype");
+const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
+const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
+
+/// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
+const STALL_BYTES: usize = 64 * 1024;
+
+/// A request that found its endpoint.
+pub struct Admitted {
+    pub endpoint: Arc<Endpoint>,
+    pub deployment: Arc<Deployment>,
+    deadline: Instant,
+    permit: Permit,
+}
+
+/// Everything that can be refused before the body is read: route, key, deployment, media type, load.
+pub fn admit(server: &Scoring, name: Option<&str>, parts: &Parts, call: &mut Call) -> Result<Admitted, ApiError> {
+    let table = server.routing.table();
+    let endpoint = find_endpoint(&table, name)?;
+    authenticate(&endpoint, &parts.headers, &table)?;
+    call.note(Timed::Auth, call.started.elapsed());
+    let pinned = parts.headers.get(DEPLOYMENT).map(|value| value.to_str().unwrap_or("?"));
+    let deployment = endpoint.pick(pinned).cloned().ok_or_else(|| unknown_deployment(&endpoint, pinned))?;
+    let deadline = call.started + timeout(&parts.headers)?.map_or(endpoint.scoring_timeout, |asked| asked.min(endpoint.scoring_timeout));
+    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
+    if announced > endpoint.max_body_bytes {
+        return Err(request_body::too_large(endpoint.max_body_bytes));
+    }
+    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    Ok(Admitted { endpoint, deployment, deadline, permit })
+}
+
+/// Reads, decodes, runs and encodes.
+pub async fn score(
+    server: &Scoring,
+    admitted: Admitted,
+    parts: &Parts,
+    body: &mut RequestBody,
+    call: &mut Call,
+) -> Result<Response<Body>, ApiError> {
+    let Admitted { endpoint, deployment, deadline, permit } = admitted;
+    let _in_flight = InFlight::begin(&deployment);
+    let decoded = read(server, &endpoint, &deployment, parts, body, permit, call).await;
+    let Decoded { inputs, reply } = decoded.map_err(|error| explain(error, &endpoint))?;
+    let reply = accepted(&parts.headers).map_or(reply, |format| if format == reply.format() { reply } else { format.into() });
+
+    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let Completed { outputs, queued, ran } = deployment
+        .scheduler
+        .run(inputs, deadline)
+        .await
+        .map_err(|error| run_error(error, shape_conflict, &endpoint, call))?;
+    call.note(Timed::Queue, queued);
+    call.note(Timed::Run, ran);
+    deployment.metrics.stage(Stage::Queue, queued);
+    deployment.metrics.stage(Stage::Run, ran);
+
+    let encoding = Instant::now();
+    let elements = outputs.iter().map(crate::tensor::Value::len).sum();
+    let policy = policy(&endpoint);
+    let encoded = off_the_loop(elements, || codec::encode(outputs, &endpoint.signature, reply, &policy))?;
+    let took = encoding.elapsed();
+    call.note(Timed::Encode, took);
+    deployment.metrics.stage(Stage::Encode, took);
+    Ok(respond(encoded, &deployment, ran))
+}
+
+fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
+    let entry = match name {
+        Some(name) => table.find(name).ok_or_else(|| {
+            ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")
+        })?,
+        None => table.default_endpoint().ok_or_else(|| {
+            let message = "several models are served here and none is the default: \
+                           POST to /api/v1/service/<endpoint>/score";
+            ApiError::new(ErrorKind::NotFound, "no_default_endpoint", message)
+        })?,
+    };
+    match (&entry.endpoint, &entry.state) {
+        (Some(endpoint), _) => Ok(Arc::clone(endpoint)),
+        (None, State::Failed { .. }) => Err(unavailable("model_not_loaded", "the model could not be loaded", 60)),
+        (None, _) => Err(unavailable("model_loading", "the model is being loaded", 1)),
+    }
+}
+
+fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiError {
+    ApiError::new(ErrorKind::Unavailable, code, message).with_retry_after(retry_after_s)
+}
+
+fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
+    let Some(keys) = &endpoint.keys else { return Ok(()) };
+    let presented = bearer(headers)?;
+    let digest = KeyDigest::of(presented);
+    if keys.find(&digest).is_some() {
+        Ok(())
+    } else if table.knows_key(&digest) {
+        Err(ApiError::new(ErrorKind::Forbidden, "wrong_endpoint", "this key is for another endpoint"))
+    } else {
+        Err(ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here"))
+    }
+}
+
+/// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
+pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    const EXPECTED: &str = "Authorization: Bearer <key>";
+    let refuse = |message: &str| {
+        ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED)
+    };
+    let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse("this endpoint needs a key"))?;
+    let (scheme, key) = (value.to_str().ok())
+        .and_then(|text| text.trim().split_once(' '))
+        .ok_or_else(|| refuse("the Authorization header is not of the expected form"))?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(key.trim())
+    } else {
+        Err(refuse("the Authorization header is not of the expected form"))
+    }
+}
+
+fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
+    let names: Vec<_> = endpoint.deployments.iter().map(|deployment| deployment.name.as_str()).collect();
+    ApiError::new(ErrorKind::NotFound, "unknown_deployment", "the endpoint has no such deployment")
+        .with_expected(names.join(", "))
+        .with_got(pinned.unwrap_or_default())
+}
+
+/// A shorter deadline, if the client asks for one.
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let asked = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|ms| *ms > 0);
+    asked.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(|| {
+        ApiError::new(ErrorKind::BadInput, "bad_timeout", "x-scoria-timeout-ms is not a whole number of milliseconds")
+            .with_expected("1 or more")
+            .with_got(String::from_utf8_lossy(value.as_bytes()))
+    })
+}
+
+/// The body, read and decoded; for `GET`, the query instead.
+async fn read(
+    server: &Scoring,
+    endpoint: &Endpoint,
+    deployment: &Deployment,
+    parts: &Parts,
+    body: &mut RequestBody,
+    mut permit: Permit,
+    call: &mut Call,
+) -> Result<Decoded, ApiError> {
+    let reading = Instant::now();
+    let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
+    let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
+    let request = Request {
+        signature: &endpoint.signature,
+        policy: policy(endpoint),
+        announced_bytes: request_body::announced_bytes(&parts.headers),
+        max_bytes: endpoint.max_body_bytes,
+        raw_shape: parts.headers.get(RAW_SHAPE).and_then(|value| value.to_str().ok()),
+    };
+    let mut receiver = Receiver::new(format, request)?;
+    let bytes = match query {
+        Some(query) => {
+            receiver.push(query.as_bytes())?;
+            query.len()
+        }
+        None => {
+            let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: server.settings.body_timeout };
+            body.receive(&mut receiver, &mut permit, limits).await?
+        }
+    };
+    let read = Instant::now();
+    let decoded = off_the_loop(bytes, || receiver.finish());
+    let (reading, decoding) = (read - reading, read.elapsed());
+    call.note(Timed::Read, reading);
+    call.note(Timed::Decode, decoding);
+    deployment.metrics.stage(Stage::Read, reading);
+    deployment.metrics.stage(Stage::Decode, decoding);
+    deployment.metrics.request_bytes.inc_by(bytes as u64);
+    Ok(decoded?)
+}
+
+fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
+    // A body without a type is JSON: the simplest clients send none.
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Format::Json) };
+    value.to_str().ok().and_then(Format::from_media_type).ok_or_else(|| {
+        ApiError::new(ErrorKind::UnsupportedMediaType, "unsupported_media_type", "the body's media type is not one of ours")
+            .with_expected(Format::ALL.map(Format::media_type).join(", "))
+            .with_got(String::from_utf8_lossy(value.as_bytes()))
+    })
+}
+
+/// The format that the client asks for by name; anything else (`*/*`, a type we do not write) leaves the caller's own.
+fn accepted(headers: &HeaderMap) -> Option<Format> {
+    let accept = headers.get(ACCEPT)?.to_str().ok()?;
+    let named = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+    let mut formats = named.filter(|range| range.starts_with("application/")).filter_map(Format::from_media_type);
+    formats.next()
+}
+
+fn policy(endpoint: &Endpoint) -> Policy {
+    Policy {
+        null_input: endpoint.null_input,
+        non_finite_output: endpoint.non_finite_output,
+        max_elements: endpoint.max_elements,
+    }
+}
+
+/// Runs `work` here; if it is long, after telling the runtime that this thread will not come back soon.
+fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
+    if size > STALL_BYTES { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Adds what helps to mend a request: the inputs that this model takes, and a body that is valid for it.
+fn explain(mut error: ApiError, endpoint: &Endpoint) -> ApiError {
+    if error.kind == ErrorKind::BadInput {
+        error = error.with_example(endpoint.example.as_deref());
+    }
+    error
+}
+
+fn run_error(error: ScheduleError, shape_conflict: Option<String>, endpoint: &Endpoint, call: &Call) -> ApiError {
+    let kind = error.kind();
+    match (&error, shape_conflict) {
+        (ScheduleError::Run(_), Some(conflict)) => {
+            ApiError::new(ErrorKind::BadInput, "wrong_shape", conflict).with_example(endpoint.example.as_deref())
+        }
+        (ScheduleError::Run(_), None) if kind == ErrorKind::BadInput => {
+            tracing::debug!(endpoint = %endpoint.name, request_id = ?call.request_id, %error, "input rejected by the runtime");
+            let message = "the model rejected the values of this request, for example an index out of range, or \
+                           dimensions that do not fit together";
+            ApiError::new(kind, "input_rejected", message).with_example(endpoint.example.as_deref())
+        }
+        (ScheduleError::Run(_), None) => {
+            tracing::warn!(endpoint = %endpoint.name, request_id = ?call.request_id, %error, "model failed");
+            ApiError::new(kind, "model_failed", "the model failed on this request; the server's log has the reason under its id")
+        }
+        (ScheduleError::Overloaded { retry_after }, _) => {
+            let message = "too many requests wait for this model; try again";
+            ApiError::new(kind, "queue_full", message).with_retry_after(retry_after.as_secs().max(1))
+        }
+        (ScheduleError::Expired, _) => {
+            ApiError::new(kind, "deadline_exceeded", "the deadline passed before the model had answered")
+        }
+        (ScheduleError::Stopped, _) => unavailable("draining", "the deployment is being taken down", 1),
+    }
+}
+
+fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response<Body> {
+    let mut response = Response::new(Body::from_parts(encoded.parts));
+    deployment.metrics.response_bytes.inc_by(response.body().len());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(encoded.format.media_type()));
+    // A deployment's name is made of characters that a header can hold, as are dtypes and shapes.
+    let mut insert = |name: HeaderName, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    };
+    insert(DEPLOYMENT, deployment.name.as_str());
+    let us = ran.as_micros();
+    insert(RUN_MS, &format!("{}.{:03}", us / 1_000, us % 1_000));
+    if let Some(layout) = encoded.raw_layout {
+        insert(RAW_DTYPE, &layout.dtypes);
+        insert(RAW_SHAPE, &layout.shapes);
+    }
+    response
+}
+
+/// Counts a request among those in progress, for as long as it lives: a client that goes away ends it too.
+struct InFlight<'a>(&'a Deployment);
+
+impl<'a> InFlight<'a> {
+    fn begin(deployment: &'a Deployment) -> Self {
+        deployment.metrics.in_flight.inc();
+        InFlight(deployment)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
+    }
+}

@@ -1,0 +1,183 @@
+//! The scoring port's service: one call per request, whatever comes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, Version};
+
+use super::call::{Call, IdSource};
+use super::cors::Cors;
+use super::error::ApiError;
+use super::health::{self, Lifecycle, Readiness};
+use super::request_body::RequestBody;
+use super::router::{Route, route};
+use super::score::{admit, score};
+use super::{Body, SERVER_VERSION};
+use crate::deployment::{Admission, Deployment, Endpoint, Routing};
+use crate::error::ErrorKind;
+use crate::telemetry::{Metrics, RequestLog, Verdict};
+
+const RUN_FAILED: HeaderName = HeaderName::from_static("x-ms-run-function-failed");
+const MS_SERVER_VERSION: HeaderName = HeaderName::from_static("x-ms-server-version");
+
+/// What serving requests needs.
+#[derive(Debug)]
+pub struct Scoring {
+    pub routing: Arc<Routing>,
+    pub admission: Arc<Admission>,
+    pub lifecycle: Arc<Lifecycle>,
+    pub metrics: Arc<Metrics>,
+    pub settings: ScoringSettings,
+    cors: Cors,
+    ids: IdSource,
+    log: RequestLog,
+    started: Instant,
+}
+
+/// What the operator set about requests.
+#[derive(Clone, Debug)]
+pub struct ScoringSettings {
+    pub body_timeout: Duration,
+    pub cors_origins: Vec<String>,
+    pub strict_readiness: bool,
+    pub log_slow: Duration,
+    pub log_sample_per_second: u64,
+}
+
+impl ScoringSettings {
+    fn readiness(&self) -> Readiness {
+        if self.strict_readiness { Readiness::Strict } else { Readiness::Lenient }
+    }
+}
+
+/// Who answered, for metrics and the log.
+type Served = (Arc<Endpoint>, Arc<Deployment>);
+
+impl Scoring {
+    pub fn new(
+        routing: Arc<Routing>,
+        admission: Arc<Admission>,
+        lifecycle: Arc<Lifecycle>,
+        metrics: Arc<Metrics>,
+        settings: ScoringSettings,
+    ) -> Result<Scoring, getrandom::Error> {
+        Ok(Scoring {
+            cors: Cors::new(&settings.cors_origins),
+            log: RequestLog::new(settings.log_slow, settings.log_sample_per_second),
+            routing,
+            admission,
+            lifecycle,
+            metrics,
+            settings,
+            ids: IdSource::new()?,
+            started: Instant::now(),
+        })
+    }
+
+    /// Answers one request. Sets `linger` when the connection must end although its client may still be sending.
+    pub async fn serve(&self, request: Request<Incoming>, linger: &AtomicBool) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let mut body = RequestBody::new(body);
+        let (mut call, ids) = Call::begin(&parts.headers, &self.ids);
+        let route = route(&parts.method, parts.uri.path());
+        let mut served = None;
+        let outcome = match ids {
+            Ok(()) => self.dispatch(&route, &parts, &mut body, &mut call, &mut served).await,
+            Err(error) => Err(error),
+        };
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(error) => refuse(error, &parts, &mut body, linger).await,
+        };
+        self.report(&route, &parts, &response, &call, served.as_ref());
+        let headers = response.headers_mut();
+        if matches!(route, Route::Score { .. }) {
+            self.cors.allow(&parts.headers, headers);
+        }
+        headers.insert(MS_SERVER_VERSION, HeaderValue::from_static(SERVER_VERSION));
+        call.stamp(headers);
+        response
+    }
+
+    async fn dispatch(
+        &self,
+        route: &Route,
+        parts: &Parts,
+        body: &mut RequestBody,
+        call: &mut Call,
+        served: &mut Option<Served>,
+    ) -> Result<Response<Body>, ApiError> {
+        match route {
+            Route::Score { endpoint } => {
+                let admitted = admit(self, endpoint.as_deref(), parts, call)?;
+                *served = Some((Arc::clone(&admitted.endpoint), Arc::clone(&admitted.deployment)));
+                let response = score(self, admitted, parts, body, call).await?;
+                Ok(mark_run(response, "False"))
+            }
+            Route::ScoreOptions { .. } => Ok(self.options(parts)),
+            Route::Probe(probe) => {
+                Ok(health::answer(*probe, &self.routing.table(), &self.lifecycle, self.settings.readiness()))
+            }
+            Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
+            Route::Unknown => Err(ApiError::new(
+                ErrorKind::NotFound,
+                "unknown_route",
+                "there is nothing at this path; scoring is POST /score or POST /api/v1/service/<endpoint>/score",
+            )),
+        }
+    }
+
+    fn options(&self, parts: &Parts) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+        self.cors.answer_preflight(&parts.headers, headers);
+        response
+    }
+
+    fn report(&self, route: &Route, parts: &Parts, response: &Response<Body>, call: &Call, served: Option<&Served>) {
+        let (status, took) = (response.status().as_u16(), call.started.elapsed());
+        match (served, route) {
+            (Some((_, deployment)), _) => deployment.metrics.answered(status, took),
+            // Probes come by the second and say nothing of clients.
+            (None, Route::Probe(_)) => return,
+            (None, _) => self.metrics.unrouted(status),
+        }
+        match self.log.decide(status, took, self.started.elapsed()) {
+            Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
+            Verdict::Log { left_out } => tracing::info!(
+                method = %parts.method,
+                path = parts.uri.path(),
+                status,
+                took_ms = took.as_micros() as f64 / 1_000.0,
+                endpoint = served.map(|(endpoint, _)| endpoint.name.as_str()),
+                request_id = call.request_id.to_str().unwrap_or_default(),
+                response_bytes = response.body().len(),
+                left_out,
+                "request"
+            ),
+        }
+    }
+}
+
+/// Answers a failed request. What is left of a short body is read and forgotten, so that the connection can be used again;
+/// for a long one the connection ends (HTTP/1 only; an HTTP/2 stream ends by itself).
+async fn refuse(error: ApiError, parts: &Parts, body: &mut RequestBody, linger: &AtomicBool) -> Response<Body> {
+    let model_failed = error.kind == ErrorKind::ModelFailed;
+    let mut response = error.into_response();
+    if !body.drain(&parts.headers).await && parts.version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        linger.store(true, Ordering::Relaxed);
+    }
+    if model_failed { mark_run(response, "True") } else { response }
+}
+
+/// Says whether the model ran, in Azure's words and spelling.
+fn mark_run(mut response: Response<Body>, failed: &'static str) -> Response<Body> {
+    response.headers_mut().insert(RUN_FAILED, HeaderValue::from_static(failed));
+    response
+}
