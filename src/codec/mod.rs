@@ -4,6 +4,7 @@
 //! signature's order and the [`Reply`] form that the caller expects. [`encode`] writes outputs in that form. One file a
 //! dialect; nothing here knows of HTTP, engines or endpoints.
 
+mod elements;
 mod error;
 mod fill;
 mod format;
@@ -11,6 +12,7 @@ pub mod json;
 mod npy;
 mod npz;
 mod raw;
+mod refusal;
 mod safetensors;
 
 use bytes::Bytes;
@@ -153,10 +155,7 @@ impl<'a> Receiver<'a> {
                 Ok(())
             }
             Receiver::Npy(receiver) => receiver.push(chunk),
-            Receiver::Npz(receiver) => {
-                receiver.push(chunk);
-                Ok(())
-            }
+            Receiver::Npz(receiver) => receiver.push(chunk),
             Receiver::Raw(receiver) => receiver.push(chunk),
             Receiver::Safetensors(receiver) => receiver.push(chunk),
         }
