@@ -110,7 +110,7 @@ impl From<Format> for Reply {
 #[derive(Debug)]
 pub struct Encoded {
     pub format: Format,
-    /// The bytes, in order. Tensor data is handed over, not copied.
+    /// The bytes, in order. Tensor data is handed over, not copied, except into an archive (npz).
     pub parts: Vec<Bytes>,
     /// For [`Format::Raw`] only, which does not describe itself.
     pub raw_layout: Option<RawLayout>,
@@ -188,3 +188,6 @@ pub fn encode(
         Reply::Safetensors => safetensors::encode(outputs, signature),
     }
 }
+
+#[cfg(test)]
+mod binary_tests;

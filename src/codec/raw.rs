@@ -267,9 +267,9 @@ fn parse_shapes(text: &str, signature: &Signature) -> Result<Vec<Vec<usize>>, De
         let message = format!(
             "the header {SHAPE_HEADER} holds '{}'; it takes sizes separated by commas, and inputs by semicolons, such as \
              '{example}'",
-            text.escape_debug(),
+            refusal::quoted(text),
         );
-        return Err(DecodeError::new(DecodeFault::WrongShape, message).expected(example).got(text));
+        return Err(DecodeError::new(DecodeFault::WrongShape, message).expected(example).got(refusal::quoted(text)));
     };
     if shapes.len() != signature.inputs.len() {
         let message = format!(
@@ -278,7 +278,7 @@ fn parse_shapes(text: &str, signature: &Signature) -> Result<Vec<Vec<usize>>, De
             shapes.len(),
             signature.inputs.len(),
         );
-        return Err(DecodeError::new(DecodeFault::WrongShape, message).expected(example).got(text));
+        return Err(DecodeError::new(DecodeFault::WrongShape, message).expected(example).got(refusal::quoted(text)));
     }
     Ok(shapes)
 }

@@ -5,6 +5,18 @@
 use super::{DecodeError, DecodeFault, EncodeError, Format};
 use crate::tensor::{Shape, Signature, Tensor, TensorSpec, Value, ValueType};
 
+/// The most characters of a sender's own words that a refusal repeats.
+const QUOTED_MAX_CHARS: usize = 200;
+
+/// A sender's own words, printable and not too many: names and headers can be as long as the body.
+pub fn quoted(words: &str) -> String {
+    let mut quoted: String = words.chars().take(QUOTED_MAX_CHARS).collect();
+    if quoted.len() < words.len() {
+        quoted.push('…');
+    }
+    quoted.replace(char::is_control, " ")
+}
+
 /// A body that is not what it claims to be.
 pub fn malformed(message: impl Into<String>) -> DecodeError {
     DecodeError::new(DecodeFault::Malformed, message)
@@ -27,8 +39,9 @@ pub fn wrong_shape(spec: &TensorSpec, shape: &[usize], why: impl std::fmt::Displ
 
 /// The body names something that is no input.
 pub fn unknown_input(signature: &Signature, name: &str) -> DecodeError {
+    let name = quoted(name);
     let message = format!("the model has no input '{name}'; its inputs are {}", input_names(signature));
-    DecodeError::new(DecodeFault::WrongInputs, message).at(name).expected(input_names(signature)).got(name)
+    DecodeError::new(DecodeFault::WrongInputs, message).at(&name).expected(input_names(signature)).got(name)
 }
 
 /// The body names an input twice.

@@ -3,7 +3,7 @@
 //! Source: `numpy.lib.format`, versions 1.0, 2.0 and 3.0. The literal is read by a strict little parser that knows these
 //! three keys and nothing else of Python. Called by [`Array`](super::Array).
 
-use super::super::refusal::malformed;
+use super::super::refusal::{malformed, quoted};
 use super::super::{DecodeError, DecodeFault};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -117,7 +117,7 @@ impl<'a> Literal<'a> {
                 "descr" => descr.replace(self.descr()?).is_some(),
                 "fortran_order" => order.replace(self.order()?).is_some(),
                 "shape" => shape.replace(self.shape()?).is_some(),
-                _ => return Err(malformed(format!("the array's header has an unknown key '{}'", key.escape_debug()))),
+                _ => return Err(malformed(format!("the array's header has an unknown key '{}'", quoted(key)))),
             };
             if repeated {
                 return Err(malformed(format!("the array's header has the key '{key}' twice")));
@@ -183,12 +183,12 @@ impl<'a> Literal<'a> {
         let (digits, rest) = self.rest.split_at(end);
         if digits.is_empty() {
             let message = "the array's header needs whole numbers from 0 up in 'shape'";
-            return Err(malformed(message).expected("a size").got(excerpt(self.rest)));
+            return Err(malformed(message).expected("a size").got(quoted(self.rest)));
         }
         self.rest = rest;
         digits.parse().map_err(|_| {
             let message = "the array's shape is beyond what memory can hold";
-            DecodeError::new(DecodeFault::TooLarge, message).got(excerpt(digits))
+            DecodeError::new(DecodeFault::TooLarge, message).got(quoted(digits))
         })
     }
 
@@ -204,7 +204,7 @@ impl<'a> Literal<'a> {
             }
             _ => Err(malformed("the array's header is no dictionary of plain values")
                 .expected("a quoted word")
-                .got(excerpt(self.rest))),
+                .got(quoted(self.rest))),
         }
     }
 
@@ -213,7 +213,7 @@ impl<'a> Literal<'a> {
             return Ok(());
         }
         let message = "the array's header is no dictionary of 'descr', 'fortran_order' and 'shape'";
-        Err(malformed(message).expected(format!("'{c}'")).got(excerpt(self.rest)))
+        Err(malformed(message).expected(format!("'{c}'")).got(quoted(self.rest)))
     }
 
     fn accept(&mut self, c: char) -> bool {
@@ -226,11 +226,6 @@ impl<'a> Literal<'a> {
     fn skip_space(&mut self) {
         self.rest = self.rest.trim_ascii_start();
     }
-}
-
-/// The first few characters, printable.
-fn excerpt(text: &str) -> String {
-    text.chars().take(24).flat_map(char::escape_debug).collect()
 }
 
 /// Names what the body looks like instead: a wrong media type is the likely mistake.

@@ -209,7 +209,7 @@ impl Wire {
             "bfloat16" => number(DType::BF16),
             "V2" => Ok(Wire::Void2(endian)),
             _ => Wire::parse_text(code, endian).ok_or_else(|| {
-                let got = descr.escape_debug().to_string();
+                let got = refusal::quoted(descr);
                 if code.starts_with('O') {
                     let remedy = match spec.dtype {
                         DType::String => "write them as numpy strings with .astype(str)",
@@ -240,7 +240,7 @@ impl Wire {
     fn name(self, descr: &str) -> String {
         match self {
             Wire::Number(dtype, _) => dtype.name().to_owned(),
-            Wire::Void2(_) | Wire::Text(_) => descr.to_owned(),
+            Wire::Void2(_) | Wire::Text(_) => refusal::quoted(descr),
         }
     }
 }

@@ -170,15 +170,16 @@ fn parse(text: &[u8]) -> Result<Header, DecodeError> {
     if text.first() != Some(&b'{') {
         return Err(malformed("the header of the safetensors file must begin with '{'").expected("a JSON object"));
     }
-    serde_json::from_slice(text)
-        .map_err(|error| malformed(format!("the header of the safetensors file cannot be read: {error}")))
+    serde_json::from_slice(text).map_err(|error| {
+        malformed(format!("the header of the safetensors file cannot be read: {}", refusal::quoted(&error.to_string())))
+    })
 }
 
 /// Type and shape, and that the data has as many bytes as these need.
 fn check_entry(spec: &TensorSpec, entry: &Entry) -> Result<(), DecodeError> {
     let dtype = header::dtype_of(&entry.dtype);
     if dtype != Some(spec.dtype) {
-        let got = dtype.map_or_else(|| entry.dtype.escape_debug().to_string(), |dtype| dtype.name().to_owned());
+        let got = dtype.map_or_else(|| refusal::quoted(&entry.dtype), |dtype| dtype.name().to_owned());
         let remedy = format!("convert the tensor to {} before saving it", spec.dtype);
         return Err(refusal::wrong_type(spec, &got, &remedy));
     }
