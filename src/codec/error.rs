@@ -77,7 +77,9 @@ pub enum EncodeError {
     #[error("{0}")]
     NotRepresentable(String),
     /// An output holds NaN or infinity, and the endpoint is set to treat that as an error.
-    #[error("output '{output}' holds {value}, which JSON cannot carry; ask for a binary reply such as application/x-npy")]
+    #[error(
+        "output '{output}' holds {value}, which JSON cannot carry; ask for a binary reply such as application/x-npy"
+    )]
     NonFinite { output: String, value: &'static str },
 }
 

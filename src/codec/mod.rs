@@ -4,6 +4,7 @@
 //! signature's order and the [`Reply`] form that the caller expects. [`encode`] writes outputs in that form. One file a
 //! dialect; nothing here knows of HTTP, engines or endpoints.
 
+mod elements;
 mod error;
 mod fill;
 mod format;
@@ -11,6 +12,7 @@ pub mod json;
 mod npy;
 mod npz;
 mod raw;
+mod refusal;
 mod safetensors;
 
 use bytes::Bytes;
@@ -95,7 +97,7 @@ impl From<Format> for Reply {
 #[derive(Debug)]
 pub struct Encoded {
     pub format: Format,
-    /// The bytes, in order. Tensor data is handed over, not copied.
+    /// The bytes, in order. Tensor data is handed over, not copied, except into an archive (npz).
     pub parts: Vec<Bytes>,
     /// For [`Format::Raw`] only, which does not describe itself.
     pub raw_layout: Option<RawLayout>,
@@ -140,10 +142,7 @@ impl<'a> Receiver<'a> {
                 Ok(())
             }
             Receiver::Npy(receiver) => receiver.push(chunk),
-            Receiver::Npz(receiver) => {
-                receiver.push(chunk);
-                Ok(())
-            }
+            Receiver::Npz(receiver) => receiver.push(chunk),
             Receiver::Raw(receiver) => receiver.push(chunk),
             Receiver::Safetensors(receiver) => receiver.push(chunk),
         }
@@ -176,3 +175,6 @@ pub fn encode(
         Reply::Safetensors => safetensors::encode(outputs, signature),
     }
 }
+
+#[cfg(test)]
+mod binary_tests;
