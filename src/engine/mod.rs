@@ -6,6 +6,7 @@
 
 pub mod fake;
 mod graph;
+pub mod library;
 pub mod ort;
 #[cfg(feature = "tract")]
 pub mod tract;
