@@ -8,6 +8,7 @@ pub mod fake;
 mod graph;
 pub mod library;
 pub mod ort;
+mod provider;
 #[cfg(feature = "tract")]
 pub mod tract;
 

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use self::session::OrtSession;
 use super::library::Version;
-use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded, Session};
+use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded, Session, provider};
 use crate::tensor::{DType, Signature, ValueType};
 
 const NAME: &str = "ort";
@@ -31,9 +31,6 @@ const OLDEST_TRUSTED: Version = Version { major: 1, minor: 31 };
 
 /// Below this the C API lacks functions that are called (the crate's feature `api-24`).
 const OLDEST_USABLE: Version = Version { major: 1, minor: ort::MINOR_VERSION };
-
-/// Every provider name that a list may hold, whether or not this build has it.
-const PROVIDERS: [&str; 3] = ["tensorrt", "cuda", "cpu"];
 
 /// What to do with a runtime whose version is known to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +167,7 @@ impl Engine for OrtEngine {
 
     fn load(&self, path: &Path, graph: &super::Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {
         check_outputs(&graph.signature)?;
-        let choice = choose(&options.providers)?;
+        let choice = provider::choose(&options.providers, "this build of scoria does not include it")?;
         let sessions = (0..options.sessions)
             .map(|_| {
                 let session = self.build(path, options).map_err(|error| failed(error.to_string()))?;
@@ -221,42 +218,9 @@ fn check_outputs(signature: &Signature) -> Result<(), LoadError> {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Choice {
-    providers: Vec<String>,
-    missing: Vec<(String, String)>,
-}
-
-/// Which of the providers asked for can be had.
-fn choose(asked: &[String]) -> Result<Choice, LoadError> {
-    let mut choice = Choice { providers: Vec::new(), missing: Vec::new() };
-    for name in asked {
-        match name.as_str() {
-            "cpu" => choice.providers.push(name.clone()),
-            known if PROVIDERS.contains(&known) => {
-                choice.missing.push((name.clone(), "this build of scoria does not include it".to_owned()));
-            }
-            _ => {
-                let known = PROVIDERS.join(", ");
-                return Err(LoadError::Provider(format!("'{name}' is not a provider; there are {known}")));
-            }
-        }
-    }
-    if choice.providers.is_empty() {
-        let reasons: Vec<_> = choice.missing.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
-        let reasons = if reasons.is_empty() { "the list is empty".to_owned() } else { reasons.join("; ") };
-        return Err(LoadError::Provider(format!("{reasons}; add \"cpu\" to fall back to the processor")));
-    }
-    Ok(choice)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn list(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| name.to_string()).collect()
-    }
 
     #[test]
     fn an_old_runtime_is_refused_with_version_path_reason_and_remedy() {
@@ -294,19 +258,6 @@ mod tests {
         let candidates = [PathBuf::from("/nowhere/libonnxruntime.so"), PathBuf::from("/dev/null")];
         let error = start(&candidates, OldRuntime::Refuse, telemetry).err().expect("no library").to_string();
         assert!(error.contains("/nowhere/libonnxruntime.so") && error.contains("No such file"), "{error}");
-    }
-
-    #[test]
-    fn providers_not_in_this_build_are_reported_and_fall_back_only_if_the_list_says_so() {
-        let choice = choose(&list(&["tensorrt", "cuda", "cpu"])).expect("cpu is in the list");
-        assert_eq!(choice.providers, ["cpu"]);
-        assert_eq!(choice.missing.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["tensorrt", "cuda"]);
-
-        let text = choose(&list(&["cuda"])).expect_err("no fallback was asked for").to_string();
-        assert!(text.contains("cuda: this build") && text.contains("\"cpu\""), "{text}");
-        let text = choose(&list(&["gpu", "cpu"])).expect_err("unknown").to_string();
-        assert!(text.contains("'gpu'") && text.contains("tensorrt, cuda, cpu"), "{text}");
-        choose(&[]).expect_err("an empty list allows nothing");
     }
 
     #[test]
