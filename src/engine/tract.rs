@@ -13,15 +13,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ndarray::ArrayD;
 use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::{
-    Datum, DatumType, Framework, InferenceModel, InferenceModelExt, IntoTValue, SymbolScope, TValue, TVec,
-    Tensor as TractTensor, TractResult, TypedModel, TypedSimplePlan, TypedSimpleState,
+    Datum, DatumType, Framework, InferenceModel, InferenceModelExt, IntoTValue, SymbolScope, SymbolValues, TValue,
+    TVec, Tensor as TractTensor, TractError, TractResult, TypedModel, TypedSimplePlan, TypedSimpleState,
 };
+use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::Factoid;
-use tract_onnx::tract_hir::internal::{DimFact, GenericFactoid, ShapeFactoid};
+use tract_onnx::tract_hir::internal::{DimFact, GenericFactoid, ShapeFactoid, TDim, bail};
 
 use super::{Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session, provider};
-use crate::tensor::{DType, Dim, Element, OutputSpec, Signature, Tensor, Value, ValueType};
+use crate::tensor::{DType, Element, OutputSpec, Signature, Tensor, Value, ValueType};
 
 const NAME: &str = "tract";
 
@@ -90,16 +91,18 @@ fn prepare(path: &Path, signature: &Signature) -> Result<Arc<TypedSimplePlan>, L
         return Err(unsupported(format!("it does not know operator {domain}.{} (node '{}')", node.op_type, node.name)));
     }
     let folder = path.parent().and_then(Path::to_str);
-    let parsed = onnx.parse(&proto, folder).map_err(classify_load)?;
+    let parsed = onnx.parse(&proto, folder).map_err(classify_parse)?;
     if let Some(name) = parsed.unresolved_inputs.first() {
         return Err(failed(format!("nothing gives the value '{name}'")));
     }
     let mut model = parsed.model;
     check_names(&model, signature)?;
-    name_dims(&mut model).map_err(classify_load)?;
-    let model = model.into_optimized().map_err(classify_load)?;
+    name_dims(&mut model).map_err(beyond)?;
+    let model = model.into_typed().and_then(TypedModel::into_decluttered).map_err(beyond)?;
+    check_products(&model)?;
+    let model = model.into_optimized().map_err(beyond)?;
     check_outputs(&model, signature)?;
-    TypedSimplePlan::new(model).map_err(classify_load)
+    TypedSimplePlan::new(model).map_err(beyond)
 }
 
 /// The first node, in subgraphs too, that tract has no implementation of.
@@ -147,11 +150,33 @@ fn name_dims(model: &mut InferenceModel) -> TractResult<()> {
     Ok(())
 }
 
+/// Refuses products over dimensions that are not proven equal.
+///
+/// Where the sizes differ in a request, tract does not fail: it multiplies what overlaps, or reads past the shorter one.
+fn check_products(model: &TypedModel) -> Result<(), LoadError> {
+    for node in model.nodes() {
+        let Some(product) = node.op_as::<EinSum>() else { continue };
+        let facts = model.node_input_facts(node.id).map_err(beyond)?;
+        for axis in product.axes.iter_all_axes() {
+            let dims = (axis.inputs.iter().zip(&facts))
+                .flat_map(|(positions, fact)| positions.iter().map(|&position| &fact.shape[position]))
+                .filter(|dim| !dim.is_one());
+            let mut dims = dims.peekable();
+            let Some(first) = dims.peek().copied() else { continue };
+            if let Some(other) = dims.find(|dim| *dim != first) {
+                let what = format!("node '{}' multiplies dimensions that may differ, {first} and {other}", node.name);
+                return Err(unsupported(what));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether the outputs, as inferred, are what the graph declares.
 fn check_outputs(model: &TypedModel, signature: &Signature) -> Result<(), LoadError> {
     for (index, OutputSpec { name, value }) in signature.outputs.iter().enumerate() {
         let ValueType::Tensor { dtype, dims } = value else { continue };
-        let fact = model.output_fact(index).map_err(classify_load)?;
+        let fact = model.output_fact(index).map_err(beyond)?;
         // Sizes that tract computes symbolically stay in a type of its own until they are read.
         let inferred = if fact.datum_type == DatumType::TDim { DatumType::I64 } else { fact.datum_type };
         if datum_type(*dtype) != Some(inferred) {
@@ -193,11 +218,15 @@ fn failed(reason: String) -> LoadError {
     LoadError::Failed { engine: NAME, reason }
 }
 
-/// Tells what tract lacks from what is wrong with the file, by tract's words: its errors have no codes.
-fn classify_load(error: tract_onnx::prelude::TractError) -> LoadError {
+/// An error of the analysis. The file was read, so that it is likelier too much for tract than wrong.
+fn beyond(error: TractError) -> LoadError {
+    unsupported(format!("{error:#}"))
+}
+
+/// An error of reading: of an element type that tract lacks, or of the file.
+fn classify_parse(error: TractError) -> LoadError {
     let text = format!("{error:#}");
-    let lacking = ["Unimplemented", "unimplemented", "Unknown DatumType", "not supported", "nsupported"];
-    if lacking.iter().any(|words| text.contains(words)) { unsupported(text) } else { failed(text) }
+    if text.contains("Unknown DatumType") { unsupported(text) } else { failed(text) }
 }
 
 /// Runs tract's code; a panic comes back as its text.
@@ -220,14 +249,11 @@ struct TractSession {
 impl Session for TractSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
         let inputs = inputs.iter().map(to_tract).collect::<Result<TVec<TValue>, _>>()?;
-        let outcome = catch(|| self.compute(inputs));
-        let failure = match outcome {
-            Ok(Ok(outputs)) => {
-                return self.outputs.iter().zip(outputs).map(|(spec, value)| take(spec, &value)).collect();
-            }
+        let failure = match catch(|| self.compute(inputs)) {
+            Ok(Ok(outputs)) => return Ok(outputs),
             Ok(Err(_)) if self.stop.was_called() => RunError::Interrupted,
             Ok(Err(error)) => classify_run(format!("{error:#}")),
-            Err(panic) => RunError::Failed(panic),
+            Err(panic) => classify_run(panic),
         };
         // A failed run leaves its half-bound symbols and values behind.
         self.state = self.state.plan().clone().spawn().map_err(|error| RunError::Failed(format!("{error:#}")))?;
@@ -240,14 +266,20 @@ impl Session for TractSession {
 }
 
 impl TractSession {
-    fn compute(&mut self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn compute(&mut self, inputs: TVec<TValue>) -> TractResult<Vec<Value>> {
         let stop = &self.stop;
-        self.state.run_plan_with_eval(inputs, |context, state, node, inputs| {
+        self.state.set_inputs(inputs)?;
+        self.state.exec_plan_with_eval(|context, state, node, inputs| {
             if stop.was_called() {
                 return Err(std::io::Error::other("the run was interrupted").into());
             }
             plan::eval(context, state, node, inputs)
-        })
+        })?;
+        let outputs = self.state.outputs()?;
+        let symbols = &self.state.turn_state.resolved_symbols;
+        let outputs = self.outputs.iter().zip(&outputs).map(|(spec, value)| take(spec, value, symbols)).collect();
+        self.state.reset_turn()?;
+        outputs
     }
 }
 
@@ -269,8 +301,23 @@ impl Interrupt for Stop {
     }
 }
 
-/// Words by which tract blames shapes or indices.
-const BLAMES_INPUT: [&str; 1] = ["mismatch"];
+/// The words by which tract blames shapes, indices or strings: its errors have no codes. Found by provoking it; the last
+/// lines are of panics, by which it reports a bad index for `Gather` or a division by zero.
+const BLAMES_INPUT: [&str; 13] = [
+    "can not broadcast",
+    "clashing resolution",
+    "incorrect dtype or shape",
+    "mismatch",
+    "impossible to unify",
+    "invalid gatherelements index",
+    "invalid float literal",
+    "invalid digit",
+    "out of bounds",
+    "out of range",
+    "with overflow",
+    "divide by zero",
+    "divisor of zero",
+];
 
 fn classify_run(text: String) -> RunError {
     let lower = text.to_lowercase();
@@ -307,39 +354,37 @@ fn to_tract(tensor: &Tensor) -> Result<TValue, RunError> {
 }
 
 /// An output, copied, in the type that the graph declares.
-fn take(spec: &OutputSpec, value: &TractTensor) -> Result<Value, RunError> {
+fn take(spec: &OutputSpec, value: &TractTensor, symbols: &SymbolValues) -> TractResult<Value> {
     fn copy<T: Datum + Element>(value: &TractTensor) -> TractResult<Tensor> {
         Ok(T::wrap(value.to_plain_array_view::<T>()?.to_owned()))
     }
-    let ValueType::Tensor { dtype, dims } = &spec.value else {
-        return Err(RunError::Failed(format!("output '{}' is no tensor", spec.name)));
-    };
+    let ValueType::Tensor { dtype, dims } = &spec.value else { bail!("output '{}' is no tensor", spec.name) };
     let tensor = match dtype {
         DType::Bool => copy::<bool>(value),
         DType::I8 => copy::<i8>(value),
         DType::I16 => copy::<i16>(value),
         DType::I32 => copy::<i32>(value),
-        DType::I64 if value.datum_type() == DatumType::TDim => {
-            value.cast_to::<i64>().and_then(|cast| copy::<i64>(&cast))
-        }
+        DType::I64 if value.datum_type() == DatumType::TDim => sizes(value, symbols),
         DType::I64 => copy::<i64>(value),
         DType::U8 => copy::<u8>(value),
         DType::U16 => copy::<u16>(value),
         DType::U32 => copy::<u32>(value),
         DType::U64 => copy::<u64>(value),
         DType::F16 => copy::<half::f16>(value),
-        DType::BF16 => return Err(RunError::Failed("tract has no bfloat16".to_owned())),
+        DType::BF16 => bail!("tract has no bfloat16"),
         DType::F32 => copy::<f32>(value),
         DType::F64 => copy::<f64>(value),
         DType::String => copy::<String>(value),
-    };
-    let tensor = tensor.map_err(|error| RunError::Failed(format!("output '{}': {error:#}", spec.name)))?;
-    if dims.as_ref().is_some_and(|dims: &Vec<Dim>| dims.len() != tensor.shape().len()) {
-        let rank = tensor.shape().len();
-        return Err(RunError::Failed(format!(
-            "output '{}' is declared {}, but has rank {rank}",
-            spec.name, spec.value
-        )));
+    }?;
+    if dims.as_ref().is_some_and(|dims| dims.len() != tensor.shape().len()) {
+        bail!("output '{}' is declared {}, but has rank {}", spec.name, spec.value, tensor.shape().len());
     }
     Ok(Value::Tensor(tensor))
+}
+
+/// Sizes that were computed symbolically, in this run's numbers.
+fn sizes(value: &TractTensor, symbols: &SymbolValues) -> TractResult<Tensor> {
+    let array = value.to_plain_array_view::<TDim>()?;
+    let sizes = array.iter().map(|size| size.eval_to_i64(symbols)).collect::<TractResult<Vec<i64>>>()?;
+    Ok(Tensor::I64(ArrayD::from_shape_vec(array.raw_dim(), sizes)?))
 }
