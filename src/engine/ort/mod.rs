@@ -9,6 +9,7 @@ mod failure;
 mod session;
 mod value;
 
+use std::error::Error as _;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -146,7 +147,8 @@ fn check_version(found: Version, old: OldRuntime, path: &Path) -> Result<(), Sta
 
 fn why_not_probed(path: &Path) -> String {
     match ort::util::preload_dylib(path) {
-        Err(error) => error.to_string(),
+        // The error's own text is "dlopen failed"; the system's reason is its source.
+        Err(error) => error.source().map_or_else(|| error.to_string(), ToString::to_string),
         Ok(()) => "it is not an ONNX Runtime 1.x library".to_owned(),
     }
 }
