@@ -6,7 +6,9 @@
 
 pub mod fake;
 mod graph;
+pub mod library;
 pub mod ort;
+mod provider;
 #[cfg(feature = "tract")]
 pub mod tract;
 
