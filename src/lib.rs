@@ -1,10 +1,18 @@
 //! Scoria turns ONNX models into production scoring endpoints.
+//!
+//! The crate is a library and a thin binary. Modules are layered, imports go down only (`tests/tidy.rs` checks it), and
+//! `docs/ARCHITECTURE.md` walks through them. Read on in `http/score.rs`: the product in one function.
 
-//pub mod codec;
+pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod codec;
 pub mod config;
+pub mod control;
+pub mod deployment;
 pub mod engine;
 pub mod error;
+pub mod http;
 pub mod name;
 pub mod schedule;
 pub mod telemetry;

@@ -1,1 +1,15 @@
-fn main() {}
+//! The `scoria` binary: a thin shell around the library.
+
+use std::process::ExitCode;
+
+use mimalloc::MiMalloc;
+use scoria::config::env;
+use scoria::engine::ort::TelemetryOff;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    env::set_before_threads(TelemetryOff::VARIABLE, "1");
+    scoria::cli::run(std::env::args_os())
+}

@@ -1,5 +1,6 @@
 //! The process environment. The only file that reads it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// A setting's text from its `SCORIA_…` variable. An empty variable counts as unset.
@@ -20,24 +21,16 @@ pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Proof that ONNX Runtime's telemetry has been opted out of, which must happen before its library is loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct TelemetryOptOut(());
+/// A variable as the operating system has it.
+pub fn raw(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
 
-impl TelemetryOptOut {
-    /// Sets `ORT_DISABLE_TELEMETRY=1`: official builds since 1.30 otherwise write a device id and send events, and their
-    /// API's own switch comes too late to prevent it.
-    ///
-    /// To be called first thing in `main`.
-    #[allow(unsafe_code)]
-    pub fn for_process() -> TelemetryOptOut {
-        // SAFETY: the program has one thread yet, so nobody reads the environment meanwhile.
-        unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
-        TelemetryOptOut(())
-    }
-
-    /// The proof, if the environment holds it already.
-    pub fn from_environment() -> Option<TelemetryOptOut> {
-        (std::env::var_os("ORT_DISABLE_TELEMETRY")? == "1").then_some(TelemetryOptOut(()))
-    }
+/// Sets a variable of this process, for libraries that are told by nothing else.
+///
+/// To be called first thing in `main`.
+#[allow(unsafe_code)]
+pub fn set_before_threads(name: &str, value: &str) {
+    // SAFETY: the program has one thread yet, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
 }

@@ -51,7 +51,7 @@ impl Controller {
     }
 
     /// Publishes that these models are being loaded, so that probes and clients are told so meanwhile.
-    pub fn announce(&mut self, specs: &[ModelSpec]) {
+    pub fn announce<'a>(&mut self, specs: impl IntoIterator<Item = &'a ModelSpec>) {
         for spec in specs {
             self.loader.metrics.not_ready(spec.name.as_str(), "default");
             self.entries.insert(spec.name.clone(), Entry { state: State::Loading, endpoint: None });

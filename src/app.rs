@@ -1,0 +1,292 @@
+//! The composition root: a checked configuration becomes a running server, and a running server ends in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+
+use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
+use crate::config::{Auth, Config, EngineChoice, env};
+use crate::control::{Controller, ModelSpec, Settings};
+use crate::deployment::{Admission, Routing};
+use crate::engine::{Engine, library, ort};
+use crate::http::server::{ConnectionLimits, Phase, Stopping, serve, stopping};
+use crate::http::{Admin, Lifecycle, Scoring, ScoringSettings};
+use crate::name::{InvalidName, Name};
+use crate::schedule::{Limits, Watchdog, WatchdogHandle, Wishes};
+use crate::telemetry::Metrics;
+
+/// A running server.
+pub struct App {
+    /// Where scoring and administration listen; the ports are real ones even if 0 was asked for.
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub routing: Arc<Routing>,
+    /// `None` when the server runs without keys.
+    pub keys: Option<KeyStore>,
+    lifecycle: Arc<Lifecycle>,
+    drain_timeout: Duration,
+    runtime: Runtime,
+    scoring: tokio::task::JoinHandle<()>,
+    stop_scoring: watch::Sender<Phase>,
+    admin: JoinHandle<()>,
+    stop_admin: watch::Sender<Phase>,
+    loading: JoinHandle<()>,
+    watchdog: WatchdogHandle,
+}
+
+/// Why the server could not start. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
+    #[error("there is no folder to keep keys in: set state_dir (--state-dir), or HOME")]
+    NoStateDir,
+    #[error("default_endpoint: {0}")]
+    DefaultEndpoint(#[from] InvalidName),
+    #[error("default_endpoint is '{0}', but no model of this name is served")]
+    UnknownDefaultEndpoint(Name),
+    #[error("cannot start {what}: {source}")]
+    Start { what: &'static str, source: io::Error },
+    #[error("metrics could not be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl App {
+    /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::wait_until_loaded`].
+    pub fn start(config: &Config, models: Vec<ModelSpec>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let default_endpoint = default_endpoint(config, &models)?;
+        let keys = match config.auth {
+            Auth::Key => Some(KeyStore::open(&state_dir(config)?)?),
+            Auth::None => None,
+        };
+        let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
+        let admin_ring = ring(Ring::Admin)?;
+        let models: Vec<(ModelSpec, Option<KeyRing>)> = models
+            .into_iter()
+            .map(|spec| ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, ring)))
+            .collect::<Result<_, _>>()?;
+
+        let start = |what| move |source| StartError::Start { what, source };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(cores)
+            .thread_name("scoria-http")
+            .enable_all()
+            .build()
+            .map_err(start("the runtime"))?;
+        let listener = bind(&runtime, config.listen)?;
+        let admin_listener = std_listener(config.admin_listen)?;
+        let addresses = (address_of(&listener, config.listen), admin_listener.local_addr().unwrap_or(config.admin_listen));
+
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
+        let routing = Arc::new(Routing::default());
+        let lifecycle = Arc::new(Lifecycle::default());
+        let watchdog = Watchdog::start().map_err(start("the watchdog"))?;
+        let mut controller = Controller::new(
+            engine,
+            settings(config, cores),
+            Arc::clone(&metrics),
+            Arc::clone(watchdog.watchdog()),
+            Arc::clone(&routing),
+            default_endpoint,
+        );
+        controller.announce(models.iter().map(|(spec, _)| spec));
+
+        let (stop_admin, admin_stopping) = stopping();
+        let admin = Admin {
+            routing: Arc::clone(&routing),
+            lifecycle: Arc::clone(&lifecycle),
+            metrics: Arc::clone(&metrics),
+            keys: admin_ring,
+            strict_readiness: config.strict_readiness,
+        };
+        let admin = spawn_admin(admin_listener, admin, connection_limits(config), admin_stopping)
+            .map_err(start("the admin thread"))?;
+
+        let (stop_scoring, scoring_stopping) = stopping();
+        let drain_timeout = Duration::from_millis(config.drain_timeout_ms);
+        let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
+        let scoring =
+            Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
+                .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
+        let limits = connection_limits(config);
+        let scoring = runtime.spawn(serve(listener, Arc::new(scoring), limits, scoring_stopping, drain_timeout));
+
+        let loading = thread::Builder::new()
+            .name("scoria-loader".to_owned())
+            .spawn(move || models.iter().for_each(|(spec, keys)| controller.load(spec, *keys)))
+            .map_err(start("the loader"))?;
+        Ok(App {
+            listen: addresses.0,
+            admin_listen: addresses.1,
+            routing,
+            keys,
+            lifecycle,
+            drain_timeout,
+            runtime,
+            scoring,
+            stop_scoring,
+            admin,
+            stop_admin,
+            loading,
+            watchdog,
+        })
+    }
+
+    /// Whether every model has been loaded or has failed.
+    pub fn is_loaded(&self) -> bool {
+        self.loading.is_finished()
+    }
+
+    /// The server's runtime, for tasks that run beside it.
+    pub fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Runs `future` on the server's runtime.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Where a key was handed over, if the server runs with keys.
+    pub fn key_path(&self, endpoint: &Name) -> Option<PathBuf> {
+        self.keys.as_ref().map(|keys| keys.key_path(Ring::Endpoint(endpoint), Slot::Primary))
+    }
+
+    /// Ends in order: readiness says 503 at once, connections are accepted for `delay` more, requests in flight finish.
+    pub fn drain(self, delay: Duration) {
+        self.lifecycle.drain();
+        self.runtime.block_on(async {
+            tokio::time::sleep(delay).await;
+            // The receivers live in the tasks that are told; one that has ended already needs no telling.
+            drop(self.stop_scoring.send(Phase::Stop));
+            drop(self.scoring.await);
+        });
+        drop(self.stop_admin.send(Phase::Stop));
+        drop(self.admin.join());
+        self.runtime.shutdown_timeout(self.drain_timeout);
+        drop(self.loading.join());
+        // The schedulers end their workers with the table; only then is nobody left to be watched.
+        drop(self.routing);
+        drop(self.watchdog);
+    }
+}
+
+/// The engine that the configuration asks for, and why it is not ONNX Runtime where it could have been.
+pub fn choose_engine(config: &Config) -> Result<(Arc<dyn Engine>, Option<String>), String> {
+    let start_ort = || {
+        let executable = std::env::current_exe().unwrap_or_default();
+        let candidates = library::candidates(config.ort_lib.as_deref(), &executable);
+        let old = if config.allow_old_ort { ort::OldRuntime::Allow } else { ort::OldRuntime::Refuse };
+        let telemetry = ort::TelemetryOff::from_variable(env::raw(ort::TelemetryOff::VARIABLE).as_deref());
+        telemetry.and_then(|telemetry| ort::start(&candidates, old, telemetry)).map_err(|error| error.to_string())
+    };
+    match config.engine {
+        EngineChoice::Ort => Ok((Arc::new(start_ort()?), None)),
+        EngineChoice::Tract => Ok((embedded_engine()?, None)),
+        // A library that the operator named is meant; falling back from it would hide the mistake.
+        EngineChoice::Auto if config.ort_lib.is_some() => Ok((Arc::new(start_ort()?), None)),
+        EngineChoice::Auto => match start_ort() {
+            Ok(engine) => Ok((Arc::new(engine), None)),
+            Err(reason) => Ok((embedded_engine().map_err(|_| reason.clone())?, Some(reason))),
+        },
+    }
+}
+
+#[cfg(feature = "tract")]
+fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
+    Ok(Arc::new(crate::engine::tract::TractEngine))
+}
+
+#[cfg(not(feature = "tract"))]
+fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
+    Err("this build has no embedded engine; build it with the feature `tract`, or use --engine ort".to_owned())
+}
+
+fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {
+    let Some(text) = &config.default_endpoint else { return Ok(None) };
+    let name = Name::parse(text)?;
+    if models.iter().any(|spec| spec.name == name) { Ok(Some(name)) } else { Err(StartError::UnknownDefaultEndpoint(name)) }
+}
+
+fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
+    config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)
+}
+
+fn std_listener(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(address);
+    let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|source| StartError::Listen { address, source })
+}
+
+fn bind(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let _context = runtime.enter();
+    TcpListener::from_std(std_listener(address)?).map_err(|source| StartError::Listen { address, source })
+}
+
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+/// The admin port has a thread and a runtime of its own, so that it answers even when every core scores.
+fn spawn_admin(
+    listener: std::net::TcpListener,
+    admin: Admin,
+    limits: ConnectionLimits,
+    stopping: Stopping,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("scoria-admin".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(listener, Arc::new(admin), limits, stopping, Duration::from_secs(1)).await,
+                Err(error) => tracing::error!(%error, "the admin port cannot be served"),
+            }
+        });
+    })
+}
+
+fn settings(config: &Config, cores: usize) -> Settings {
+    Settings {
+        providers: config.providers.0.clone(),
+        wishes: Wishes { workers: config.workers, intra_op_threads: config.intra_op_threads },
+        queue: Limits {
+            queue_max_length: config.queue_max_length,
+            queue_max_wait: Duration::from_millis(config.queue_max_wait_ms),
+        },
+        cores,
+        null_input: config.null_input,
+        non_finite_output: config.non_finite_output,
+        max_elements: config.max_elements,
+        max_body_bytes: config.max_body_bytes,
+        scoring_timeout: Duration::from_millis(config.scoring_timeout_ms),
+    }
+}
+
+fn scoring_settings(config: &Config) -> ScoringSettings {
+    ScoringSettings {
+        body_timeout: Duration::from_millis(config.body_timeout_ms),
+        cors_origins: config.cors_origins.0.clone(),
+        strict_readiness: config.strict_readiness,
+        log_slow: Duration::from_millis(config.log_slow_ms),
+        log_sample_per_second: config.log_sample_per_second,
+    }
+}
+
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        max_connections: config.max_connections,
+        header_timeout: Duration::from_millis(config.header_timeout_ms),
+        max_header_bytes: config.max_header_bytes,
+        http2_max_streams: u32::try_from(config.http2_max_streams).unwrap_or(u32::MAX),
+    }
+}

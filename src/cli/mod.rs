@@ -1,0 +1,93 @@
+//! The command line.
+
+mod arguments;
+mod banner;
+mod serve;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use serde_json::json;
+
+use crate::app::choose_engine;
+use crate::config::{self, Config};
+
+/// How a command ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// Exit code 1.
+    Failed(String),
+    /// Exit code 2: the command line or the configuration is wrong.
+    Usage(String),
+}
+
+/// Runs the command that `arguments` (the program's name first) mean.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match arguments::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version come this way too, with code 0. If the terminal is gone there is nobody to tell.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let outcome = match matches.subcommand() {
+        Some(("serve", matches)) => serve::serve(matches),
+        Some(("runtime", matches)) => runtime_info(matches.subcommand_matches("info").unwrap_or(matches)),
+        Some(("config", _)) => print(&config::reference()),
+        _ => Err(Failure::Usage("nothing to do; see scoria --help".to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(message)) => complain(&message, 1),
+        Err(Failure::Usage(message)) => complain(&message, 2),
+    }
+}
+
+/// `scoria runtime info`: what would run a model here, and why not ONNX Runtime if it would not.
+fn runtime_info(matches: &ArgMatches) -> Result<(), Failure> {
+    let config = arguments::config(matches)?.0;
+    let (engine, without_ort) = choose_engine(&config).map_err(Failure::Failed)?;
+    let info = engine.info();
+    let json_wanted =
+        matches.get_one::<String>("output").map_or(!std::io::stdout().is_terminal(), |output| output == "json");
+    if json_wanted {
+        let value = json!({
+            "engine": info.name, "version": info.version, "library": info.library, "without_onnx_runtime_because": without_ort,
+        });
+        return print(&format!("{value}\n"));
+    }
+    let mut text = format!("engine   {}\nversion  {}\n", info.name, info.version);
+    if let Some(library) = info.library {
+        text += &format!("library  {}\n", library.display());
+    }
+    if let Some(reason) = without_ort {
+        text += &format!("note     {reason}\n");
+    }
+    print(&text)
+}
+
+/// Writes to standard output. A reader that has gone, as in `scoria … | head`, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn complain(message: &str, code: u8) -> ExitCode {
+    // If standard error is gone there is nobody to tell; the exit code remains.
+    drop(writeln!(std::io::stderr(), "scoria: {message}"));
+    ExitCode::from(code)
+}
+
+impl From<config::ConfigError> for Failure {
+    fn from(error: config::ConfigError) -> Failure {
+        Failure::Usage(error.to_string())
+    }
+}
+
+/// What [`arguments::config`] gives: the settings, and the models that the file names.
+type Configured = (Config, Vec<String>);

@@ -1,0 +1,89 @@
+//! `scoria serve`: from arguments to a server, until a signal ends it.
+
+use std::time::Duration;
+
+use clap::ArgMatches;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::arguments;
+use super::banner::banner;
+use super::{Failure, print};
+use crate::app::{App, choose_engine};
+use crate::config::env;
+use crate::control::resolve_models;
+use crate::telemetry::{LogSettings, start_logging};
+
+/// What ended the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    /// From an orchestrator: load balancers need time to notice.
+    Terminate,
+    /// From a person at a terminal, who does not want to wait.
+    Interrupt,
+}
+
+/// How often the start looks whether loading has ended.
+const LOADED_POLL: Duration = Duration::from_millis(2);
+
+pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
+    let (config, models_of_file) = arguments::config(matches)?;
+    start_logging(LogSettings { format: config.log_format, level: config.log_level, no_color: env::no_color() });
+    let named: Vec<String> = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
+    let asked = if named.is_empty() { models_of_file } else { named };
+    if asked.is_empty() {
+        let message = "nothing to serve: name a model, as in `scoria serve model.onnx`";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let models = resolve_models(&asked).map_err(|error| Failure::Failed(error.to_string()))?;
+    let (engine, without_ort) = choose_engine(&config).map_err(Failure::Failed)?;
+    let info = engine.info();
+    if let Some(reason) = &without_ort {
+        tracing::warn!(engine = info.name, reason, "ONNX Runtime is not used");
+    }
+
+    let app = App::start(&config, models.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
+    let signal = app.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut announced = false;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(Signal::Terminate),
+                _ = interrupt.recv() => return Ok(Signal::Interrupt),
+                () = tokio::time::sleep(LOADED_POLL), if !announced => {
+                    if app.is_loaded() {
+                        announced = true;
+                        drop(print(&banner(&app, &models, &info, without_ort.as_deref())));
+                    }
+                }
+            }
+        }
+    });
+    let signal = signal.map_err(|error: std::io::Error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    tracing::info!(?signal, "stopping");
+    // A second signal, while requests are being finished, means now.
+    let impatient = app.handle().spawn(async {
+        if let (Ok(mut terminate), Ok(mut interrupt)) = (signal_stream(Signal::Terminate), signal_stream(Signal::Interrupt)) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        }
+    });
+    let delay = match signal {
+        Signal::Terminate => Duration::from_millis(config.drain_delay_ms),
+        Signal::Interrupt => Duration::ZERO,
+    };
+    app.drain(delay);
+    impatient.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn signal_stream(which: Signal) -> std::io::Result<tokio::signal::unix::Signal> {
+    signal(match which {
+        Signal::Terminate => SignalKind::terminate(),
+        Signal::Interrupt => SignalKind::interrupt(),
+    })
+}
