@@ -174,7 +174,12 @@ impl<'s, T: Scalar> Filler<'s, T> {
         let mut rest = scanner.rest();
         loop {
             if self.values.len() == stop {
-                return Err(self.overrun(&start, axis, &known));
+                let too_many = budget < most;
+                return Err(if too_many {
+                    mismatch::too_large(self.bounds.max_elements)
+                } else {
+                    self.wrong_size(&start, axis, &known)
+                });
             }
             match T::parse(rest) {
                 Some((value, after)) => {
@@ -253,14 +258,6 @@ impl<'s, T: Scalar> Filler<'s, T> {
     #[cold]
     fn wrong_size(&self, start: &Scanner<'_>, axis: usize, known: &Axis) -> DecodeError {
         mismatch::size(start, self.spec, axis, known)
-    }
-
-    #[cold]
-    fn overrun(&self, start: &Scanner<'_>, axis: usize, known: &Axis) -> DecodeError {
-        match known.size {
-            Some(size) if size < self.bounds.max_elements => self.wrong_size(start, axis, known),
-            _ => mismatch::too_large(self.bounds.max_elements),
-        }
     }
 
     fn into_tensor(mut self) -> Result<Tensor, DecodeError> {

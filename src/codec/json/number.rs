@@ -143,7 +143,7 @@ impl<'a> Literal<'a> {
     }
 
     /// The significant digits as numbers, and the power of ten of the first one's place. No digits for zero.
-    fn significant(&self) -> (impl Iterator<Item = u8> + Clone + use<'a>, i64) {
+    fn significant(&self) -> (impl Iterator<Item = u8> + use<'a>, i64) {
         let leading = |digits: &[u8]| digits.iter().take_while(|&&digit| digit == b'0').count();
         let (integer, fraction, place) = match leading(self.integer) {
             zeros if zeros < self.integer.len() => {
@@ -193,7 +193,7 @@ impl<'a> Literal<'a> {
         digits.zip(0..).all(|(digit, position)| digit == 0 || position <= place)
     }
 
-    /// How the absolute value compares with that of a float, exactly.
+    /// How the absolute value compares with that of a float, exactly. Neither may be zero.
     ///
     /// The float must have at most 200 significant decimal digits, as every float of few bits has.
     pub fn compare(&self, float: f64) -> Ordering {
@@ -202,15 +202,6 @@ impl<'a> Literal<'a> {
         let (digits, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
         let theirs = digits.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0');
         let (ours, place) = self.significant();
-        if ours.clone().next().is_none() || float == 0.0 {
-            return if float == 0.0 && ours.clone().next().is_none() {
-                Ordering::Equal
-            } else if float == 0.0 {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            };
-        }
         let their_place: i64 = exponent.parse().unwrap_or(0);
         place.cmp(&their_place).then_with(|| compare_digits(ours, theirs))
     }

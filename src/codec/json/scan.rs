@@ -153,6 +153,9 @@ impl<'a> Scanner<'a> {
                 // `01` reads as `0` and a stray digit.
                 match self.rest().first() {
                     Some(b'0'..=b'9') => Err(malformed(self, "a number has a leading zero")),
+                    Some(b'.' | b'+' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z') => {
+                        Err(malformed(self, "a number is followed by something that is no part of it"))
+                    }
                     _ => Ok(()),
                 }
             }

@@ -1,6 +1,8 @@
 //! Tests of JSON bodies, and what they share: signatures in short, and requests.
 
 mod dialects;
+mod numbers;
+mod random;
 
 use crate::codec::{DecodeError, Decoded, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
