@@ -1,0 +1,310 @@
+//! Outputs as JSON text.
+//!
+//! A float is written as the shortest decimal that reads back as the same value of its own type; the narrow ones as the
+//! `f32` that they are. JSON has no NaN and no infinity: the endpoint's policy says what becomes of them.
+
+use bytes::Bytes;
+use half::{bf16, f16};
+
+use super::JsonReply;
+use crate::codec::{EncodeError, Encoded, Format, NonFiniteOutput, Policy};
+use crate::tensor::{MapKeys, Signature, Tensor, Value, element_count, with_tensor};
+
+/// Writes outputs, which are in the signature's order, in the envelope asked for.
+pub fn encode(
+    outputs: &[Value],
+    signature: &Signature,
+    form: JsonReply,
+    policy: &Policy,
+) -> Result<Encoded, EncodeError> {
+    let names = signature.outputs.iter().map(|output| output.name.as_str());
+    let outputs: Vec<Output<'_>> = names.zip(outputs).map(|(name, value)| Output { name, value }).collect();
+    let size = outputs.iter().map(|output| output.name.len() + 8 + text_size(output.value)).sum::<usize>();
+    let mut writer = Writer { text: Vec::with_capacity(size + 32), policy: *policy };
+    writer.envelope(&outputs, form).map_err(|NonFinite { index, value }| EncodeError::NonFinite {
+        output: outputs[index].name.to_owned(),
+        value,
+    })?;
+    Ok(Encoded { format: Format::Json, parts: vec![Bytes::from(writer.text)], raw_layout: None })
+}
+
+/// One output and its name.
+#[derive(Clone, Copy, Debug)]
+struct Output<'a> {
+    name: &'a str,
+    value: &'a Value,
+}
+
+/// An output, by position, has a value that JSON has no word for.
+#[derive(Debug)]
+struct NonFinite {
+    index: usize,
+    value: &'static str,
+}
+
+#[derive(Debug)]
+struct Writer {
+    text: Vec<u8>,
+    policy: Policy,
+}
+
+impl Writer {
+    fn envelope(&mut self, outputs: &[Output<'_>], form: JsonReply) -> Result<(), NonFinite> {
+        let key = match form {
+            JsonReply::Bare => return self.bare(outputs),
+            JsonReply::Predictions => "predictions",
+            JsonReply::Outputs => "outputs",
+            JsonReply::Results => "Results",
+        };
+        self.text.push(b'{');
+        self.key(key);
+        match (form, shared_rows(outputs)) {
+            (JsonReply::Predictions, Some(rows)) if outputs.len() > 1 => self.rows(outputs, rows)?,
+            _ => self.bare(outputs)?,
+        }
+        self.text.push(b'}');
+        Ok(())
+    }
+
+    /// One output as it is, several as an object.
+    fn bare(&mut self, outputs: &[Output<'_>]) -> Result<(), NonFinite> {
+        if let [only] = outputs {
+            return self.value(only.value).map_err(|value| NonFinite { index: 0, value });
+        }
+        self.text.push(b'{');
+        for (index, output) in outputs.iter().enumerate() {
+            self.comma(index);
+            self.key(output.name);
+            self.value(output.value).map_err(|value| NonFinite { index, value })?;
+        }
+        self.text.push(b'}');
+        Ok(())
+    }
+
+    /// `[{name: row, …}, …]`.
+    fn rows(&mut self, outputs: &[Output<'_>], rows: usize) -> Result<(), NonFinite> {
+        self.text.push(b'[');
+        for row in 0..rows {
+            self.comma(row);
+            self.text.push(b'{');
+            for (index, output) in outputs.iter().enumerate() {
+                self.comma(index);
+                self.key(output.name);
+                if let Value::Tensor(tensor) = output.value {
+                    self.row(tensor, row).map_err(|value| NonFinite { index, value })?;
+                }
+            }
+            self.text.push(b'}');
+        }
+        self.text.push(b']');
+        Ok(())
+    }
+
+    fn value(&mut self, value: &Value) -> Result<(), &'static str> {
+        match value {
+            Value::Tensor(tensor) => self.tensor(tensor),
+            Value::Sequence(items) => {
+                self.text.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    self.comma(index);
+                    self.value(item)?;
+                }
+                self.text.push(b']');
+                Ok(())
+            }
+            Value::Map { keys, values } => {
+                self.text.push(b'{');
+                for index in 0..keys.len() {
+                    self.comma(index);
+                    match keys {
+                        MapKeys::I64(keys) => self.key(itoa::Buffer::new().format(keys[index])),
+                        MapKeys::String(keys) => self.key(&keys[index]),
+                    }
+                    self.row(values, index)?;
+                }
+                self.text.push(b'}');
+                Ok(())
+            }
+        }
+    }
+
+    fn tensor(&mut self, tensor: &Tensor) -> Result<(), &'static str> {
+        with_tensor!(tensor, array => {
+            let elements = array.as_slice().expect("a tensor is contiguous and row-major");
+            self.nested(elements, array.shape())
+        })
+    }
+
+    /// The part of a tensor at one index of its first dimension.
+    fn row(&mut self, tensor: &Tensor, row: usize) -> Result<(), &'static str> {
+        with_tensor!(tensor, array => {
+            let elements = array.as_slice().expect("a tensor is contiguous and row-major");
+            let shape = array.shape().get(1..).unwrap_or_default();
+            let length = element_count(shape).unwrap_or(0);
+            self.nested(&elements[row * length..(row + 1) * length], shape)
+        })
+    }
+
+    /// Recurses once for each dimension.
+    fn nested<T: Text>(&mut self, elements: &[T], shape: &[usize]) -> Result<(), &'static str> {
+        match *shape {
+            [] => match elements.first() {
+                Some(element) => self.element(element),
+                None => Ok(()),
+            },
+            [_] => {
+                self.text.push(b'[');
+                if let Some((first, others)) = elements.split_first() {
+                    self.element(first)?;
+                    for element in others {
+                        self.text.push(b',');
+                        self.element(element)?;
+                    }
+                }
+                self.text.push(b']');
+                Ok(())
+            }
+            [rows, ref inner @ ..] => {
+                let length = element_count(inner).unwrap_or(0);
+                self.text.push(b'[');
+                for row in 0..rows {
+                    self.comma(row);
+                    self.nested(&elements[row * length..(row + 1) * length], inner)?;
+                }
+                self.text.push(b']');
+                Ok(())
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn element<T: Text>(&mut self, element: &T) -> Result<(), &'static str> {
+        match element.write(&mut self.text) {
+            Ok(()) => Ok(()),
+            Err(_) if self.policy.non_finite_output == NonFiniteOutput::Null => {
+                self.text.extend_from_slice(b"null");
+                Ok(())
+            }
+            Err(value) => Err(value),
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        write_string(&mut self.text, key);
+        self.text.push(b':');
+    }
+
+    fn comma(&mut self, index: usize) {
+        if index > 0 {
+            self.text.push(b',');
+        }
+    }
+}
+
+/// The common first dimension, if all outputs are tensors that have one.
+fn shared_rows(outputs: &[Output<'_>]) -> Option<usize> {
+    let mut rows = outputs.iter().map(|output| match output.value {
+        Value::Tensor(tensor) => tensor.shape().first().copied(),
+        _ => None,
+    });
+    let first = rows.next()??;
+    rows.all(|rows| rows == Some(first)).then_some(first)
+}
+
+/// About how many bytes a value's text has.
+fn text_size(value: &Value) -> usize {
+    fn tensor_size(tensor: &Tensor) -> usize {
+        let element = match tensor {
+            Tensor::Bool(_) => 6,
+            Tensor::I8(_) | Tensor::U8(_) => 4,
+            Tensor::I16(_) | Tensor::U16(_) => 6,
+            Tensor::String(array) => return array.iter().map(|text| text.len() + 3).sum(),
+            Tensor::F64(_) => 20,
+            _ => 13,
+        };
+        let shape = tensor.shape();
+        let lists = element_count(&shape[..shape.len().saturating_sub(1)]).unwrap_or(0);
+        tensor.len() * element + if tensor.is_empty() { 2 } else { 4 * lists }
+    }
+    match value {
+        Value::Tensor(tensor) => tensor_size(tensor),
+        Value::Sequence(items) => items.iter().map(|item| text_size(item) + 1).sum(),
+        Value::Map { keys, values } => {
+            let keys = match keys {
+                MapKeys::I64(keys) => keys.len() * 8,
+                MapKeys::String(keys) => keys.iter().map(|key| key.len() + 4).sum(),
+            };
+            keys + tensor_size(values)
+        }
+    }
+}
+
+pub(super) fn write_string(text: &mut Vec<u8>, value: &str) {
+    serde_json::to_writer(text, value).expect("a string can be written to memory");
+}
+
+/// An element type's text. The error names what JSON cannot carry.
+trait Text {
+    fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str>;
+}
+
+macro_rules! integers {
+    ($($t:ty),*) => {$(
+        impl Text for $t {
+            #[inline(always)]
+            fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
+                text.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
+                Ok(())
+            }
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+macro_rules! floats {
+    ($($t:ty),*) => {$(
+        impl Text for $t {
+            #[inline(always)]
+            fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
+                if self.is_finite() {
+                    text.extend_from_slice(ryu::Buffer::new().format_finite(*self).as_bytes());
+                    return Ok(());
+                }
+                Err(match () {
+                    () if self.is_nan() => "NaN",
+                    () if *self > 0.0 => "Infinity",
+                    () => "-Infinity",
+                })
+            }
+        }
+    )*};
+}
+
+floats!(f32, f64);
+
+macro_rules! narrow_floats {
+    ($($t:ty),*) => {$(
+        impl Text for $t {
+            fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
+                self.to_f32().write(text)
+            }
+        }
+    )*};
+}
+
+narrow_floats!(f16, bf16);
+
+impl Text for bool {
+    fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
+        text.extend_from_slice(if *self { b"true" } else { b"false" });
+        Ok(())
+    }
+}
+
+impl Text for String {
+    fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
+        write_string(text, self);
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! JSON bodies: the forms that Azure's, MLflow's, TensorFlow Serving's and Power BI's clients send.
+//!
+//! Decoding reads the body's bytes once and puts numbers straight into the tensors' buffers; there is no tree of values in
+//! between. It follows RFC 8259 strictly, never changes a number (an input that cannot hold it refuses it), and says of
+//! every refusal where it is, what was expected and what came. Encoding is [`encode`].
+
+mod array;
+mod dialect;
+mod encode;
+mod example;
+mod float;
+mod frame;
+mod inputs;
+mod integer;
+mod members;
+mod mismatch;
+mod number;
+mod path;
+mod refusal;
+mod scalar;
+mod scan;
+mod string;
+
+pub use encode::encode;
+pub use example::example_body;
+
+use super::{DecodeError, Decoded, Reply, Request};
+
+/// The envelope of a JSON answer: that of the request's dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonReply {
+    /// One output as it is; several as an object by name.
+    Bare,
+    /// `{"predictions": …}`: one output as it is; several in rows, `[{name: row}, …]`.
+    Predictions,
+    /// `{"outputs": …}`: one output as it is; several as an object by name.
+    Outputs,
+    /// `{"Results": …}`: as [`JsonReply::Bare`] inside.
+    Results,
+}
+
+/// Takes in a JSON body.
+#[derive(Debug)]
+pub struct Receiver<'a> {
+    request: Request<'a>,
+    body: Vec<u8>,
+}
+
+impl<'a> Receiver<'a> {
+    pub fn new(request: Request<'a>) -> Self {
+        let capacity = request.announced_bytes.unwrap_or(0).min(request.max_bytes);
+        Receiver { request, body: Vec::with_capacity(capacity) }
+    }
+
+    /// Takes the next bytes of the body.
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.body.extend_from_slice(chunk);
+    }
+
+    /// Ends the body.
+    pub fn finish(self) -> Result<Decoded, DecodeError> {
+        decode(&self.body, self.request)
+    }
+}
+
+/// Decodes a whole body; for callers that have it in one piece already.
+pub fn decode(body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError> {
+    let mut inputs = inputs::Inputs::new(request);
+    let reply = dialect::read(&mut scan::Scanner::new(body), &mut inputs).map_err(path::from_root)?;
+    let inputs = inputs.finish().map_err(path::from_root)?;
+    Ok(Decoded { inputs, reply: Reply::Json(reply) })
+}
+
+#[cfg(test)]
+mod tests;

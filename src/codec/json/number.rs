@@ -1,0 +1,262 @@
+//! Number text: JSON's grammar, and digits eight at a time.
+//!
+//! [`Short`] reads the numbers that bodies are made of in a few instructions; [`Literal`] reads every number that RFC 8259
+//! allows and is exact about any of them. Which value an element type makes of one is in [`super::integer`] and
+//! [`super::float`].
+
+use std::cmp::Ordering;
+
+/// A number without an exponent and with so few digits that they fit an integer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    pub negative: bool,
+    /// The digits, without the decimal point. Below 10^18.
+    pub digits: u64,
+    /// How many of them stand after the point. At most 18.
+    pub decimals: usize,
+}
+
+impl Short {
+    /// The number at the front and what follows it. `None` where there is none, where it is no valid number, or where it
+    /// needs [`Literal`]; a byte that cannot follow a number is left for the caller to find.
+    #[inline(always)]
+    pub fn scan(text: &[u8]) -> Option<(Short, &[u8])> {
+        let (negative, text) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            _ => (false, text),
+        };
+        let (integer, integer_digits) = digit_run(text)?;
+        // No digit is no number, and a leading zero is no JSON.
+        if integer_digits == 0 || (integer_digits > 1 && text[0] == b'0') {
+            return None;
+        }
+        let rest = &text[integer_digits..];
+        let (short, rest) = match rest {
+            [b'.', fraction @ ..] => {
+                let (value, decimals) = digit_run(fraction)?;
+                // A leading "0." is no digit that counts.
+                let significant = if integer == 0 { decimals } else { integer_digits + decimals };
+                if decimals == 0 || significant > 18 {
+                    return None;
+                }
+                (Short { negative, digits: integer * POW10[decimals] + value, decimals }, &fraction[decimals..])
+            }
+            _ if integer_digits > 18 => return None,
+            _ => (Short { negative, digits: integer, decimals: 0 }, rest),
+        };
+        if matches!(rest, [b'e' | b'E', ..]) {
+            return None;
+        }
+        Some((short, rest))
+    }
+}
+
+const POW10: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut i = 1;
+    while i < 20 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// The value and the number of the digits at the front; the value is right for up to 18 digits.
+///
+/// `None` within eight bytes of the body's end, where whole words cannot be read: every body closes at least one bracket,
+/// so that is at most its last number or two.
+#[inline(always)]
+fn digit_run(text: &[u8]) -> Option<(u64, usize)> {
+    let (mut value, mut count) = digit_word(text.first_chunk::<8>()?);
+    if count == 8 {
+        let (more, digits) = digit_word(text.get(8..)?.first_chunk::<8>()?);
+        (value, count) = (value * POW10[digits] + more, 8 + digits);
+        if digits == 8 {
+            let (more, digits) = digit_word(text.get(16..)?.first_chunk::<8>()?);
+            (value, count) = (value.wrapping_mul(POW10[digits]).wrapping_add(more), 16 + digits);
+        }
+    }
+    Some((value, count))
+}
+
+/// The value and the number of the digits at the front of eight bytes.
+#[inline(always)]
+fn digit_word(chunk: &[u8; 8]) -> (u64, usize) {
+    let word = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
+    // Digits are now 0 to 9; adding 0x76 lifts everything above 9 into the high bit. A carry out of a byte that is no
+    // digit can only reach bytes after it.
+    let others = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() as usize / 8;
+    // Digits pushed to the end of the word, zeros before them: always eight to add up, so no branch on their number.
+    let word = word.unbounded_shl(64 - 8 * count as u32);
+    // Neighbours join: bytes into pairs, pairs into fours, fours into eight, each step in all lanes at once.
+    let pairs = (word & 0x000f_000f_000f_000f) * 10 + ((word >> 8) & 0x000f_000f_000f_000f);
+    let fours = (pairs & 0x0000_007f_0000_007f) * 100 + ((pairs >> 16) & 0x0000_007f_0000_007f);
+    let eight = (fours & 0xffff_ffff) * 10_000 + (fours >> 32);
+    (eight, count)
+}
+
+/// The text of a number, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Literal<'a> {
+    pub negative: bool,
+    integer: &'a [u8],
+    fraction: &'a [u8],
+    /// The written exponent, held within ±10^15: far beyond what a body of any length could balance with digits.
+    exponent: i64,
+    /// Bytes of the text.
+    pub len: usize,
+}
+
+/// A number's absolute value by its first digits: `mantissa * 10^exponent`, too small by less than one of the mantissa.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decimal {
+    /// The first 19 significant digits.
+    pub mantissa: u64,
+    pub exponent: i64,
+}
+
+impl<'a> Literal<'a> {
+    /// The number at the front of the text, by RFC 8259 §6; what may follow it is the caller's to check.
+    pub fn scan(text: &'a [u8]) -> Option<Self> {
+        let (negative, unsigned) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            _ => (false, text),
+        };
+        let (integer, rest) = match unsigned {
+            // A zero is followed by no other digit; `01` is a `0` and something the caller will not expect.
+            [b'0', ..] => unsigned.split_at(1),
+            _ => split_digits(unsigned)?,
+        };
+        let (fraction, rest) = match rest {
+            [b'.', rest @ ..] => split_digits(rest)?,
+            _ => (&[][..], rest),
+        };
+        let (exponent, rest) = match rest {
+            [b'e' | b'E', b'-', rest @ ..] => split_digits(rest).map(|(digits, rest)| (-saturated(digits), rest))?,
+            [b'e' | b'E', b'+', rest @ ..] | [b'e' | b'E', rest @ ..] => {
+                split_digits(rest).map(|(digits, rest)| (saturated(digits), rest))?
+            }
+            _ => (0, rest),
+        };
+        Some(Literal { negative, integer, fraction, exponent, len: text.len() - rest.len() })
+    }
+
+    /// The significant digits as numbers, and the power of ten of the first one's place. No digits for zero.
+    fn significant(&self) -> (impl Iterator<Item = u8> + use<'a>, i64) {
+        let leading = |digits: &[u8]| digits.iter().take_while(|&&digit| digit == b'0').count();
+        let (integer, fraction, place) = match leading(self.integer) {
+            zeros if zeros < self.integer.len() => {
+                (&self.integer[zeros..], self.fraction, (self.integer.len() - zeros) as i64 - 1)
+            }
+            _ => {
+                let zeros = leading(self.fraction);
+                (&[][..], &self.fraction[zeros..], -(zeros as i64) - 1)
+            }
+        };
+        (integer.iter().chain(fraction).map(|digit| digit - b'0'), place + self.exponent)
+    }
+
+    /// The leading digits.
+    pub fn decimal(&self) -> Decimal {
+        let (digits, place) = self.significant();
+        let (mut mantissa, mut taken) = (0, 0);
+        for digit in digits.take(19) {
+            mantissa = mantissa * 10 + u64::from(digit);
+            taken += 1;
+        }
+        Decimal { mantissa, exponent: place + 1 - taken }
+    }
+
+    /// The absolute value, if it is an integer below 10^20. The work is bounded by the text's length, whatever the exponent.
+    pub fn integer(&self) -> Option<u128> {
+        let (digits, place) = self.significant();
+        let (mut value, mut taken) = (0u128, 0);
+        for digit in digits {
+            if taken <= place && taken < 20 {
+                value = value * 10 + u128::from(digit);
+                taken += 1;
+            } else if digit != 0 {
+                return None;
+            }
+        }
+        match place + 1 - taken {
+            _ if value == 0 => Some(0),
+            zeros @ 0..20 if place < 20 => Some(value * 10u128.pow(zeros as u32)),
+            _ => None,
+        }
+    }
+
+    /// Whether the absolute value is an integer, of any size.
+    pub fn is_integer(&self) -> bool {
+        let (digits, place) = self.significant();
+        digits.zip(0..).all(|(digit, position)| digit == 0 || position <= place)
+    }
+
+    /// How the absolute value compares with that of a float, exactly. Neither may be zero.
+    ///
+    /// The float must have at most 200 significant decimal digits, as every float of few bits has.
+    pub fn compare(&self, float: f64) -> Ordering {
+        // With a precision, `{:e}` prints the exact digits: `d.ddd…e-7`.
+        let exact = format!("{:.200e}", float.abs());
+        let (digits, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
+        let theirs = digits.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0');
+        let (ours, place) = self.significant();
+        let their_place: i64 = exponent.parse().unwrap_or(0);
+        place.cmp(&their_place).then_with(|| compare_digits(ours, theirs))
+    }
+
+    /// The same number, in so few bytes that a general parser does bounded work: the digits that can matter to a double,
+    /// with a 1 for all that were left out, as its value lies between two neighbouring 780-digit numbers.
+    pub fn condensed(&self) -> String {
+        const DIGITS: usize = 780;
+        let (digits, place) = self.significant();
+        let mut text = String::with_capacity(DIGITS + 32);
+        if self.negative {
+            text.push('-');
+        }
+        let mut taken = 0;
+        for digit in digits {
+            if taken == DIGITS && digit == 0 {
+                continue;
+            }
+            text.push(char::from(b'0' + if taken == DIGITS { 1 } else { digit }));
+            taken += 1;
+            if taken > DIGITS {
+                break;
+            }
+        }
+        if taken == 0 {
+            text.push('0');
+            return text;
+        }
+        // Beyond ±100,000 everything is infinite or zero.
+        let exponent = (place + 1 - taken as i64).clamp(-100_000, 100_000);
+        text.push_str(&format!("e{exponent}"));
+        text
+    }
+}
+
+/// Compares digit strings as fractions: the shorter is followed by zeros.
+fn compare_digits(mut ours: impl Iterator<Item = u8>, mut theirs: impl Iterator<Item = u8>) -> Ordering {
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return Ordering::Equal,
+            (our, their) => match our.unwrap_or(0).cmp(&their.unwrap_or(0)) {
+                Ordering::Equal => {}
+                different => return different,
+            },
+        }
+    }
+}
+
+/// The digits at the front, at least one, and the rest.
+fn split_digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count > 0).then(|| text.split_at(count))
+}
+
+fn saturated(digits: &[u8]) -> i64 {
+    const MOST: i64 = 1_000_000_000_000_000;
+    digits.iter().fold(0, |value: i64, digit| (value * 10 + i64::from(digit - b'0')).min(MOST))
+}

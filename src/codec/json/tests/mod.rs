@@ -1,0 +1,55 @@
+//! Tests of JSON bodies, and what they share: signatures in short, and requests.
+
+mod dialects;
+mod numbers;
+mod random;
+
+use crate::codec::{DecodeError, Decoded, NonFiniteOutput, NullInput, Policy, Request};
+use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
+
+/// A tensor's spec from `float32[N, 10]`; `float32[…]` has no rank.
+fn spec(name: &str, text: &str) -> TensorSpec {
+    let (dtype, dims) = parse_type(text);
+    TensorSpec { name: name.to_owned(), dtype, dims }
+}
+
+fn parse_type(text: &str) -> (DType, Option<Vec<Dim>>) {
+    let (dtype, dims) = text.split_once('[').expect("a type has brackets");
+    let dtype = DType::ALL.into_iter().find(|known| known.name() == dtype).expect("a known type");
+    let dims = match dims.strip_suffix(']').expect("a type ends with a bracket") {
+        "…" => None,
+        dims => Some(dims.split(", ").filter(|dim| !dim.is_empty()).map(dim).collect()),
+    };
+    (dtype, dims)
+}
+
+fn dim(text: &str) -> Dim {
+    match text.parse() {
+        Ok(size) => Dim::Fixed(size),
+        Err(_) => Dim::Dynamic((text != "?").then(|| text.to_owned())),
+    }
+}
+
+fn signature(inputs: &[(&str, &str)]) -> Signature {
+    Signature { inputs: inputs.iter().map(|(name, text)| spec(name, text)).collect(), outputs: Vec::new() }
+}
+
+fn outputs(outputs: &[(&str, &str)]) -> Signature {
+    let output = |(name, text): &(&str, &str)| {
+        let (dtype, dims) = parse_type(text);
+        OutputSpec { name: (*name).to_owned(), value: ValueType::Tensor { dtype, dims } }
+    };
+    Signature { inputs: Vec::new(), outputs: outputs.iter().map(output).collect() }
+}
+
+const POLICY: Policy =
+    Policy { null_input: NullInput::Reject, non_finite_output: NonFiniteOutput::Null, max_elements: 1 << 24 };
+
+fn decode_with(signature: &Signature, policy: Policy, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let max_bytes = body.len();
+    super::decode(body, Request { signature, policy, announced_bytes: None, max_bytes, raw_shape: None })
+}
+
+fn decode(signature: &Signature, body: impl AsRef<[u8]>) -> Result<Decoded, DecodeError> {
+    decode_with(signature, POLICY, body.as_ref())
+}
