@@ -167,11 +167,10 @@ impl App {
         self.lifecycle.drain();
         self.runtime.block_on(async {
             tokio::time::sleep(delay).await;
-            // The receivers live in the tasks that are told; one that has ended already needs no telling.
-            drop(self.stop_scoring.send(Phase::Stop));
+            self.stop_scoring.send_replace(Phase::Stop);
             drop(self.scoring.await);
         });
-        drop(self.stop_admin.send(Phase::Stop));
+        self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
         self.runtime.shutdown_timeout(self.drain_timeout);
         drop(self.loading.join());

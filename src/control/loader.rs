@@ -113,7 +113,9 @@ impl Loader {
         let options = LoadOptions { sessions: plan.workers, intra_op_threads: plan.intra_op_threads, ..first };
         let (loaded, lanes) = self.load_lanes(&spec.path, graph, &options)?;
         if let Some(inputs) = inputs {
-            lanes.iter().for_each(|lane| drop(self.warm_up(spec, lane, inputs)));
+            for lane in &lanes {
+                self.warm_up(spec, lane, inputs);
+            }
         }
         Ok((loaded, lanes, plan))
     }

@@ -48,19 +48,14 @@ impl Call {
     ///
     /// An id that cannot be taken over is an error to be answered under a made one, which is why both come back.
     pub fn begin(headers: &HeaderMap, ids: &IdSource) -> (Call, Result<(), ApiError>) {
-        let (mut problem, mut given) = (Ok(()), |name: &HeaderName| match headers.get(name) {
-            Some(value) if value.len() > ID_BYTES_MAX => Err(name.clone()),
-            value => Ok(value.cloned()),
-        });
-        let mut take = |name: &HeaderName| {
-            given(name).unwrap_or_else(|name| {
-                problem = Err(ApiError::new(
-                    ErrorKind::HeaderTooLarge,
-                    "request_id_too_long",
-                    format!("{name} must not exceed {ID_BYTES_MAX} characters"),
-                ));
+        let mut problem = Ok(());
+        let mut take = |name: &HeaderName| match headers.get(name) {
+            Some(value) if value.len() > ID_BYTES_MAX => {
+                let message = format!("{name} must not exceed {ID_BYTES_MAX} characters");
+                problem = Err(ApiError::new(ErrorKind::HeaderTooLarge, "request_id_too_long", message));
                 None
-            })
+            }
+            value => value.cloned(),
         };
         let (request_id, ms_request_id, client_id) =
             (take(&REQUEST_ID), take(&MS_REQUEST_ID), take(&MS_CLIENT_REQUEST_ID));

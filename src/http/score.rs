@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
-use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
+use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Request};
 use crate::deployment::{Deployment, Endpoint, Permit, RoutingTable, State};
 use crate::error::ErrorKind;
 use crate::schedule::{Completed, ScheduleError};

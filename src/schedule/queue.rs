@@ -23,11 +23,11 @@ struct State {
     closed: bool,
 }
 
-/// Why a job was not taken; it comes back to its owner.
-#[derive(Debug)]
+/// Why a job was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    Full(Job),
-    Closed(Job),
+    Full,
+    Closed,
 }
 
 impl Queue {
@@ -43,10 +43,10 @@ impl Queue {
     pub fn push(&self, job: Job) -> Result<(), Refused> {
         let mut state = self.state.lock();
         if state.closed {
-            return Err(Refused::Closed(job));
+            return Err(Refused::Closed);
         }
         if state.jobs.len() >= self.max_length {
-            return Err(Refused::Full(job));
+            return Err(Refused::Full);
         }
         state.jobs.push_back(job);
         self.length.store(state.jobs.len(), Ordering::Relaxed);

@@ -118,8 +118,8 @@ impl Scheduler {
         let (reply, outcome) = oneshot::channel();
         match self.shared.queue.push(Job { inputs, submitted, deadline, reply }) {
             Ok(()) => self.shared.metrics.queue_depth.set(self.shared.queue.len() as i64),
-            Err(Refused::Full(_)) => return Err(self.overloaded(self.expected_wait())),
-            Err(Refused::Closed(_)) => return Err(ScheduleError::Stopped),
+            Err(Refused::Full) => return Err(self.overloaded(self.expected_wait())),
+            Err(Refused::Closed) => return Err(ScheduleError::Stopped),
         }
         // The worker answers by the deadline unless the run cannot be interrupted; then the client is answered all the same.
         match tokio::time::timeout_at(deadline.into(), outcome).await {

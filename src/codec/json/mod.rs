@@ -16,12 +16,14 @@ mod members;
 mod mismatch;
 mod number;
 mod path;
+mod query;
 mod refusal;
 mod scalar;
 mod scan;
 mod string;
 
 pub use encode::encode;
+pub use query::from_query;
 pub use example::example_body;
 
 use super::{DecodeError, Decoded, Reply, Request};

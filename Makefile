@@ -1,0 +1,37 @@
+# The two commands: `make serve` and `make test`. `make help` lists the rest.
+
+ORT_VERSION := 1.31.1
+ORT_LIB := .onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+MODEL ?= models/ridge
+ARGS ?=
+
+export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
+
+.DEFAULT_GOAL := help
+.PHONY: help build serve test test-real lint reference
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(ORT_LIB): deploy/onnxruntime/fetch.sh deploy/onnxruntime/requirements.txt
+	deploy/onnxruntime/fetch.sh $(@D)
+	@touch $@
+
+build: $(ORT_LIB) ## Build the server and fetch the pinned ONNX Runtime
+	cargo build --release --locked
+
+serve: build ## Serve a bundled model with keys on (MODEL=path, ARGS="--flags")
+	target/release/scoria serve $(MODEL) --state-dir .scoria $(ARGS)
+
+test: $(ORT_LIB) ## Run all tests, on both engines
+	cargo test --release --locked --workspace
+
+test-real: $(ORT_LIB) ## Add the tests that need real programs, installing them
+	tests/real/run.sh
+
+lint: ## Check format and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+reference: ## Rewrite the generated documents
+	cargo run --release --quiet -- config reference > docs/configuration.md
