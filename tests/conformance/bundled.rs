@@ -99,6 +99,6 @@ fn ort_wine_gives_its_sample() {
 
 #[test]
 fn tract_refuses_wine_by_operator() {
-    let error = bundled(&TractEngine, "wine").err().expect("tract lacks tree ensembles");
+    let error = bundled(&TractEngine, "wine").expect_err("tract lacks tree ensembles");
     assert!(matches!(&error, LoadError::Unsupported { what, .. } if what.contains("TreeEnsemble")), "{error}");
 }
