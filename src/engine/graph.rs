@@ -275,3 +275,74 @@ mod wire {
         Symbol(String),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::wire::*;
+    use super::*;
+
+    fn tensor(elem_type: i32, dims: Option<Vec<Option<DimensionValue>>>) -> Option<Type> {
+        let shape = dims.map(|dims| Shape { dim: dims.into_iter().map(|value| Dimension { value }).collect() });
+        Some(Type { value: Some(TypeValue::Tensor(TensorType { elem_type, shape })) })
+    }
+
+    fn value(name: &str, kind: Option<Type>) -> ValueInfo {
+        ValueInfo { name: name.to_owned(), kind }
+    }
+
+    fn initializer(name: &str) -> Initializer {
+        Initializer { name: name.to_owned() }
+    }
+
+    fn signature_of(input: Vec<ValueInfo>, output: Vec<ValueInfo>) -> Result<Signature, GraphError> {
+        signature(super::wire::Graph { input, output, ..super::wire::Graph::default() })
+    }
+
+    #[test]
+    fn every_way_to_write_a_dimension_is_understood() {
+        let symbol = |name: &str| Some(DimensionValue::Symbol(name.to_owned()));
+        let dims = vec![Some(DimensionValue::Size(3)), symbol("N"), symbol(""), None, Some(DimensionValue::Size(-1))];
+        let inputs = vec![
+            value("x", tensor(1, Some(dims))),
+            value("scalar", tensor(1, Some(Vec::new()))),
+            value("unranked", tensor(1, None)),
+        ];
+        let signature = signature_of(inputs, Vec::new()).expect("plain tensors");
+        let texts: Vec<_> = signature.inputs.iter().map(TensorSpec::to_string).collect();
+        assert_eq!(texts, ["float32[3, N, ?, ?, ?]", "float32[]", "float32[…]"]);
+        assert_eq!((&signature.inputs[1].dims, &signature.inputs[2].dims), (&Some(Vec::new()), &None));
+    }
+
+    #[test]
+    fn inputs_with_a_default_are_not_asked_for() {
+        let sparse = SparseInitializer { values: Some(initializer("sparse")) };
+        let graph = super::wire::Graph {
+            initializer: vec![initializer("w"), initializer("elsewhere")],
+            sparse_initializer: vec![sparse],
+            input: ["w", "x", "sparse"].map(|name| value(name, tensor(1, None))).into(),
+            output: Vec::new(),
+        };
+        let signature = signature(graph).expect("plain tensors");
+        assert_eq!(signature.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["x"]);
+    }
+
+    #[test]
+    fn outputs_may_be_sequences_of_maps() {
+        let map = MapType { key_type: 7, value_type: tensor(1, None).map(Box::new) };
+        let map = Type { value: Some(TypeValue::Map(map)) };
+        let sequence = SequenceType { elem_type: Some(Box::new(map)) };
+        let kind = Some(Type { value: Some(TypeValue::Sequence(sequence)) });
+        let signature = signature_of(Vec::new(), vec![value("p", kind)]).expect("as scikit-learn exports");
+        assert_eq!(signature.outputs[0].value.to_string(), "sequence(map(int64, float32[…]))");
+    }
+
+    #[test]
+    fn types_without_a_name_are_refused_by_number() {
+        let text = |kind| signature_of(vec![value("x", kind)], Vec::new()).expect_err("not served").to_string();
+        assert!(text(tensor(0, None)).starts_with("input 'x' is a tensor of an undefined type"));
+        assert!(text(tensor(99, None)).starts_with("input 'x' is a tensor of element type 99"));
+        assert!(text(None).starts_with("input 'x' is of no stated type"));
+        let sparse = Type { value: Some(TypeValue::Sparse(Opaque {})) };
+        assert!(text(Some(sparse)).starts_with("input 'x' is a sparse tensor"));
+    }
+}

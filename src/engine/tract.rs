@@ -19,10 +19,10 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::Factoid;
-use tract_onnx::tract_hir::internal::{DimFact, GenericFactoid, ShapeFactoid, TDim, bail};
+use tract_onnx::tract_hir::internal::{DimFact, GenericFactoid, ShapeFactoid, TDim, ToDim, bail};
 
 use super::{Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session, provider};
-use crate::tensor::{DType, Element, OutputSpec, Signature, Tensor, Value, ValueType};
+use crate::tensor::{DType, Dim, Element, OutputSpec, Signature, Tensor, Value, ValueType};
 
 const NAME: &str = "tract";
 
@@ -97,7 +97,7 @@ fn prepare(path: &Path, signature: &Signature) -> Result<Arc<TypedSimplePlan>, L
     }
     let mut model = parsed.model;
     check_names(&model, signature)?;
-    name_dims(&mut model).map_err(beyond)?;
+    name_dims(&mut model, signature).map_err(beyond)?;
     let model = model.into_typed().and_then(TypedModel::into_decluttered).map_err(beyond)?;
     check_products(&model)?;
     let model = model.into_optimized().map_err(beyond)?;
@@ -131,20 +131,24 @@ fn check_names(model: &InferenceModel, signature: &Signature) -> Result<(), Load
 }
 
 /// Gives every dynamic dimension that has no usable name a symbol of its own, without which nothing can be inferred.
-fn name_dims(model: &mut InferenceModel) -> TractResult<()> {
+fn name_dims(model: &mut InferenceModel, signature: &Signature) -> TractResult<()> {
     let symbols: SymbolScope = model.symbols.clone();
-    for outlet in model.inputs.clone() {
+    for (outlet, input) in model.inputs.clone().into_iter().zip(&signature.inputs) {
         let mut fact = model.outlet_fact(outlet)?.clone();
-        let dims: TVec<DimFact> = (fact.shape.dims())
-            .map(|dim| {
-                if dim.is_concrete() {
-                    dim.clone()
-                } else {
-                    GenericFactoid::Only(symbols.new_with_prefix("dim").into())
-                }
-            })
-            .collect();
-        fact.shape = ShapeFactoid::closed(dims);
+        if fact.shape.is_open() {
+            // tract forgets the type of an input that is an output as well.
+            let dims = input.dims.iter().flatten().map(|dim| match dim {
+                Dim::Fixed(size) => DimFact::from(size.to_dim()),
+                Dim::Dynamic(Some(name)) => DimFact::from(symbols.sym(name).to_dim()),
+                Dim::Dynamic(None) => DimFact::default(),
+            });
+            fact.shape = ShapeFactoid::closed(dims.collect());
+            fact.datum_type = datum_type(input.dtype).map_or(GenericFactoid::Any, GenericFactoid::Only);
+        }
+        let dims = fact.shape.dims().map(|dim| {
+            if dim.is_concrete() { dim.clone() } else { DimFact::from(symbols.new_with_prefix("dim").to_dim()) }
+        });
+        fact.shape = ShapeFactoid::closed(dims.collect());
         model.set_outlet_fact(outlet, fact)?;
     }
     Ok(())
