@@ -171,9 +171,11 @@ impl<'s, T: Scalar> Filler<'s, T> {
         }
         let first = self.values.len();
         let stop = first + most.min(budget);
+        // A local list, so that the loop keeps it in registers. It is lost if there is an error, as all is.
+        let mut values = std::mem::take(&mut self.values);
         let mut rest = scanner.rest();
         loop {
-            if self.values.len() == stop {
+            if values.len() == stop {
                 let too_many = budget < most;
                 return Err(if too_many {
                     mismatch::too_large(self.bounds.max_elements)
@@ -183,12 +185,14 @@ impl<'s, T: Scalar> Filler<'s, T> {
             }
             match T::parse(rest) {
                 Some((value, after)) => {
-                    self.values.push(value);
+                    values.push(value);
                     rest = after;
                 }
                 None => {
                     scanner.resume(rest);
+                    self.values = values;
                     self.read_element(scanner).in_item(self.values.len() - first)?;
+                    values = std::mem::take(&mut self.values);
                     rest = scanner.rest();
                 }
             }
@@ -198,13 +202,12 @@ impl<'s, T: Scalar> Filler<'s, T> {
                 scanner.resume(rest);
                 if scanner.peek() == Some(b']') {
                     scanner.close();
-                    return Ok(self.values.len() - first);
+                    break;
                 }
                 if !scanner.take(b',') {
                     // Most often what follows is the rest of a bad number, such as `01` or `1.`.
                     scanner.resume(rest);
-                    let bad = mismatch::separator::<T>(scanner);
-                    return Err(bad.in_item(self.values.len() - first - 1));
+                    return Err(mismatch::separator::<T>(scanner).in_item(values.len() - first - 1));
                 }
                 rest = scanner.rest();
             }
@@ -212,6 +215,8 @@ impl<'s, T: Scalar> Filler<'s, T> {
                 rest = skip_space(rest);
             }
         }
+        self.values = values;
+        Ok(self.values.len() - first)
     }
 
     /// Reads one element, or says why the value here is none.
