@@ -18,8 +18,10 @@ use crate::tensor::{Dim, Tensor, TensorSpec, with_dtype};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub null_input: NullInput,
-    /// Elements that this input may still have.
+    /// Elements that all inputs together may have.
     pub max_elements: usize,
+    /// Elements of these that this input may have.
+    pub elements_left: usize,
 }
 
 /// The size of one dimension, once it is known.
@@ -124,7 +126,7 @@ impl<'s, T: Scalar> Filler<'s, T> {
         // Numbers of full precision take 8 to 20 bytes; an element and its comma take at least 2.
         let guess = (bytes_left / 8).max(promised.unwrap_or(usize::MAX).min(bytes_left / 2)) + 1;
         let element = size_of::<T>().max(1);
-        self.values.reserve_exact(guess.min(bytes_left * 4 / element + 1).min(self.bounds.max_elements));
+        self.values.reserve_exact(guess.min(bytes_left * 4 / element + 1).min(self.bounds.elements_left));
     }
 
     /// Reads the array at this axis, or one element behind the last. Returns the number of its items.
@@ -161,7 +163,7 @@ impl<'s, T: Scalar> Filler<'s, T> {
     /// Reads an array of elements: the loop in which a large body's time is spent.
     fn read_row(&mut self, scanner: &mut Scanner<'_>, axis: usize) -> Result<usize, DecodeError> {
         let known = self.known(axis);
-        let budget = self.bounds.max_elements - self.values.len();
+        let budget = self.bounds.elements_left - self.values.len();
         let most = known.size.unwrap_or(usize::MAX);
         let start = scanner.clone();
         scanner.open(b'[')?;
@@ -221,7 +223,7 @@ impl<'s, T: Scalar> Filler<'s, T> {
 
     /// Reads one element, or says why the value here is none.
     fn read_element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
-        if self.values.len() >= self.bounds.max_elements {
+        if self.values.len() >= self.bounds.elements_left {
             return Err(mismatch::too_large(self.bounds.max_elements));
         }
         let first = scanner.peek();
