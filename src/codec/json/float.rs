@@ -27,9 +27,8 @@ pub(super) fn parse_f32(text: &[u8]) -> Option<(f32, &[u8])> {
 
 #[inline(always)]
 fn short_f32(short: Short) -> Option<f32> {
-    // Below 10^18 and so a signed integer, from which the processor converts in one instruction.
-    let near = short.digits as i64 as f64 / POW10[short.decimals];
-    // Zero, or between 10^-18 and 10^18: never subnormal, never too large.
+    let near = short.digits as f64 / POW10[short.decimals];
+    // Zero, or between 10^-23 and 10^19: never subnormal, never too large.
     (!near_f32_midpoint(near)).then_some(if short.negative { -near as f32 } else { near as f32 })
 }
 
@@ -91,16 +90,17 @@ pub(super) fn parse_f64(text: &[u8]) -> Option<(f64, &[u8])> {
 #[inline(always)]
 fn short_f64(short: Short) -> Option<f64> {
     // Both are exact doubles, so their quotient is rounded once (Clinger 1990).
-    let value = short.digits as i64 as f64 / POW10[short.decimals];
-    (short.digits < 1 << 53).then_some(if short.negative { -value } else { value })
+    let value = short.digits as f64 / POW10[short.decimals];
+    (short.digits < 1 << 53 && short.decimals <= 22).then_some(if short.negative { -value } else { value })
 }
 
 #[inline(never)]
 fn parse_f64_exact(text: &[u8]) -> Option<(f64, &[u8])> {
     if let Some((short, rest)) = Short::scan_long(text) {
-        if let Some(value) = short_f64(short) {
-            return Some((value, rest));
-        }
+        return match short_f64(short) {
+            Some(value) => Some((value, rest)),
+            None => Some((fast_float2::parse(&text[..text.len() - rest.len()]).ok()?, rest)),
+        };
     }
     let literal = Literal::scan(text)?;
     let (token, rest) = text.split_at(literal.len);

@@ -6,6 +6,7 @@ use super::number::{Literal, Short};
 #[inline(always)]
 pub(super) fn parse<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
     if let Some((Short { negative, digits, decimals: 0 }, rest)) = Short::scan(text) {
+        // It has at most 15 digits, so it fits with either sign.
         let value = digits as i64;
         return T::try_from(if negative { -value } else { value }).ok().map(|value| (value, rest));
     }
@@ -14,10 +15,9 @@ pub(super) fn parse<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, 
 
 /// `3.0`, `3e2`, `30e-1`, and what is longer than a [`Short`] can be.
 #[inline(never)]
-fn parse_exact<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
+fn parse_exact<T: TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
     if let Some((Short { negative, digits, decimals: 0 }, rest)) = Short::scan_long(text) {
-        // Below 10^18, so it fits with either sign.
-        let value = digits as i64;
+        let value = i128::from(digits);
         return T::try_from(if negative { -value } else { value }).ok().map(|value| (value, rest));
     }
     let literal = Literal::scan(text)?;

@@ -10,9 +10,9 @@ use std::cmp::Ordering;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
     pub negative: bool,
-    /// The digits, without the decimal point. Below 10^18.
+    /// The digits, without the decimal point. Below 10^19.
     pub digits: u64,
-    /// How many of them stand after the point. At most 18.
+    /// How many of them stand after the point. At most 23.
     pub decimals: usize,
 }
 
@@ -24,10 +24,12 @@ impl Short {
     /// real data that is what a processor cannot predict, and a wrong guess costs more than all the arithmetic.
     #[inline(always)]
     pub fn scan(text: &[u8]) -> Option<(Short, &[u8])> {
-        let negative = text.first() == Some(&b'-');
-        let text = &text[usize::from(negative)..];
-        let (low, high) = text.first_chunk::<16>()?.split_at(8);
-        let (low, high) = (word(low.first_chunk()?), word(high.first_chunk()?));
+        // Everything below stays in here, so that one check of the length is enough.
+        let window = text.first_chunk::<18>()?;
+        let negative = window[0] == b'-';
+        let start = usize::from(negative);
+        let low = word(window[start..].first_chunk()?);
+        let high = word(window[start + 8..].first_chunk()?);
         let (low_marks, high_marks) = (no_digits(low), no_digits(high));
         let integer_bits = low_marks.trailing_zeros() & !7;
         // More than seven digits before the point, none, or a leading zero, which is no JSON.
@@ -50,7 +52,7 @@ impl Short {
         } else {
             (integer_bits / 8, eight_digits(low << (64 - integer_bits)), 0)
         };
-        let rest = &text[end as usize..];
+        let rest = &text[start + (end & 15) as usize..];
         match rest.first() {
             Some(b'e' | b'E') => None,
             _ => Some((Short { negative, digits, decimals: decimals as usize }, rest)),
@@ -70,14 +72,16 @@ impl Short {
         let (short, rest) = match rest {
             [b'.', fraction @ ..] => {
                 let (value, decimals) = digit_run(fraction);
-                // A leading "0." is no digit that counts.
-                let significant = if integer == 0 { decimals } else { integer_digits + decimals };
-                if decimals == 0 || significant > 18 {
+                // A leading "0.000" has no digit that counts.
+                let zeros = fraction.iter().take(8).take_while(|&&digit| digit == b'0').count();
+                let significant = if integer == 0 { decimals - zeros } else { integer_digits + decimals };
+                if decimals == 0 || significant > 19 || decimals >= MOST_DIGITS {
                     return None;
                 }
-                (Short { negative, digits: integer * POW10[decimals] + value, decimals }, &fraction[decimals..])
+                let digits = if integer == 0 { value } else { integer * POW10[decimals] + value };
+                (Short { negative, digits, decimals }, &fraction[decimals..])
             }
-            _ if integer_digits > 18 => return None,
+            _ if integer_digits > 19 => return None,
             _ => (Short { negative, digits: integer, decimals: 0 }, rest),
         };
         match rest.first() {
@@ -86,6 +90,9 @@ impl Short {
         }
     }
 }
+
+/// Where [`digit_run`] stops looking.
+const MOST_DIGITS: usize = 24;
 
 /// Eight bytes, the first in the lowest; digits have become their values.
 #[inline(always)]
@@ -103,8 +110,8 @@ const POW10: [u64; 20] = {
     powers
 };
 
-/// The value and the number of the digits at the front, of which no more than 24 are looked at; the value is right for up
-/// to 18.
+/// The value and the number of the digits at the front, of which no more than 24 are looked at; the value is right if it
+/// is below 10^19.
 #[inline(always)]
 fn digit_run(text: &[u8]) -> (u64, usize) {
     let (mut value, mut count) = (0u64, 0);
@@ -134,13 +141,16 @@ fn no_digits(word: u64) -> u64 {
     (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
 }
 
-/// The value of eight digits, one a byte, the first in the lowest: neighbours join to pairs, pairs to fours, fours to
-/// eight, each step in all lanes at once.
+/// The value of eight digits, one a byte, the first in the lowest.
 #[inline(always)]
 fn eight_digits(word: u64) -> u64 {
-    let pairs = (word & 0x000f_000f_000f_000f) * 10 + ((word >> 8) & 0x000f_000f_000f_000f);
-    let fours = (pairs & 0x0000_007f_0000_007f) * 100 + ((pairs >> 16) & 0x0000_007f_0000_007f);
-    (fours & 0xffff_ffff) * 10_000 + (fours >> 32)
+    // Every second byte becomes a pair; what is in the others is masked away. Then one multiplication moves the first and
+    // third pair, by 100 and 1,000,000, and another the second and fourth, so that both sums meet in the upper half.
+    const PAIR: u64 = 0x0000_00ff_0000_00ff;
+    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
+    let odd = (pairs & PAIR).wrapping_mul(100 + (1_000_000 << 32));
+    let even = ((pairs >> 16) & PAIR).wrapping_mul(1 + (10_000 << 32));
+    odd.wrapping_add(even) >> 32
 }
 
 /// The end of a body, in a whole word: zero bytes follow, which belong to no number.
