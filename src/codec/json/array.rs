@@ -18,8 +18,10 @@ use crate::tensor::{Dim, Tensor, TensorSpec, with_dtype};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub null_input: NullInput,
-    /// Elements that this input may still have.
+    /// Elements that all inputs together may have.
     pub max_elements: usize,
+    /// Elements of these that this input may have.
+    pub elements_left: usize,
 }
 
 /// The size of one dimension, once it is known.
@@ -124,7 +126,7 @@ impl<'s, T: Scalar> Filler<'s, T> {
         // Numbers of full precision take 8 to 20 bytes; an element and its comma take at least 2.
         let guess = (bytes_left / 8).max(promised.unwrap_or(usize::MAX).min(bytes_left / 2)) + 1;
         let element = size_of::<T>().max(1);
-        self.values.reserve_exact(guess.min(bytes_left * 4 / element + 1).min(self.bounds.max_elements));
+        self.values.reserve_exact(guess.min(bytes_left * 4 / element + 1).min(self.bounds.elements_left));
     }
 
     /// Reads the array at this axis, or one element behind the last. Returns the number of its items.
@@ -161,7 +163,7 @@ impl<'s, T: Scalar> Filler<'s, T> {
     /// Reads an array of elements: the loop in which a large body's time is spent.
     fn read_row(&mut self, scanner: &mut Scanner<'_>, axis: usize) -> Result<usize, DecodeError> {
         let known = self.known(axis);
-        let budget = self.bounds.max_elements - self.values.len();
+        let budget = self.bounds.elements_left - self.values.len();
         let most = known.size.unwrap_or(usize::MAX);
         let start = scanner.clone();
         scanner.open(b'[')?;
@@ -171,9 +173,11 @@ impl<'s, T: Scalar> Filler<'s, T> {
         }
         let first = self.values.len();
         let stop = first + most.min(budget);
+        // A local list, so that the loop keeps it in registers. It is lost if there is an error, as all is.
+        let mut values = std::mem::take(&mut self.values);
         let mut rest = scanner.rest();
         loop {
-            if self.values.len() == stop {
+            if values.len() == stop {
                 let too_many = budget < most;
                 return Err(if too_many {
                     mismatch::too_large(self.bounds.max_elements)
@@ -183,12 +187,14 @@ impl<'s, T: Scalar> Filler<'s, T> {
             }
             match T::parse(rest) {
                 Some((value, after)) => {
-                    self.values.push(value);
+                    values.push(value);
                     rest = after;
                 }
                 None => {
                     scanner.resume(rest);
+                    self.values = values;
                     self.read_element(scanner).in_item(self.values.len() - first)?;
+                    values = std::mem::take(&mut self.values);
                     rest = scanner.rest();
                 }
             }
@@ -198,13 +204,12 @@ impl<'s, T: Scalar> Filler<'s, T> {
                 scanner.resume(rest);
                 if scanner.peek() == Some(b']') {
                     scanner.close();
-                    return Ok(self.values.len() - first);
+                    break;
                 }
                 if !scanner.take(b',') {
                     // Most often what follows is the rest of a bad number, such as `01` or `1.`.
                     scanner.resume(rest);
-                    let bad = mismatch::separator::<T>(scanner);
-                    return Err(bad.in_item(self.values.len() - first - 1));
+                    return Err(mismatch::separator::<T>(scanner).in_item(values.len() - first - 1));
                 }
                 rest = scanner.rest();
             }
@@ -212,11 +217,13 @@ impl<'s, T: Scalar> Filler<'s, T> {
                 rest = skip_space(rest);
             }
         }
+        self.values = values;
+        Ok(self.values.len() - first)
     }
 
     /// Reads one element, or says why the value here is none.
     fn read_element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
-        if self.values.len() >= self.bounds.max_elements {
+        if self.values.len() >= self.bounds.elements_left {
             return Err(mismatch::too_large(self.bounds.max_elements));
         }
         let first = scanner.peek();

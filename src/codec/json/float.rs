@@ -18,14 +18,18 @@ const POW10: [f64; 61] = [
 #[inline(always)]
 pub(super) fn parse_f32(text: &[u8]) -> Option<(f32, &[u8])> {
     if let Some((short, rest)) = Short::scan(text) {
-        // Below 10^18 and so a signed integer, from which the processor converts in one instruction.
-        let near = short.digits as i64 as f64 / POW10[short.decimals];
-        if !near_f32_midpoint(near) {
-            // Zero, or between 10^-18 and 10^18: never subnormal, never too large.
-            return Some((if short.negative { -near as f32 } else { near as f32 }, rest));
+        if let Some(value) = short_f32(short) {
+            return Some((value, rest));
         }
     }
     parse_f32_exact(text)
+}
+
+#[inline(always)]
+fn short_f32(short: Short) -> Option<f32> {
+    let near = short.digits as f64 / POW10[short.decimals];
+    // Zero, or between 10^-23 and 10^19: never subnormal, never too large.
+    (!near_f32_midpoint(near)).then_some(if short.negative { -near as f32 } else { near as f32 })
 }
 
 /// Whether a double lies so close to the middle between two `f32` that its error could put it on the wrong side.
@@ -44,6 +48,11 @@ fn near_f32_midpoint(near: f64) -> bool {
 
 #[inline(never)]
 fn parse_f32_exact(text: &[u8]) -> Option<(f32, &[u8])> {
+    if let Some((short, rest)) = Short::scan_long(text) {
+        if let Some(value) = short_f32(short) {
+            return Some((value, rest));
+        }
+    }
     let literal = Literal::scan(text)?;
     let (token, rest) = text.split_at(literal.len);
     let decimal = literal.decimal();
@@ -71,17 +80,28 @@ const PLAIN_BYTES: usize = 64;
 #[inline(always)]
 pub(super) fn parse_f64(text: &[u8]) -> Option<(f64, &[u8])> {
     if let Some((short, rest)) = Short::scan(text) {
-        // Both are exact doubles, so their quotient is rounded once (Clinger 1990).
-        if short.digits < 1 << 53 {
-            let value = short.digits as i64 as f64 / POW10[short.decimals];
-            return Some((if short.negative { -value } else { value }, rest));
+        if let Some(value) = short_f64(short) {
+            return Some((value, rest));
         }
     }
     parse_f64_exact(text)
 }
 
+#[inline(always)]
+fn short_f64(short: Short) -> Option<f64> {
+    // Both are exact doubles, so their quotient is rounded once (Clinger 1990).
+    let value = short.digits as f64 / POW10[short.decimals];
+    (short.digits < 1 << 53 && short.decimals <= 22).then_some(if short.negative { -value } else { value })
+}
+
 #[inline(never)]
 fn parse_f64_exact(text: &[u8]) -> Option<(f64, &[u8])> {
+    if let Some((short, rest)) = Short::scan_long(text) {
+        return match short_f64(short) {
+            Some(value) => Some((value, rest)),
+            None => Some((fast_float2::parse(&text[..text.len() - rest.len()]).ok()?, rest)),
+        };
+    }
     let literal = Literal::scan(text)?;
     let (token, rest) = text.split_at(literal.len);
     let value: f64 = if token.len() <= PLAIN_BYTES {

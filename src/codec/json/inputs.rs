@@ -147,6 +147,10 @@ impl<'r> Inputs<'r> {
 
     fn bounds(&self) -> Bounds {
         let policy = self.request.policy;
-        Bounds { null_input: policy.null_input, max_elements: policy.max_elements.saturating_sub(self.elements) }
+        Bounds {
+            null_input: policy.null_input,
+            max_elements: policy.max_elements,
+            elements_left: policy.max_elements.saturating_sub(self.elements),
+        }
     }
 }

@@ -5,19 +5,21 @@ use super::number::{Literal, Short};
 /// The integer at the front and what follows; `None` for anything that is not exactly one.
 #[inline(always)]
 pub(super) fn parse<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
-    match Short::scan(text) {
-        Some((Short { negative, digits, decimals: 0 }, rest)) => {
-            // Below 10^18, so it fits with either sign.
-            let value = digits as i64;
-            T::try_from(if negative { -value } else { value }).ok().map(|value| (value, rest))
-        }
-        _ => parse_exact(text),
+    if let Some((Short { negative, digits, decimals: 0 }, rest)) = Short::scan(text) {
+        // It has at most 15 digits, so it fits with either sign.
+        let value = digits as i64;
+        return T::try_from(if negative { -value } else { value }).ok().map(|value| (value, rest));
     }
+    parse_exact(text)
 }
 
 /// `3.0`, `3e2`, `30e-1`, and what is longer than a [`Short`] can be.
 #[inline(never)]
 fn parse_exact<T: TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
+    if let Some((Short { negative, digits, decimals: 0 }, rest)) = Short::scan_long(text) {
+        let value = i128::from(digits);
+        return T::try_from(if negative { -value } else { value }).ok().map(|value| (value, rest));
+    }
     let literal = Literal::scan(text)?;
     let value = literal.integer()? as i128;
     let value = T::try_from(if literal.negative { -value } else { value }).ok()?;

@@ -10,22 +10,60 @@ use std::cmp::Ordering;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
     pub negative: bool,
-    /// The digits, without the decimal point. Below 10^18.
+    /// The digits, without the decimal point. Below 10^19.
     pub digits: u64,
-    /// How many of them stand after the point. At most 18.
+    /// How many of them stand after the point. At most 23.
     pub decimals: usize,
 }
 
 impl Short {
     /// The number at the front and what follows it. `None` where there is none, where it is no valid number, or where it
     /// needs [`Literal`]; a byte that cannot follow a number is left for the caller to find.
+    ///
+    /// A number of up to 15 bytes is read from one look at 16 of them, without a branch on how many digits it has: in
+    /// real data that is what a processor cannot predict, and a wrong guess costs more than all the arithmetic.
     #[inline(always)]
     pub fn scan(text: &[u8]) -> Option<(Short, &[u8])> {
-        let (negative, text) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            _ => (false, text),
+        // Everything below stays in here, so that one check of the length is enough.
+        let window = text.first_chunk::<18>()?;
+        let negative = window[0] == b'-';
+        let start = usize::from(negative);
+        let low = word(window[start..].first_chunk()?);
+        let high = word(window[start + 8..].first_chunk()?);
+        let (low_marks, high_marks) = (no_digits(low), no_digits(high));
+        let integer_bits = low_marks.trailing_zeros() & !7;
+        // More than seven digits before the point, none, or a leading zero, which is no JSON.
+        if low_marks == 0 || integer_bits == 0 || (low & 0xff == 0 && integer_bits > 8) {
+            return None;
+        }
+        let (end, digits, decimals) = if (low >> integer_bits) as u8 == b'.' ^ b'0' {
+            let fraction_marks = u128::from(high_marks) << 64 | u128::from(low_marks & (low_marks - 1));
+            let end_bits = fraction_marks.trailing_zeros() & !7;
+            let decimals = (end_bits - integer_bits) / 8 - 1;
+            if decimals == 0 || end_bits == 128 {
+                return None;
+            }
+            // The digits behind the point move up by one byte, over it; then all move to the end of the word.
+            let integer = (1u64 << integer_bits) - 1;
+            let (low, high) = ((low & integer) | ((low >> 8 | high << 56) & !integer), high >> 8);
+            let aligned = (u128::from(high) << 64 | u128::from(low)) << (136 - end_bits);
+            let digits = eight_digits(aligned as u64) * POW10[8] + eight_digits((aligned >> 64) as u64);
+            (end_bits / 8, digits, decimals)
+        } else {
+            (integer_bits / 8, eight_digits(low << (64 - integer_bits)), 0)
         };
-        let (integer, integer_digits) = digit_run(text)?;
+        let rest = &text[start + (end & 15) as usize..];
+        match rest.first() {
+            Some(b'e' | b'E') => None,
+            _ => Some((Short { negative, digits, decimals: decimals as usize }, rest)),
+        }
+    }
+
+    /// The same for what has more digits or stands at the body's end.
+    pub fn scan_long(text: &[u8]) -> Option<(Short, &[u8])> {
+        let negative = text.first() == Some(&b'-');
+        let text = &text[usize::from(negative)..];
+        let (integer, integer_digits) = digit_run(text);
         // No digit is no number, and a leading zero is no JSON.
         if integer_digits == 0 || (integer_digits > 1 && text[0] == b'0') {
             return None;
@@ -33,22 +71,33 @@ impl Short {
         let rest = &text[integer_digits..];
         let (short, rest) = match rest {
             [b'.', fraction @ ..] => {
-                let (value, decimals) = digit_run(fraction)?;
-                // A leading "0." is no digit that counts.
-                let significant = if integer == 0 { decimals } else { integer_digits + decimals };
-                if decimals == 0 || significant > 18 {
+                let (value, decimals) = digit_run(fraction);
+                // A leading "0.000" has no digit that counts.
+                let zeros = fraction.iter().take(8).take_while(|&&digit| digit == b'0').count();
+                let significant = if integer == 0 { decimals - zeros } else { integer_digits + decimals };
+                if decimals == 0 || significant > 19 || decimals >= MOST_DIGITS {
                     return None;
                 }
-                (Short { negative, digits: integer * POW10[decimals] + value, decimals }, &fraction[decimals..])
+                let digits = if integer == 0 { value } else { integer * POW10[decimals] + value };
+                (Short { negative, digits, decimals }, &fraction[decimals..])
             }
-            _ if integer_digits > 18 => return None,
+            _ if integer_digits > 19 => return None,
             _ => (Short { negative, digits: integer, decimals: 0 }, rest),
         };
-        if matches!(rest, [b'e' | b'E', ..]) {
-            return None;
+        match rest.first() {
+            Some(b'e' | b'E') => None,
+            _ => Some((short, rest)),
         }
-        Some((short, rest))
     }
+}
+
+/// Where [`digit_run`] stops looking.
+const MOST_DIGITS: usize = 24;
+
+/// Eight bytes, the first in the lowest; digits have become their values.
+#[inline(always)]
+fn word(bytes: &[u8; 8]) -> u64 {
+    u64::from_le_bytes(*bytes) ^ u64::from_le_bytes([b'0'; 8])
 }
 
 const POW10: [u64; 20] = {
@@ -61,39 +110,56 @@ const POW10: [u64; 20] = {
     powers
 };
 
-/// The value and the number of the digits at the front; the value is right for up to 18 digits.
-///
-/// `None` within eight bytes of the body's end, where whole words cannot be read: every body closes at least one bracket,
-/// so that is at most its last number or two.
+/// The value and the number of the digits at the front, of which no more than 24 are looked at; the value is right if it
+/// is below 10^19.
 #[inline(always)]
-fn digit_run(text: &[u8]) -> Option<(u64, usize)> {
-    let (mut value, mut count) = digit_word(text.first_chunk::<8>()?);
-    if count == 8 {
-        let (more, digits) = digit_word(text.get(8..)?.first_chunk::<8>()?);
-        (value, count) = (value * POW10[digits] + more, 8 + digits);
-        if digits == 8 {
-            let (more, digits) = digit_word(text.get(16..)?.first_chunk::<8>()?);
-            (value, count) = (value.wrapping_mul(POW10[digits]).wrapping_add(more), 16 + digits);
+fn digit_run(text: &[u8]) -> (u64, usize) {
+    let (mut value, mut count) = (0u64, 0);
+    for _ in 0..3 {
+        let text = text.get(count..).unwrap_or_default();
+        let word = match text.first_chunk::<8>() {
+            Some(bytes) => word(bytes),
+            None => word(&padded(text)),
+        };
+        let digits = no_digits(word).trailing_zeros() / 8;
+        // Digits pushed to the end of the word, zeros before them: always eight to add up, so no branch on their number.
+        let more = eight_digits(word.unbounded_shl(64 - 8 * digits));
+        value = value.wrapping_mul(POW10[digits as usize]).wrapping_add(more);
+        count += digits as usize;
+        if digits < 8 {
+            break;
         }
     }
-    Some((value, count))
+    (value, count)
 }
 
-/// The value and the number of the digits at the front of eight bytes.
+/// Marks, in its highest bit, the first byte that is above 9, and perhaps bytes after it.
+///
+/// Adding 0x76 lifts everything above 9 into the high bit; what is carried out of such a byte goes to the next ones only.
 #[inline(always)]
-fn digit_word(chunk: &[u8; 8]) -> (u64, usize) {
-    let word = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
-    // Digits are now 0 to 9; adding 0x76 lifts everything above 9 into the high bit. A carry out of a byte that is no
-    // digit can only reach bytes after it.
-    let others = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
-    let count = others.trailing_zeros() as usize / 8;
-    // Digits pushed to the end of the word, zeros before them: always eight to add up, so no branch on their number.
-    let word = word.unbounded_shl(64 - 8 * count as u32);
-    // Neighbours join: bytes into pairs, pairs into fours, fours into eight, each step in all lanes at once.
-    let pairs = (word & 0x000f_000f_000f_000f) * 10 + ((word >> 8) & 0x000f_000f_000f_000f);
-    let fours = (pairs & 0x0000_007f_0000_007f) * 100 + ((pairs >> 16) & 0x0000_007f_0000_007f);
-    let eight = (fours & 0xffff_ffff) * 10_000 + (fours >> 32);
-    (eight, count)
+fn no_digits(word: u64) -> u64 {
+    (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
+}
+
+/// The value of eight digits, one a byte, the first in the lowest.
+#[inline(always)]
+fn eight_digits(word: u64) -> u64 {
+    // Every second byte becomes a pair; what is in the others is masked away. Then one multiplication moves the first and
+    // third pair, by 100 and 1,000,000, and another the second and fourth, so that both sums meet in the upper half.
+    const PAIR: u64 = 0x0000_00ff_0000_00ff;
+    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
+    let odd = (pairs & PAIR).wrapping_mul(100 + (1_000_000 << 32));
+    let even = ((pairs >> 16) & PAIR).wrapping_mul(1 + (10_000 << 32));
+    odd.wrapping_add(even) >> 32
+}
+
+/// The end of a body, in a whole word: zero bytes follow, which belong to no number.
+#[cold]
+fn padded(text: &[u8]) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    let length = text.len().min(8);
+    bytes[..length].copy_from_slice(&text[..length]);
+    bytes
 }
 
 /// The text of a number, taken apart.

@@ -1,41 +1,124 @@
-//! tmp
-use super::*;
-#[test]
-fn smoke() {
-    let one = signature(&[("x", "float32[N, 3]")]);
-    for body in [
-        r#"{"data":[[1,2,3],[4,5.5,-6e-1]]}"#,
-        r#"{"x":[[1,2,3]]}"#,
-        r#"{"data":[1,2,3]}"#,
-        r#"{"data":[[1,2,"7"]]}"#,
-        "",
-        "[1]",
-        r#"{"data":[[1,2],[3]]}"#,
-        r#"{"data":[[1,2,3],[3,1e99,2]]}"#,
-        r#"{"data":[]}"#,
-        r#"{"data":[[1,2,3],[3]]}"#,
-        r#"{"y":[[1,2,3]]}"#,
-        r#"{"data":[[1,2,3]],"x":[]}"#,
-        r#"{"dataframe_split":{"columns":["a","b","c"],"data":[[1,2,3]],"index":[0]}}"#,
-        r#"{"dataframe_records":[{"a":1,"b":2,"c":3},{"a":1,"c":2,"b":3}]}"#,
-        r#"{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,3]}]}"#,
-        r#"{"data":[[1,2,NaN]]}"#,
-        r#"{"data":[[01,2,3]]}"#,
-        r#"{"data":[[1,2,null]]}"#,
-        r#"{"data":[[1,2,3],]}"#,
-    ] {
-        println!("{body}\n   {:?}", decode(&one, body));
+//! The frozen forms: each dialect's requests with the tensors they mean, and the text of the replies.
+
+use half::{bf16, f16};
+use ndarray::{ArrayD, IxDyn};
+use serde::Deserialize;
+
+use super::{POLICY, decode, signature, spec};
+use crate::codec::Reply;
+use crate::codec::json::{JsonReply, encode};
+use crate::tensor::{DType, Dim, Element, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    /// The model's inputs: names and types.
+    model: Vec<(String, String)>,
+    body: String,
+    #[serde(default)]
+    tensors: Vec<Content>,
+    #[serde(default)]
+    outputs: Vec<Content>,
+    reply: Option<String>,
+    error: Option<Refusal>,
+}
+
+/// A tensor: `float32[2, 3]` and its elements in row-major order.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[serde(default)]
+    name: String,
+    #[serde(rename = "type")]
+    shape: String,
+    values: Vec<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refusal {
+    fault: String,
+    path: String,
+    /// What the message must contain.
+    says: String,
+}
+
+impl Content {
+    fn tensor(&self) -> Tensor {
+        let spec = spec(&self.name, &self.shape);
+        let shape: Vec<usize> = spec
+            .dims
+            .iter()
+            .flatten()
+            .map(|dim| match dim {
+                Dim::Fixed(size) => *size,
+                Dim::Dynamic(_) => panic!("a tensor has a fixed shape"),
+            })
+            .collect();
+        let float = |value: &serde_json::Value| value.as_f64().expect("a number");
+        let integer = |value: &serde_json::Value| value.as_i64().expect("an integer");
+        match spec.dtype {
+            DType::F32 => self.array(&shape, |value| float(value) as f32),
+            DType::F64 => self.array(&shape, float),
+            DType::F16 => self.array(&shape, |value| f16::from_f64(float(value))),
+            DType::BF16 => self.array(&shape, |value| bf16::from_f64(float(value))),
+            DType::I64 => self.array(&shape, integer),
+            DType::Bool => self.array(&shape, |value| value.as_bool().expect("a boolean")),
+            DType::String => self.array(&shape, |value| value.as_str().expect("a string").to_owned()),
+            other => panic!("the fixtures have no {other}"),
+        }
     }
-    let many = signature(&[("a", "int64[N]"), ("b", "string[N, 1]")]);
-    for body in [
-        r#"{"dataframe_split":{"data":[["x",1],["y",2.0]],"columns":["b","a"]}}"#,
-        r#"{"instances":[{"a":1,"b":["u"]},{"b":"v","a":0.9}]}"#,
-        r#"{"data":[[1,2]]}"#,
-        r#"{"data":{"a":[1],"b":[["q"]]}}"#,
-        r#"{"a":[1]}"#,
-        r#"{"instances":[{"a":1}]}"#,
-        r#"{"data":[]}"#,
-    ] {
-        println!("{body}\n   {:?}", decode(&many, body));
+
+    fn array<T: Element>(&self, shape: &[usize], convert: impl Fn(&serde_json::Value) -> T) -> Tensor {
+        let values = self.values.iter().map(convert).collect();
+        T::wrap(ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many values as the shape has"))
     }
 }
+
+fn check(file: &str, text: &str) {
+    let cases: Vec<Case> = serde_json::from_str(text).expect("a list of cases");
+    assert!(cases.len() > 3, "{file}");
+    for case in &cases {
+        let inputs: Vec<(&str, &str)> = case.model.iter().map(|(name, text)| (&name[..], &text[..])).collect();
+        let model = signature(&inputs);
+        let at = format!("{file}, '{}': {}", case.name, case.body);
+        match (decode(&model, &case.body), &case.error) {
+            (Ok(decoded), None) => {
+                let expected: Vec<Tensor> = case.tensors.iter().map(Content::tensor).collect();
+                assert_eq!(decoded.inputs, expected, "{at}");
+                let Reply::Json(form) = decoded.reply else { panic!("{at}: {:?}", decoded.reply) };
+                assert_eq!(Some(reply(&case.outputs, form)), case.reply, "{at}");
+            }
+            (Err(error), Some(expected)) => {
+                assert_eq!(error.fault.code(), expected.fault, "{at}: {error}");
+                assert_eq!(error.path.as_deref(), Some(&expected.path[..]), "{at}: {error}");
+                assert!(error.message.contains(&expected.says), "{at}\n got: {error}\nwant: {}", expected.says);
+            }
+            (got, expected) => panic!("{at}\n got: {got:?}\nwant: {expected:?}"),
+        }
+    }
+}
+
+fn reply(outputs: &[Content], form: JsonReply) -> String {
+    let values: Vec<Value> = outputs.iter().map(|output| output.tensor().into()).collect();
+    let outputs = outputs.iter().map(|output| {
+        let TensorSpec { name, dtype, dims } = spec(&output.name, &output.shape);
+        OutputSpec { name, value: ValueType::Tensor { dtype, dims } }
+    });
+    let model = Signature { inputs: Vec::new(), outputs: outputs.collect() };
+    let encoded = encode(&values, &model, form, &POLICY).expect("finite");
+    String::from_utf8(encoded.parts.concat()).expect("JSON is UTF-8")
+}
+
+macro_rules! fixtures {
+    ($($test:ident),* $(,)?) => {$(
+        #[test]
+        fn $test() {
+            let file = concat!(stringify!($test), ".json");
+            check(file, include_str!(concat!("../../../../tests/fixtures/json/", stringify!($test), ".json")));
+        }
+    )*};
+}
+
+fixtures!(data, named, input_data, dataframe_split, dataframe_records, instances, inputs, power_bi);

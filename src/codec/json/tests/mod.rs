@@ -1,8 +1,10 @@
 //! Tests of JSON bodies, and what they share: signatures in short, and requests.
 
 mod dialects;
+mod hostile;
 mod numbers;
 mod random;
+mod round_trip;
 
 use crate::codec::{DecodeError, Decoded, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
