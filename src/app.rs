@@ -38,6 +38,7 @@ pub struct App {
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
     loading: JoinHandle<()>,
+    loaded: watch::Receiver<bool>,
     watchdog: WatchdogHandle,
 }
 
@@ -61,7 +62,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::wait_until_loaded`].
+    /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::loaded`].
     pub fn start(config: &Config, models: Vec<ModelSpec>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let default_endpoint = default_endpoint(config, &models)?;
@@ -121,9 +122,13 @@ impl App {
         let limits = connection_limits(config);
         let scoring = runtime.spawn(serve(listener, Arc::new(scoring), limits, scoring_stopping, drain_timeout));
 
+        let (tell_loaded, loaded) = watch::channel(false);
         let loading = thread::Builder::new()
             .name("scoria-loader".to_owned())
-            .spawn(move || models.iter().for_each(|(spec, keys)| controller.load(spec, *keys)))
+            .spawn(move || {
+                models.iter().for_each(|(spec, keys)| controller.load(spec, *keys));
+                tell_loaded.send_replace(true);
+            })
             .map_err(start("the loader"))?;
         Ok(App {
             listen: addresses.0,
@@ -138,13 +143,15 @@ impl App {
             admin,
             stop_admin,
             loading,
+            loaded,
             watchdog,
         })
     }
 
-    /// Whether every model has been loaded or has failed.
-    pub fn is_loaded(&self) -> bool {
-        self.loading.is_finished()
+    /// Waits until every model has been loaded or has failed.
+    pub async fn loaded(&self) {
+        // A loader that is gone without a word has panicked outside of any model, and will load no more.
+        drop(self.loaded.clone().wait_for(|loaded| *loaded).await);
     }
 
     /// The server's runtime, for tasks that run beside it.
