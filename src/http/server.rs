@@ -161,7 +161,6 @@ async fn connection(stream: TcpStream, service: Arc<impl Service>, limits: &Conn
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.header_timeout)
                 .max_buf_size(limits.max_header_bytes)
-                .pipeline_flush(true)
                 .serve_connection(io, service);
             until_stopped(connection, stopping, |connection| connection.graceful_shutdown()).await;
         }

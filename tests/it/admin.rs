@@ -1,5 +1,6 @@
 //! What operators see.
 
+use scoria::engine::RunError;
 use scoria::engine::fake::{FakeEngine, Gate};
 use scoria::engine::tract::TractEngine;
 
@@ -45,6 +46,15 @@ fn a_model_that_does_not_load_is_reported_and_disturbs_nobody() {
     let strict = start().set("strict_readiness", "true").ready();
     let answer = strict.admin("/readyz");
     assert_eq!((answer.status, answer.json()["status"].as_str()), (503, Some("degraded")));
+}
+
+#[test]
+fn a_model_that_the_engine_turns_out_to_lack_is_not_ready() {
+    let engine = FakeEngine::new(|_| Err(RunError::Unsupported("no such kernel".to_owned())));
+    let server = Start::with(engine).model("m", &identity()).ready();
+    assert_eq!(server.admin("/readyz").status, 503);
+    let told = server.admin("/api/v1/service/m").json();
+    assert!(told["reason"].as_str().unwrap().contains("no such kernel; use the other engine"), "{told}");
 }
 
 #[test]
