@@ -79,19 +79,24 @@ impl App {
 
         let start = |what| move |source| StartError::Start { what, source };
         let runtime = Builder::new_multi_thread()
-            .worker_threads(cores)
+            // One more than there can be inline runs, so that somebody is left to accept, refuse and answer probes.
+            .worker_threads(cores + 1)
             .thread_name("scoria-http")
             .enable_all()
             .build()
             .map_err(start("the runtime"))?;
         let listener = bind(&runtime, config.listen)?;
         let admin_listener = std_listener(config.admin_listen)?;
-        let addresses = (address_of(&listener, config.listen), admin_listener.local_addr().unwrap_or(config.admin_listen));
+        let addresses =
+            (address_of(&listener, config.listen), admin_listener.local_addr().unwrap_or(config.admin_listen));
 
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let routing = Arc::new(Routing::default());
         let lifecycle = Arc::new(Lifecycle::default());
-        let watchdog = Watchdog::start().map_err(start("the watchdog"))?;
+        // A thread that runs a model inline polls no sockets, and the runtime's other threads do not notice that nobody does.
+        // Any task makes one of them wake up and take over.
+        let handle = runtime.handle().clone();
+        let watchdog = Watchdog::start(move || drop(handle.spawn(async {}))).map_err(start("the watchdog"))?;
         let mut controller = Controller::new(
             engine,
             settings(config, cores),
@@ -221,11 +226,17 @@ fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
 fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {
     let Some(text) = &config.default_endpoint else { return Ok(None) };
     let name = Name::parse(text)?;
-    if models.iter().any(|spec| spec.name == name) { Ok(Some(name)) } else { Err(StartError::UnknownDefaultEndpoint(name)) }
+    if models.iter().any(|spec| spec.name == name) {
+        Ok(Some(name))
+    } else {
+        Err(StartError::UnknownDefaultEndpoint(name))
+    }
 }
 
 fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
-    config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)
+    let folder = config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)?;
+    // Key files are shown to people, who may be in another folder when they use them.
+    Ok(std::path::absolute(&folder).unwrap_or(folder))
 }
 
 fn std_listener(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {

@@ -14,7 +14,7 @@ use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Endpoint, ModelInfo};
 use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded};
 use crate::name::Name;
-use crate::schedule::{Lane, Measurement, Plan, Scheduler, Watchdog, plan};
+use crate::schedule::{Lane, Measurement, Place, Plan, Scheduler, Watchdog, plan};
 use crate::telemetry::{Metrics, ModelLabels};
 use crate::tensor::{Signature, Tensor};
 
@@ -139,7 +139,7 @@ impl Loader {
         let mut fastest = None;
         for _ in 0..RUNS {
             let started = Instant::now();
-            if let Err(error) = lane.hold().run(inputs, deadline) {
+            if let Err(error) = lane.hold().run(inputs, deadline, Place::Worker) {
                 tracing::warn!(endpoint = %spec.name, %error, "the model did not run on its sample; serving it unmeasured");
                 return None;
             }

@@ -43,7 +43,8 @@ pub fn admit(server: &Scoring, name: Option<&str>, parts: &Parts, call: &mut Cal
     call.note(Timed::Auth, call.started.elapsed());
     let pinned = parts.headers.get(DEPLOYMENT).map(|value| value.to_str().unwrap_or("?"));
     let deployment = endpoint.pick(pinned).cloned().ok_or_else(|| unknown_deployment(&endpoint, pinned))?;
-    let deadline = call.started + timeout(&parts.headers)?.map_or(endpoint.scoring_timeout, |asked| asked.min(endpoint.scoring_timeout));
+    let deadline = call.started
+        + timeout(&parts.headers)?.map_or(endpoint.scoring_timeout, |asked| asked.min(endpoint.scoring_timeout));
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
     if announced > endpoint.max_body_bytes {
         return Err(request_body::too_large(endpoint.max_body_bytes));
@@ -60,11 +61,13 @@ pub async fn score(
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let Admitted { endpoint, deployment, deadline, permit } = admitted;
+    // The permit is held to the end: what it counts is requests in progress.
+    let Admitted { endpoint, deployment, deadline, mut permit } = admitted;
     let _in_flight = InFlight::begin(&deployment);
-    let decoded = read(server, &endpoint, &deployment, parts, body, permit, call).await;
+    let decoded = read(server, &endpoint, &deployment, parts, body, &mut permit, call).await;
     let Decoded { inputs, reply } = decoded.map_err(|error| explain(error, &endpoint))?;
-    let reply = accepted(&parts.headers).map_or(reply, |format| if format == reply.format() { reply } else { format.into() });
+    let reply =
+        accepted(&parts.headers).map_or(reply, |format| if format == reply.format() { reply } else { format.into() });
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
     let Completed { outputs, queued, ran } = deployment
@@ -125,9 +128,8 @@ fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) 
 /// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
 pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     const EXPECTED: &str = "Authorization: Bearer <key>";
-    let refuse = |message: &str| {
-        ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED)
-    };
+    let refuse =
+        |message: &str| ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED);
     let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse("this endpoint needs a key"))?;
     let (scheme, key) = (value.to_str().ok())
         .and_then(|text| text.trim().split_once(' '))
@@ -164,7 +166,7 @@ async fn read(
     deployment: &Deployment,
     parts: &Parts,
     body: &mut RequestBody,
-    mut permit: Permit,
+    permit: &mut Permit,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
     let reading = Instant::now();
@@ -185,7 +187,7 @@ async fn read(
         }
         None => {
             let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: server.settings.body_timeout };
-            body.receive(&mut receiver, &mut permit, limits).await?
+            body.receive(&mut receiver, permit, limits).await?
         }
     };
     let read = Instant::now();
@@ -203,9 +205,13 @@ fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
     // A body without a type is JSON: the simplest clients send none.
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Format::Json) };
     value.to_str().ok().and_then(Format::from_media_type).ok_or_else(|| {
-        ApiError::new(ErrorKind::UnsupportedMediaType, "unsupported_media_type", "the body's media type is not one of ours")
-            .with_expected(Format::ALL.map(Format::media_type).join(", "))
-            .with_got(String::from_utf8_lossy(value.as_bytes()))
+        ApiError::new(
+            ErrorKind::UnsupportedMediaType,
+            "unsupported_media_type",
+            "the body's media type is not one of ours",
+        )
+        .with_expected(Format::ALL.map(Format::media_type).join(", "))
+        .with_got(String::from_utf8_lossy(value.as_bytes()))
     })
 }
 
@@ -252,7 +258,11 @@ fn run_error(error: ScheduleError, shape_conflict: Option<String>, endpoint: &En
         }
         (ScheduleError::Run(_), None) => {
             tracing::warn!(endpoint = %endpoint.name, request_id = ?call.request_id, %error, "model failed");
-            ApiError::new(kind, "model_failed", "the model failed on this request; the server's log has the reason under its id")
+            ApiError::new(
+                kind,
+                "model_failed",
+                "the model failed on this request; the server's log has the reason under its id",
+            )
         }
         (ScheduleError::Overloaded { retry_after }, _) => {
             let message = "too many requests wait for this model; try again";

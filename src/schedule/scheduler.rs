@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::job::Job;
-use super::lane::{Held, Lane};
-use super::plan::Execution;
+use super::lane::{Held, Lane, Place};
+use super::plan::{Execution, INLINE_RUN_MAX};
 use super::queue::{Queue, Refused};
 use crate::engine::RunError;
 use crate::error::ErrorKind;
@@ -112,7 +112,7 @@ impl Scheduler {
             return Err(ScheduleError::Expired);
         }
         if let Some(mut held) = self.inline_session(&inputs) {
-            return self.shared.run(&mut held, &inputs, submitted, deadline);
+            return self.shared.run(&mut held, &inputs, submitted, deadline, Place::Inline);
         }
         self.refuse_long_wait()?;
         let (reply, outcome) = oneshot::channel();
@@ -132,8 +132,11 @@ impl Scheduler {
     /// A free session, if this request may be run on the calling thread.
     fn inline_session(&self, inputs: &[Tensor]) -> Option<Held<'_>> {
         let Execution::Inline { max_elements } = self.execution else { return None };
-        // Nobody overtakes those who wait.
-        if self.shared.queue.len() > 0 || inputs.iter().map(Tensor::len).sum::<usize>() > max_elements {
+        // Nobody overtakes those who wait. And whatever the plan says, a model whose runs have turned out long is not run
+        // here until they are short again: a run's time may depend on its values.
+        let has_waiting = self.shared.queue.len() > 0;
+        let is_large = inputs.iter().map(Tensor::len).sum::<usize>() > max_elements;
+        if has_waiting || is_large || self.shared.run_average() > INLINE_RUN_MAX {
             return None;
         }
         self.shared.lanes.iter().find_map(|lane| lane.try_hold())
@@ -146,7 +149,7 @@ impl Scheduler {
 
     /// How long a job that joins the queue now would wait, by the runs seen lately.
     fn expected_wait(&self) -> Duration {
-        let run = Duration::from_nanos(self.shared.run_average_ns.load(Ordering::Relaxed));
+        let run = self.shared.run_average();
         let waiting = u32::try_from(self.shared.queue.len()).unwrap_or(u32::MAX);
         run.saturating_mul(waiting) / u32::try_from(self.shared.lanes.len()).unwrap_or(u32::MAX).max(1)
     }
@@ -169,14 +172,16 @@ impl Drop for Scheduler {
 impl Shared {
     /// A worker's life: take a job, run it, answer it.
     fn work(&self, lane: &Lane) {
-        while let Some(job) = self.queue.pop() {
+        while self.queue.wait() {
+            // First the session, which an inline request may have, then the job: so one that waits is seen to wait. And not
+            // the session before there is a job: inline requests must not find it taken by an idle worker.
+            let mut held = lane.hold();
+            let Some(job) = self.queue.pop() else { continue };
             self.metrics.queue_depth.set(self.queue.len() as i64);
             if !job.is_wanted() {
                 continue;
             }
-            // Held per job: an inline request may have the session meanwhile, and must not find it taken by an idle worker.
-            let mut held = lane.hold();
-            let outcome = self.run(&mut held, &job.inputs, job.submitted, job.deadline);
+            let outcome = self.run(&mut held, &job.inputs, job.submitted, job.deadline, Place::Worker);
             drop(held);
             job.answer(outcome);
         }
@@ -188,12 +193,13 @@ impl Shared {
         inputs: &[Tensor],
         submitted: Instant,
         deadline: Instant,
+        place: Place,
     ) -> Result<Completed, ScheduleError> {
         let started = Instant::now();
         if started >= deadline {
             return Err(ScheduleError::Expired);
         }
-        let outcome = held.run(inputs, deadline);
+        let outcome = held.run(inputs, deadline, place);
         let ran = started.elapsed();
         self.note_run(ran);
         match outcome {
@@ -201,6 +207,10 @@ impl Shared {
             Err(RunError::Interrupted) => Err(ScheduleError::Expired),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn run_average(&self) -> Duration {
+        Duration::from_nanos(self.run_average_ns.load(Ordering::Relaxed))
     }
 
     fn note_run(&self, ran: Duration) {

@@ -141,10 +141,7 @@ impl Metrics {
                 "Time from reading the model's file to its first answer.",
                 deployment,
             )?,
-            connections: register(
-                r,
-                IntGauge::new("scoria_connections", "Connections open on the scoring port.")?,
-            )?,
+            connections: register(r, IntGauge::new("scoria_connections", "Connections open on the scoring port.")?)?,
             log_lines_dropped: register(
                 r,
                 IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,

@@ -19,7 +19,9 @@ pub struct RequestLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Log it; so many others were left out since the last line.
-    Log { left_out: u64 },
+    Log {
+        left_out: u64,
+    },
     LeaveOut,
 }
 

@@ -1,0 +1,14 @@
+//! The whole server, from outside: every test starts a real one on ports of its own and speaks HTTP to it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod client;
+mod connections;
+mod contract;
+mod documents;
+mod drain;
+mod models;
+mod scheduling;
+mod server;
