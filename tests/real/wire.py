@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 
 from zoo import BFLOAT16, numpy_dtype
 
@@ -25,9 +26,14 @@ class Client:
     def post(self, name, body, media_type=JSON, **headers):
         """Scores; gives status, headers and body. Header names are written with underscores."""
         headers = {"Content-Type": media_type, **{key.replace("_", "-"): value for key, value in headers.items()}}
-        self._connection.request("POST", f"/api/v1/service/{name}/score", body, headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.headers, answer.read()
+        try:
+            self._connection.request("POST", f"/api/v1/service/{name}/score", body, headers)
+            answer = self._connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except (OSError, http.client.HTTPException):
+            # The next request opens another one.
+            self._connection.close()
+            raise
 
 
 def is_finite(array):
@@ -65,9 +71,7 @@ def to_raw(feed):
 
 
 def to_safetensors(feed):
-    return safetensors.serialize(
-        {name: {"dtype": array.dtype.name, "shape": list(array.shape), "data": array.tobytes()} for name, array in feed.items()}
-    )
+    return safetensors.numpy.save(feed)
 
 
 def from_npy(body):

@@ -50,7 +50,9 @@ def large():
         name = f"large-{dtype}"
         rng = generator(name)
         model = build([node("Identity", "x", "y")], [("x", dtype, ["n", 100])], [("y", dtype, ["n", 100])])
-        yield Case(name, model, [{"x": extreme(rng, dtype, (rows, 100))} for rows in (1, 700)], exact=True)
+        # NumPy gives every string the room of the longest.
+        most = 100 if dtype == "string" else 700
+        yield Case(name, model, [{"x": extreme(rng, dtype, (rows, 100))} for rows in (1, most)], exact=True)
 
 
 def mixtures():
