@@ -9,9 +9,9 @@ use super::arguments;
 use super::banner::banner;
 use super::{Failure, print};
 use crate::app::{App, choose_engine};
-use crate::config::env;
+use crate::config::{Config, LogFormat, LogLevel, env};
 use crate::control::resolve_models;
-use crate::telemetry::{LogSettings, start_logging};
+use crate::telemetry::{LevelFilter, LogSettings, LogStyle, start_logging};
 
 /// What ended the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ enum Signal {
 
 pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     let (config, models_of_file) = arguments::config(matches)?;
-    start_logging(LogSettings { format: config.log_format, level: config.log_level, no_color: env::no_color() });
+    start_logging(log_settings(&config));
     let named: Vec<String> = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
     let asked = if named.is_empty() { models_of_file } else { named };
     if asked.is_empty() {
@@ -61,6 +61,21 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     });
     tracing::info!("stopped");
     Ok(())
+}
+
+fn log_settings(config: &Config) -> LogSettings {
+    let style = match config.log_format {
+        LogFormat::Auto => LogStyle::Auto,
+        LogFormat::Human => LogStyle::Human,
+        LogFormat::Json => LogStyle::Json,
+    };
+    let level = match config.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    LogSettings { style, level, no_color: env::no_color() }
 }
 
 async fn next_signal() -> std::io::Result<Signal> {

@@ -12,10 +12,9 @@ use super::health::{self, Lifecycle, Readiness};
 use super::router::{AdminRoute, admin_route};
 use super::score::bearer;
 use crate::auth::{KeyDigest, KeyRing};
-use crate::deployment::{Deployment, Entry, Routing, State};
+use crate::deployment::{Deployment, Entry, Execution, Routing, State};
 use crate::error::ErrorKind;
 use crate::name::Name;
-use crate::schedule::Execution;
 use crate::telemetry::Metrics;
 
 /// What answers operators.

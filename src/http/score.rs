@@ -13,9 +13,8 @@ use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
 use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Request};
-use crate::deployment::{Deployment, Endpoint, Permit, RoutingTable, State};
+use crate::deployment::{Completed, Deployment, Endpoint, Permit, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
-use crate::schedule::{Completed, ScheduleError};
 use crate::telemetry::Stage;
 
 const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
@@ -70,11 +69,8 @@ pub async fn score(
         accepted(&parts.headers).map_or(reply, |format| if format == reply.format() { reply } else { format.into() });
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let Completed { outputs, queued, ran } = deployment
-        .scheduler
-        .run(inputs, deadline)
-        .await
-        .map_err(|error| run_error(error, shape_conflict, &endpoint, call))?;
+    let Completed { outputs, queued, ran } =
+        deployment.run(inputs, deadline).await.map_err(|error| run_error(error, shape_conflict, &endpoint, call))?;
     call.note(Timed::Queue, queued);
     call.note(Timed::Run, ran);
     deployment.metrics.stage(Stage::Queue, queued);

@@ -12,3 +12,4 @@ mod drain;
 mod models;
 mod scheduling;
 mod server;
+mod tour;
