@@ -185,7 +185,8 @@ impl App {
         self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
         self.runtime.shutdown_timeout(self.drain_timeout);
-        drop(self.loading.join());
+        // A model that is still being loaded is not waited for.
+        drop(self.loading);
         // The schedulers end their workers with the table; only then is nobody left to be watched.
         drop(self.routing);
         drop(self.watchdog);

@@ -12,10 +12,11 @@ use super::error::ApiError;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
-use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Request};
+use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
 use crate::deployment::{Completed, Deployment, Endpoint, Permit, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
-use crate::telemetry::Stage;
+use crate::telemetry::{DeploymentMetrics, Stage};
+use crate::tensor::Value;
 
 const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
@@ -26,18 +27,30 @@ const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
 const STALL_BYTES: usize = 64 * 1024;
 
-/// A request that found its endpoint.
+/// Who answers a request.
+pub type Served = (Arc<Endpoint>, Arc<Deployment>);
+
+/// A request that found its endpoint and may go on.
 pub struct Admitted {
-    pub endpoint: Arc<Endpoint>,
-    pub deployment: Arc<Deployment>,
+    endpoint: Arc<Endpoint>,
+    deployment: Arc<Deployment>,
     deadline: Instant,
     permit: Permit,
 }
 
 /// Everything that can be refused before the body is read: route, key, deployment, media type, load.
-pub fn admit(server: &Scoring, name: Option<&str>, parts: &Parts, call: &mut Call) -> Result<Admitted, ApiError> {
+///
+/// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
+pub fn admit(
+    server: &Scoring,
+    name: Option<&str>,
+    parts: &Parts,
+    call: &mut Call,
+    served: &mut Option<Served>,
+) -> Result<Admitted, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
+    *served = endpoint.pick(None).map(|deployment| (Arc::clone(&endpoint), Arc::clone(deployment)));
     authenticate(&endpoint, &parts.headers, &table)?;
     call.note(Timed::Auth, call.started.elapsed());
     let pinned = parts.headers.get(DEPLOYMENT).map(|value| value.to_str().unwrap_or("?"));
@@ -49,6 +62,7 @@ pub fn admit(server: &Scoring, name: Option<&str>, parts: &Parts, call: &mut Cal
         return Err(request_body::too_large(endpoint.max_body_bytes));
     }
     let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    *served = Some((Arc::clone(&endpoint), Arc::clone(&deployment)));
     Ok(Admitted { endpoint, deployment, deadline, permit })
 }
 
@@ -62,28 +76,50 @@ pub async fn score(
 ) -> Result<Response<Body>, ApiError> {
     // The permit is held to the end: what it counts is requests in progress.
     let Admitted { endpoint, deployment, deadline, mut permit } = admitted;
-    let _in_flight = InFlight::begin(&deployment);
-    let decoded = read(server, &endpoint, &deployment, parts, body, &mut permit, call).await;
-    let Decoded { inputs, reply } = decoded.map_err(|error| explain(error, &endpoint))?;
-    let reply =
-        accepted(&parts.headers).map_or(reply, |format| if format == reply.format() { reply } else { format.into() });
+    let mut in_flight = InFlight::begin(&deployment);
+    let answer =
+        answer(server, &endpoint, &deployment, deadline, Incoming { parts, body, permit: &mut permit }, call).await;
+    in_flight.ended = true;
+    answer
+}
+
+/// What a request brings.
+struct Incoming<'a> {
+    parts: &'a Parts,
+    body: &'a mut RequestBody,
+    permit: &'a mut Permit,
+}
+
+async fn answer(
+    server: &Scoring,
+    endpoint: &Endpoint,
+    deployment: &Deployment,
+    deadline: Instant,
+    incoming: Incoming<'_>,
+    call: &mut Call,
+) -> Result<Response<Body>, ApiError> {
+    let accepted = accepted(&incoming.parts.headers);
+    let decoded = read(server, endpoint, deployment, incoming, call).await;
+    let Decoded { inputs, reply } = decoded.map_err(|error| explain(error, endpoint))?;
+    let reply = accepted.filter(|format| *format != reply.format()).map_or(reply, Reply::from);
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let completed = deployment.run(inputs, deadline).await;
     let Completed { outputs, queued, ran } =
-        deployment.run(inputs, deadline).await.map_err(|error| run_error(error, shape_conflict, &endpoint, call))?;
+        completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, queued);
     call.note(Timed::Run, ran);
     deployment.metrics.stage(Stage::Queue, queued);
     deployment.metrics.stage(Stage::Run, ran);
 
     let encoding = Instant::now();
-    let elements = outputs.iter().map(crate::tensor::Value::len).sum();
-    let policy = policy(&endpoint);
+    let elements = outputs.iter().map(Value::len).sum();
+    let policy = policy(endpoint);
     let encoded = off_the_loop(elements, || codec::encode(outputs, &endpoint.signature, reply, &policy))?;
     let took = encoding.elapsed();
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
-    Ok(respond(encoded, &deployment, ran))
+    Ok(respond(encoded, deployment, ran))
 }
 
 fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
@@ -160,11 +196,10 @@ async fn read(
     server: &Scoring,
     endpoint: &Endpoint,
     deployment: &Deployment,
-    parts: &Parts,
-    body: &mut RequestBody,
-    permit: &mut Permit,
+    incoming: Incoming<'_>,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
+    let Incoming { parts, body, permit } = incoming;
     let reading = Instant::now();
     let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
     let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
@@ -292,18 +327,24 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
     response
 }
 
-/// Counts a request among those in progress, for as long as it lives: a client that goes away ends it too.
-struct InFlight<'a>(&'a Deployment);
+/// Counts a request among those in progress, for as long as it lives; one that dies before its answer was left by its client.
+struct InFlight<'a> {
+    metrics: &'a DeploymentMetrics,
+    ended: bool,
+}
 
 impl<'a> InFlight<'a> {
     fn begin(deployment: &'a Deployment) -> Self {
         deployment.metrics.in_flight.inc();
-        InFlight(deployment)
+        InFlight { metrics: &deployment.metrics, ended: false }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.metrics.in_flight.dec();
+        self.metrics.in_flight.dec();
+        if !self.ended {
+            self.metrics.abandoned.inc();
+        }
     }
 }

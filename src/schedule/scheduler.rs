@@ -214,7 +214,7 @@ impl Shared {
     }
 
     fn note_run(&self, ran: Duration) {
-        self.metrics.batch_rows.observe(1.0);
+        self.metrics.batch_size.observe(1.0);
         // A lost update between two workers loses one sample of an average: harmless, and cheaper than a lock.
         let sample = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
         let average = self.run_average_ns.load(Ordering::Relaxed);

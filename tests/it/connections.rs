@@ -154,3 +154,18 @@ impl IntoStatus for u16 {
         hyper::StatusCode::from_u16(self).unwrap()
     }
 }
+
+#[test]
+fn a_request_has_one_host() {
+    let server = start().ready();
+    for hosts in ["", "host: a\r\nhost: b\r\n"] {
+        let mut connection = server.connect();
+        let head = format!("POST /score HTTP/1.1\r\n{hosts}content-length: {}\r\n\r\n", GOOD.len());
+        connection.send(&[head.as_bytes(), GOOD].concat());
+        let answer = connection.answer().unwrap();
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_host"), "{hosts:?}");
+    }
+    let mut old = server.connect();
+    old.send(&[format!("POST /score HTTP/1.0\r\ncontent-length: {}\r\n\r\n", GOOD.len()).as_bytes(), GOOD].concat());
+    assert_eq!(old.answer().unwrap().status, 200, "HTTP/1.0 knows no Host");
+}

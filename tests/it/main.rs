@@ -1,5 +1,7 @@
 //! The whole server, from outside: every test starts a real one on ports of its own and speaks HTTP to it.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
