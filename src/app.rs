@@ -31,15 +31,14 @@ pub struct App {
     /// `None` when the server runs without keys.
     pub keys: Option<KeyStore>,
     lifecycle: Arc<Lifecycle>,
-    drain_timeout: Duration,
     runtime: Runtime,
     scoring: tokio::task::JoinHandle<()>,
     stop_scoring: watch::Sender<Phase>,
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
-    loading: JoinHandle<()>,
     loaded: watch::Receiver<bool>,
-    watchdog: WatchdogHandle,
+    /// Kept for its thread, which ends with it.
+    _watchdog: WatchdogHandle,
 }
 
 /// Why the server could not start. The text is for the operator.
@@ -128,7 +127,7 @@ impl App {
         let scoring = runtime.spawn(serve(listener, Arc::new(scoring), limits, scoring_stopping, drain_timeout));
 
         let (tell_loaded, loaded) = watch::channel(false);
-        let loading = thread::Builder::new()
+        thread::Builder::new()
             .name("scoria-loader".to_owned())
             .spawn(move || {
                 models.iter().for_each(|(spec, keys)| controller.load(spec, *keys));
@@ -141,15 +140,13 @@ impl App {
             routing,
             keys,
             lifecycle,
-            drain_timeout,
             runtime,
             scoring,
             stop_scoring,
             admin,
             stop_admin,
-            loading,
             loaded,
-            watchdog,
+            _watchdog: watchdog,
         })
     }
 
@@ -184,12 +181,8 @@ impl App {
         });
         self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
-        self.runtime.shutdown_timeout(self.drain_timeout);
-        // A model that is still being loaded is not waited for.
-        drop(self.loading);
-        // The schedulers end their workers with the table; only then is nobody left to be watched.
-        drop(self.routing);
-        drop(self.watchdog);
+        // What is still busy now has had its time: neither a request nor a model being loaded is waited for any longer.
+        self.runtime.shutdown_background();
     }
 }
 
@@ -286,13 +279,13 @@ fn settings(config: &Config, cores: usize) -> Settings {
         non_finite_output: config.non_finite_output,
         max_elements: config.max_elements,
         max_body_bytes: config.max_body_bytes,
+        body_timeout: Duration::from_millis(config.body_timeout_ms),
         scoring_timeout: Duration::from_millis(config.scoring_timeout_ms),
     }
 }
 
 fn scoring_settings(config: &Config) -> ScoringSettings {
     ScoringSettings {
-        body_timeout: Duration::from_millis(config.body_timeout_ms),
         cors_origins: config.cors_origins.0.clone(),
         strict_readiness: config.strict_readiness,
         log_slow: Duration::from_millis(config.log_slow_ms),

@@ -85,6 +85,7 @@ impl Loader {
             non_finite_output: self.settings.non_finite_output,
             max_elements: self.settings.max_elements,
             max_body_bytes: self.settings.max_body_bytes,
+            body_timeout: self.settings.body_timeout,
             scoring_timeout: self.settings.scoring_timeout,
             deployments: vec![Arc::new(Deployment { name, model, engine, plan, scheduler, metrics })],
         })

@@ -38,7 +38,7 @@ pub struct Admitted {
     permit: Permit,
 }
 
-/// Everything that can be refused before the body is read: route, key, deployment, media type, load.
+/// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
 ///
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
 pub fn admit(
@@ -66,45 +66,33 @@ pub fn admit(
     Ok(Admitted { endpoint, deployment, deadline, permit })
 }
 
-/// Reads, decodes, runs and encodes.
+/// Answers an admitted request, and counts it among those in progress meanwhile.
 pub async fn score(
-    server: &Scoring,
-    admitted: Admitted,
+    mut admitted: Admitted,
     parts: &Parts,
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    // The permit is held to the end: what it counts is requests in progress.
-    let Admitted { endpoint, deployment, deadline, mut permit } = admitted;
+    let deployment = Arc::clone(&admitted.deployment);
     let mut in_flight = InFlight::begin(&deployment);
-    let answer =
-        answer(server, &endpoint, &deployment, deadline, Incoming { parts, body, permit: &mut permit }, call).await;
+    let answer = answer(&mut admitted, parts, body, call).await;
     in_flight.ended = true;
     answer
 }
 
-/// What a request brings.
-struct Incoming<'a> {
-    parts: &'a Parts,
-    body: &'a mut RequestBody,
-    permit: &'a mut Permit,
-}
-
+/// Reads, decodes, runs and encodes.
 async fn answer(
-    server: &Scoring,
-    endpoint: &Endpoint,
-    deployment: &Deployment,
-    deadline: Instant,
-    incoming: Incoming<'_>,
+    admitted: &mut Admitted,
+    parts: &Parts,
+    body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = accepted(&incoming.parts.headers);
-    let decoded = read(server, endpoint, deployment, incoming, call).await;
-    let Decoded { inputs, reply } = decoded.map_err(|error| explain(error, endpoint))?;
-    let reply = accepted.filter(|format| *format != reply.format()).map_or(reply, Reply::from);
+    let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
+    let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
+    let Admitted { endpoint, deployment, deadline, .. } = admitted;
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let completed = deployment.run(inputs, deadline).await;
+    let completed = deployment.run(inputs, *deadline).await;
     let Completed { outputs, queued, ran } =
         completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, queued);
@@ -193,13 +181,13 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
 
 /// The body, read and decoded; for `GET`, the query instead.
 async fn read(
-    server: &Scoring,
-    endpoint: &Endpoint,
-    deployment: &Deployment,
-    incoming: Incoming<'_>,
+    admitted: &mut Admitted,
+    parts: &Parts,
+    body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
-    let Incoming { parts, body, permit } = incoming;
+    let Admitted { endpoint, deployment, permit, .. } = admitted;
+    let helpful = |error: ApiError| explain(error, endpoint);
     let reading = Instant::now();
     let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
     let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
@@ -210,17 +198,15 @@ async fn read(
         max_bytes: endpoint.max_body_bytes,
         raw_shape: parts.headers.get(RAW_SHAPE).and_then(|value| value.to_str().ok()),
     };
-    let mut receiver = Receiver::new(format, request)?;
+    let mut receiver = Receiver::new(format, request).map_err(|error| helpful(error.into()))?;
     let bytes = match query {
-        Some(query) => {
-            receiver.push(query.as_bytes())?;
-            query.len()
-        }
+        Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
-            let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: server.settings.body_timeout };
-            body.receive(&mut receiver, permit, limits).await?
+            let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: endpoint.body_timeout };
+            body.receive(&mut receiver, permit, limits).await
         }
     };
+    let bytes = bytes.map_err(helpful)?;
     let read = Instant::now();
     let decoded = off_the_loop(bytes, || receiver.finish());
     let (reading, decoding) = (read - reading, read.elapsed());
@@ -229,7 +215,7 @@ async fn read(
     deployment.metrics.stage(Stage::Read, reading);
     deployment.metrics.stage(Stage::Decode, decoding);
     deployment.metrics.request_bytes.inc_by(bytes as u64);
-    Ok(decoded?)
+    decoded.map_err(|error| helpful(error.into()))
 }
 
 fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
@@ -267,7 +253,7 @@ fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size > STALL_BYTES { tokio::task::block_in_place(work) } else { work() }
 }
 
-/// Adds what helps to mend a request: the inputs that this model takes, and a body that is valid for it.
+/// Adds what helps to mend a request: a body that is valid for this model.
 fn explain(mut error: ApiError, endpoint: &Endpoint) -> ApiError {
     if error.kind == ErrorKind::BadInput {
         error = error.with_example(endpoint.example.as_deref());

@@ -41,7 +41,6 @@ pub struct Scoring {
 /// What the operator set about requests.
 #[derive(Clone, Debug)]
 pub struct ScoringSettings {
-    pub body_timeout: Duration,
     pub cors_origins: Vec<String>,
     pub strict_readiness: bool,
     pub log_slow: Duration,
@@ -112,7 +111,7 @@ impl Scoring {
         match route {
             Route::Score { endpoint } => {
                 let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
-                let response = score(self, admitted, parts, body, call).await?;
+                let response = score(admitted, parts, body, call).await?;
                 Ok(mark_run(response, "False"))
             }
             Route::ScoreOptions { .. } => Ok(self.options(parts)),

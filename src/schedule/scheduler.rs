@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -16,13 +16,13 @@ use crate::error::ErrorKind;
 use crate::telemetry::DeploymentMetrics;
 use crate::tensor::{Tensor, Value};
 
-/// Runs one deployment's requests. Dropping it refuses what is new, runs what waits, and joins the workers.
+/// Runs one deployment's requests. Dropping it refuses what is new; the workers run what waits and then end by themselves,
+/// so that nobody has to wait for a run that cannot be interrupted.
 #[derive(Debug)]
 pub struct Scheduler {
     shared: Arc<Shared>,
     execution: Execution,
     limits: Limits,
-    workers: Vec<JoinHandle<()>>,
 }
 
 /// What bounds the queue.
@@ -94,11 +94,11 @@ impl Scheduler {
             run_average_ns: AtomicU64::new(0),
             metrics,
         });
-        let mut scheduler = Scheduler { shared, execution, limits, workers: Vec::new() };
+        let scheduler = Scheduler { shared, execution, limits };
         for lane in &scheduler.shared.lanes {
             let (shared, lane) = (Arc::clone(&scheduler.shared), Arc::clone(lane));
             let worker = thread::Builder::new().name("scoria-worker".to_owned());
-            scheduler.workers.push(worker.spawn(move || shared.work(&lane))?);
+            worker.spawn(move || shared.work(&lane))?;
         }
         Ok(scheduler)
     }
@@ -162,10 +162,6 @@ impl Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.shared.queue.close();
-        for worker in self.workers.drain(..) {
-            // A worker catches the panics of runs, so joining can only fail for a defect already reported by its thread.
-            drop(worker.join());
-        }
     }
 }
 
