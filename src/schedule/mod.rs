@@ -16,6 +16,3 @@ pub use lane::{Lane, Place};
 pub use plan::{Execution, Measurement, Plan, Wishes, plan};
 pub use scheduler::{Completed, Limits, ScheduleError, Scheduler};
 pub use watchdog::{Watchdog, WatchdogHandle};
-
-#[cfg(test)]
-mod tests;
