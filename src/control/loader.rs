@@ -45,7 +45,10 @@ impl Loader {
     pub fn load(&self, spec: &ModelSpec, keys: Option<KeyRing>) -> Result<Endpoint, LoadError> {
         let started = Instant::now();
         let graph = Graph::read(&spec.path)?;
-        let (digest, model_bytes) = digest_file(&spec.path)?;
+        let (digest, file_bytes) = digest_file(&spec.path)?;
+        let external_bytes =
+            graph.external_files.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len());
+        let model_bytes = file_bytes + external_bytes.sum::<u64>();
         let sample = self.sample(spec, &graph.signature);
         let (loaded, lanes, plan) = self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;
 

@@ -1,14 +1,14 @@
 //! What an ONNX file says of itself: signature, operator sets, producer, external data.
 //!
 //! Read by us, before any runtime sees the file, so that both engines share one signature (names, symbols, and whether a
-//! shape was stated at all, which ONNX Runtime's API does not tell apart from a scalar). The messages below are a subset of
-//! onnx.proto (IR version 11); what they do not name, weights above all, is skipped without being copied.
+//! shape was stated at all, which ONNX Runtime's API does not tell apart from a scalar).
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 
+use super::{external_data, onnx};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// The parts of an ONNX graph that the server reasons about.
@@ -19,6 +19,8 @@ pub struct Graph {
     pub opsets: Vec<(String, i64)>,
     /// The exporter, as it named itself.
     pub producer: String,
+    /// The files that hold weights outside of the model's own, all of them plain files in its folder or below.
+    pub external_files: Vec<PathBuf>,
 }
 
 /// Why a file is not a model that can be served. The text is for the operator.
@@ -30,6 +32,8 @@ pub enum GraphError {
     NotOnnx { path: PathBuf, reason: String },
     #[error("{place} '{name}' is {what}, which cannot be served; {remedy}")]
     Unservable { place: &'static str, name: String, what: String, remedy: &'static str },
+    #[error("the weights '{tensor}' lie in '{location}', which is refused: {reason}")]
+    ExternalData { tensor: String, location: String, reason: String },
 }
 
 impl Graph {
@@ -40,7 +44,8 @@ impl Graph {
         if bytes.is_empty() {
             return Err(not_onnx("the file is empty".to_owned()));
         }
-        let model = wire::Model::decode(bytes.as_slice()).map_err(|error| not_onnx(error.to_string()))?;
+        let model = onnx::Model::decode(bytes.as_slice()).map_err(|error| not_onnx(error.to_string()))?;
+        let external_files = external_data::files(&model, path.parent().unwrap_or(Path::new("")))?;
         let graph = model.graph.ok_or_else(|| not_onnx("it holds no graph".to_owned()))?;
         let opsets = model
             .opset_import
@@ -50,11 +55,12 @@ impl Graph {
             opsets: opsets.collect(),
             producer: [model.producer_name, model.producer_version].join(" ").trim().to_owned(),
             signature: signature(graph)?,
+            external_files,
         })
     }
 }
 
-fn signature(graph: wire::Graph) -> Result<Signature, GraphError> {
+fn signature(graph: onnx::Graph) -> Result<Signature, GraphError> {
     // Before IR version 4 every initializer was listed among the inputs too; since then that makes it a default which a
     // caller could override. Either way a request need not give it.
     let defaults: HashSet<&str> = (graph.initializer.iter())
@@ -69,24 +75,24 @@ fn signature(graph: wire::Graph) -> Result<Signature, GraphError> {
     Ok(Signature { inputs, outputs })
 }
 
-fn input_spec(info: wire::ValueInfo) -> Result<TensorSpec, GraphError> {
+fn input_spec(info: onnx::ValueInfo) -> Result<TensorSpec, GraphError> {
     let refuse =
         |what: String, remedy| GraphError::Unservable { place: "input", name: info.name.clone(), what, remedy };
     match info.kind.as_ref().and_then(|kind| kind.value.as_ref()) {
-        Some(wire::TypeValue::Tensor(tensor)) => {
+        Some(onnx::TypeValue::Tensor(tensor)) => {
             let dtype = DType::from_onnx(tensor.elem_type)
                 .ok_or_else(|| refuse(format!("a tensor of {}", onnx_type_name(tensor.elem_type)), CAST_REMEDY))?;
             Ok(TensorSpec { name: info.name.clone(), dtype, dims: dims(tensor.shape.as_ref()) })
         }
-        Some(wire::TypeValue::Sequence(_)) => Err(refuse("a sequence".into(), TENSOR_INPUT_REMEDY)),
-        Some(wire::TypeValue::Map(_)) => Err(refuse("a map".into(), MAP_INPUT_REMEDY)),
-        Some(wire::TypeValue::Optional(_)) => Err(refuse("optional".into(), TENSOR_INPUT_REMEDY)),
-        Some(wire::TypeValue::Sparse(_)) => Err(refuse("a sparse tensor".into(), TENSOR_INPUT_REMEDY)),
+        Some(onnx::TypeValue::Sequence(_)) => Err(refuse("a sequence".into(), TENSOR_INPUT_REMEDY)),
+        Some(onnx::TypeValue::Map(_)) => Err(refuse("a map".into(), MAP_INPUT_REMEDY)),
+        Some(onnx::TypeValue::Optional(_)) => Err(refuse("optional".into(), TENSOR_INPUT_REMEDY)),
+        Some(onnx::TypeValue::Sparse(_)) => Err(refuse("a sparse tensor".into(), TENSOR_INPUT_REMEDY)),
         None => Err(refuse("of no stated type".into(), TENSOR_INPUT_REMEDY)),
     }
 }
 
-fn output_spec(info: wire::ValueInfo) -> Result<OutputSpec, GraphError> {
+fn output_spec(info: onnx::ValueInfo) -> Result<OutputSpec, GraphError> {
     let value = info.kind.as_ref().and_then(|kind| kind.value.as_ref());
     match value_type(value) {
         Ok(value) => Ok(OutputSpec { name: info.name, value }),
@@ -94,33 +100,33 @@ fn output_spec(info: wire::ValueInfo) -> Result<OutputSpec, GraphError> {
     }
 }
 
-fn value_type(value: Option<&wire::TypeValue>) -> Result<ValueType, (String, &'static str)> {
-    let nested = |kind: Option<&wire::Type>| value_type(kind.and_then(|kind| kind.value.as_ref()));
+fn value_type(value: Option<&onnx::TypeValue>) -> Result<ValueType, (String, &'static str)> {
+    let nested = |kind: Option<&onnx::Type>| value_type(kind.and_then(|kind| kind.value.as_ref()));
     match value {
-        Some(wire::TypeValue::Tensor(tensor)) => match DType::from_onnx(tensor.elem_type) {
+        Some(onnx::TypeValue::Tensor(tensor)) => match DType::from_onnx(tensor.elem_type) {
             Some(dtype) => Ok(ValueType::Tensor { dtype, dims: dims(tensor.shape.as_ref()) }),
             None => Err((format!("a tensor of {}", onnx_type_name(tensor.elem_type)), CAST_REMEDY)),
         },
-        Some(wire::TypeValue::Sequence(sequence)) => {
+        Some(onnx::TypeValue::Sequence(sequence)) => {
             Ok(ValueType::Sequence(Box::new(nested(sequence.elem_type.as_deref())?)))
         }
-        Some(wire::TypeValue::Map(map)) => match DType::from_onnx(map.key_type) {
+        Some(onnx::TypeValue::Map(map)) => match DType::from_onnx(map.key_type) {
             Some(key @ (DType::I64 | DType::String)) => {
                 Ok(ValueType::Map { key, value: Box::new(nested(map.value_type.as_deref())?) })
             }
             _ => Err((format!("a map keyed by {}", onnx_type_name(map.key_type)), MAP_KEY_REMEDY)),
         },
-        Some(wire::TypeValue::Optional(_)) => Err(("optional".into(), TENSOR_OUTPUT_REMEDY)),
-        Some(wire::TypeValue::Sparse(_)) => Err(("a sparse tensor".into(), TENSOR_OUTPUT_REMEDY)),
+        Some(onnx::TypeValue::Optional(_)) => Err(("optional".into(), TENSOR_OUTPUT_REMEDY)),
+        Some(onnx::TypeValue::Sparse(_)) => Err(("a sparse tensor".into(), TENSOR_OUTPUT_REMEDY)),
         None => Err(("of no stated type".into(), TENSOR_OUTPUT_REMEDY)),
     }
 }
 
-fn dims(shape: Option<&wire::Shape>) -> Option<Vec<Dim>> {
-    let dim = |dim: &wire::Dimension| match &dim.value {
+fn dims(shape: Option<&onnx::Shape>) -> Option<Vec<Dim>> {
+    let dim = |dim: &onnx::Dimension| match &dim.value {
         // Some exporters write -1 for "any".
-        Some(wire::DimensionValue::Size(size)) => usize::try_from(*size).map_or(Dim::Dynamic(None), Dim::Fixed),
-        Some(wire::DimensionValue::Symbol(symbol)) if !symbol.is_empty() => Dim::Dynamic(Some(symbol.clone())),
+        Some(onnx::DimensionValue::Size(size)) => usize::try_from(*size).map_or(Dim::Dynamic(None), Dim::Fixed),
+        Some(onnx::DimensionValue::Symbol(symbol)) if !symbol.is_empty() => Dim::Dynamic(Some(symbol.clone())),
         _ => Dim::Dynamic(None),
     };
     shape.map(|shape| shape.dim.iter().map(dim).collect())
@@ -153,133 +159,10 @@ fn onnx_type_name(number: i32) -> String {
     .to_owned()
 }
 
-/// The subset of onnx.proto that is read; field numbers are the format's.
-mod wire {
-    use prost::{Message, Oneof};
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Model {
-        #[prost(string, tag = "2")]
-        pub producer_name: String,
-        #[prost(string, tag = "3")]
-        pub producer_version: String,
-        #[prost(message, optional, tag = "7")]
-        pub graph: Option<Graph>,
-        #[prost(message, repeated, tag = "8")]
-        pub opset_import: Vec<OperatorSet>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct OperatorSet {
-        #[prost(string, tag = "1")]
-        pub domain: String,
-        #[prost(int64, tag = "2")]
-        pub version: i64,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Graph {
-        #[prost(message, repeated, tag = "5")]
-        pub initializer: Vec<Initializer>,
-        #[prost(message, repeated, tag = "11")]
-        pub input: Vec<ValueInfo>,
-        #[prost(message, repeated, tag = "12")]
-        pub output: Vec<ValueInfo>,
-        #[prost(message, repeated, tag = "15")]
-        pub sparse_initializer: Vec<SparseInitializer>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Initializer {
-        #[prost(string, tag = "8")]
-        pub name: String,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct SparseInitializer {
-        #[prost(message, optional, tag = "1")]
-        pub values: Option<Initializer>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct ValueInfo {
-        #[prost(string, tag = "1")]
-        pub name: String,
-        #[prost(message, optional, tag = "2")]
-        pub kind: Option<Type>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Type {
-        #[prost(oneof = "TypeValue", tags = "1, 4, 5, 8, 9")]
-        pub value: Option<TypeValue>,
-    }
-
-    #[derive(Clone, PartialEq, Oneof)]
-    pub enum TypeValue {
-        #[prost(message, tag = "1")]
-        Tensor(TensorType),
-        #[prost(message, tag = "4")]
-        Sequence(SequenceType),
-        #[prost(message, tag = "5")]
-        Map(MapType),
-        #[prost(message, tag = "8")]
-        Sparse(Opaque),
-        #[prost(message, tag = "9")]
-        Optional(Opaque),
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct TensorType {
-        #[prost(int32, tag = "1")]
-        pub elem_type: i32,
-        #[prost(message, optional, tag = "2")]
-        pub shape: Option<Shape>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct SequenceType {
-        #[prost(message, optional, boxed, tag = "1")]
-        pub elem_type: Option<Box<Type>>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct MapType {
-        #[prost(int32, tag = "1")]
-        pub key_type: i32,
-        #[prost(message, optional, boxed, tag = "2")]
-        pub value_type: Option<Box<Type>>,
-    }
-
-    /// A type whose insides do not matter, because it is refused.
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Opaque {}
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Shape {
-        #[prost(message, repeated, tag = "1")]
-        pub dim: Vec<Dimension>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Dimension {
-        #[prost(oneof = "DimensionValue", tags = "1, 2")]
-        pub value: Option<DimensionValue>,
-    }
-
-    #[derive(Clone, PartialEq, Oneof)]
-    pub enum DimensionValue {
-        #[prost(int64, tag = "1")]
-        Size(i64),
-        #[prost(string, tag = "2")]
-        Symbol(String),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::wire::*;
     use super::*;
+    use crate::engine::onnx::*;
 
     fn tensor(elem_type: i32, dims: Option<Vec<Option<DimensionValue>>>) -> Option<Type> {
         let shape = dims.map(|dims| Shape { dim: dims.into_iter().map(|value| Dimension { value }).collect() });
@@ -290,12 +173,12 @@ mod tests {
         ValueInfo { name: name.to_owned(), kind }
     }
 
-    fn initializer(name: &str) -> Initializer {
-        Initializer { name: name.to_owned() }
+    fn initializer(name: &str) -> onnx::Tensor {
+        onnx::Tensor { name: name.to_owned(), ..onnx::Tensor::default() }
     }
 
     fn signature_of(input: Vec<ValueInfo>, output: Vec<ValueInfo>) -> Result<Signature, GraphError> {
-        signature(super::wire::Graph { input, output, ..super::wire::Graph::default() })
+        signature(onnx::Graph { input, output, ..onnx::Graph::default() })
     }
 
     #[test]
@@ -315,12 +198,12 @@ mod tests {
 
     #[test]
     fn inputs_with_a_default_are_not_asked_for() {
-        let sparse = SparseInitializer { values: Some(initializer("sparse")) };
-        let graph = super::wire::Graph {
+        let sparse = SparseTensor { values: Some(initializer("sparse")), indices: None };
+        let graph = onnx::Graph {
             initializer: vec![initializer("w"), initializer("elsewhere")],
             sparse_initializer: vec![sparse],
             input: ["w", "x", "sparse"].map(|name| value(name, tensor(1, None))).into(),
-            output: Vec::new(),
+            ..onnx::Graph::default()
         };
         let signature = signature(graph).expect("plain tensors");
         assert_eq!(signature.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["x"]);

@@ -4,9 +4,11 @@
 //! a time. `schedule` owns the sessions; nobody else calls [`Session::run`]. One conformance suite
 //! (`tests/conformance.rs`) holds every engine to the same answers.
 
+mod external_data;
 pub mod fake;
 mod graph;
 pub mod library;
+mod onnx;
 pub mod ort;
 mod provider;
 #[cfg(feature = "tract")]

@@ -9,7 +9,7 @@ pub struct Measurement {
     pub run: Option<Duration>,
     /// Elements over all inputs of that run.
     pub elements: usize,
-    /// The size of the model's file, as a measure of what a further session costs in memory.
+    /// The size of the model's files, as a measure of what a further session costs in memory.
     pub model_bytes: u64,
 }
 

@@ -1,0 +1,169 @@
+//! The subset of onnx.proto (IR version 11) that is read; field numbers are the format's.
+//!
+//! What the messages do not name, weights above all, is skipped without being copied.
+
+use prost::{Message, Oneof};
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Model {
+    #[prost(string, tag = "2")]
+    pub producer_name: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    pub opset_import: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Function>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct OperatorSet {
+    #[prost(string, tag = "1")]
+    pub domain: String,
+    #[prost(int64, tag = "2")]
+    pub version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<Node>,
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<SparseTensor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Function {
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<Node>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Node {
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Attribute {
+    #[prost(message, optional, tag = "5")]
+    pub tensor: Option<Tensor>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub graph: Option<Box<Graph>>,
+    #[prost(message, repeated, tag = "10")]
+    pub tensors: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    pub graphs: Vec<Graph>,
+    #[prost(message, optional, tag = "22")]
+    pub sparse_tensor: Option<SparseTensor>,
+    #[prost(message, repeated, tag = "23")]
+    pub sparse_tensors: Vec<SparseTensor>,
+}
+
+/// A constant tensor, without its elements.
+#[derive(Clone, PartialEq, Message)]
+pub struct Tensor {
+    #[prost(string, tag = "8")]
+    pub name: String,
+    /// Where the elements are, if they are not in the model's file: `location`, `offset`, `length`, `checksum`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct SparseTensor {
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<Tensor>,
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<Tensor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Entry {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ValueInfo {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(message, optional, tag = "2")]
+    pub kind: Option<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Type {
+    #[prost(oneof = "TypeValue", tags = "1, 4, 5, 8, 9")]
+    pub value: Option<TypeValue>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub enum TypeValue {
+    #[prost(message, tag = "1")]
+    Tensor(TensorType),
+    #[prost(message, tag = "4")]
+    Sequence(SequenceType),
+    #[prost(message, tag = "5")]
+    Map(MapType),
+    #[prost(message, tag = "8")]
+    Sparse(Opaque),
+    #[prost(message, tag = "9")]
+    Optional(Opaque),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorType {
+    #[prost(int32, tag = "1")]
+    pub elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct SequenceType {
+    #[prost(message, optional, boxed, tag = "1")]
+    pub elem_type: Option<Box<Type>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct MapType {
+    #[prost(int32, tag = "1")]
+    pub key_type: i32,
+    #[prost(message, optional, boxed, tag = "2")]
+    pub value_type: Option<Box<Type>>,
+}
+
+/// A type whose insides do not matter, because it is refused.
+#[derive(Clone, PartialEq, Message)]
+pub struct Opaque {}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    pub dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Dimension {
+    #[prost(oneof = "DimensionValue", tags = "1, 2")]
+    pub value: Option<DimensionValue>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub enum DimensionValue {
+    #[prost(int64, tag = "1")]
+    Size(i64),
+    #[prost(string, tag = "2")]
+    Symbol(String),
+}
