@@ -8,7 +8,7 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test test-real lint reference
+.PHONY: help build serve test test-real lint fuzz reference
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,18 @@ test-real: $(ORT_LIB) ## Add the tests that need real programs, installing them
 lint: ## Check format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
+
+FUZZ_TARGETS := json npy npz raw safetensors query media_type
+FUZZ_SECONDS ?= 60
+
+fuzz: ## Fuzz each decoder for FUZZ_SECONDS (60): no crash, nothing over 1 s, at most 2 GB
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	set -e; for target in $(FUZZ_TARGETS); do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    cargo fuzz run --release --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=65538 -timeout=1 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
+	done
 
 reference: ## Rewrite the generated documents
 	cargo run --release --quiet -- config reference > docs/configuration.md

@@ -40,6 +40,15 @@ struct Sample {
     inputs: Option<Vec<Tensor>>,
 }
 
+/// A model that is loaded as it is going to run.
+struct Prepared {
+    loaded: Loaded,
+    lanes: Vec<Arc<Lane>>,
+    plan: Plan,
+    /// Whether the model ran on the sample.
+    runs_sample: bool,
+}
+
 impl Loader {
     /// Loads a model and warms it. Blocks; may take as long as the model is large.
     pub fn load(&self, spec: &ModelSpec, keys: Option<KeyRing>) -> Result<Endpoint, LoadError> {
@@ -50,7 +59,8 @@ impl Loader {
             graph.external_files.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len());
         let model_bytes = file_bytes + external_bytes.sum::<u64>();
         let sample = self.sample(spec, &graph.signature);
-        let (loaded, lanes, plan) = self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;
+        let Prepared { loaded, lanes, plan, runs_sample } =
+            self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;
 
         let name = Name::parse("default").expect("a literal that is a name");
         let metrics = Arc::new(self.metrics.deployment(spec.name.as_str(), name.as_str()));
@@ -82,7 +92,8 @@ impl Loader {
         Ok(Endpoint {
             name: spec.name.clone(),
             keys,
-            example: sample.body,
+            // What the model does not run on is no example, even if it is well formed.
+            example: sample.body.filter(|_| runs_sample),
             signature: graph.signature,
             null_input: self.settings.null_input,
             non_finite_output: self.settings.non_finite_output,
@@ -101,7 +112,7 @@ impl Loader {
         graph: &Graph,
         inputs: Option<&[Tensor]>,
         model_bytes: u64,
-    ) -> Result<(Loaded, Vec<Arc<Lane>>, Plan), LoadError> {
+    ) -> Result<Prepared, LoadError> {
         let first = LoadOptions { sessions: 1, intra_op_threads: 1, providers: self.settings.providers.clone() };
         let (loaded, lanes) = self.load_lanes(&spec.path, graph, &first)?;
         let run = match lanes.first().zip(inputs) {
@@ -113,7 +124,7 @@ impl Loader {
         let plan = plan(measurement, self.settings.wishes, self.settings.cores);
         tracing::debug!(endpoint = %spec.name, ?measurement, ?plan, "planned");
         if (plan.workers, plan.intra_op_threads) == (first.sessions, first.intra_op_threads) {
-            return Ok((loaded, lanes, plan));
+            return Ok(Prepared { loaded, lanes, plan, runs_sample: run.is_some() });
         }
         // The first session's weights are let go before the next ones are read.
         drop((loaded, lanes));
@@ -124,7 +135,7 @@ impl Loader {
                 self.warm_up(spec, lane, inputs)?;
             }
         }
-        Ok((loaded, lanes, plan))
+        Ok(Prepared { loaded, lanes, plan, runs_sample: run.is_some() })
     }
 
     fn load_lanes(

@@ -16,6 +16,7 @@ use tract_onnx::prelude::{
     Datum, DatumType, Framework, InferenceModel, InferenceModelExt, IntoTValue, SymbolScope, SymbolValues, TValue,
     TVec, Tensor as TractTensor, TractError, TractResult, TypedModel, TypedSimplePlan, TypedSimpleState,
 };
+use tract_onnx::tract_core::ops::array::Topk;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::Factoid;
@@ -101,6 +102,7 @@ fn prepare(path: &Path, signature: &Signature) -> Result<Arc<TypedSimplePlan>, L
     name_dims(&mut model, signature).map_err(beyond)?;
     let model = model.into_typed().and_then(TypedModel::into_decluttered).map_err(beyond)?;
     check_products(&model)?;
+    check_top_k(&model)?;
     let model = model.into_optimized().map_err(beyond)?;
     check_outputs(&model, signature)?;
     TypedSimplePlan::new(model).map_err(beyond)
@@ -172,6 +174,23 @@ fn check_products(model: &TypedModel) -> Result<(), LoadError> {
                 let what = format!("node '{}' multiplies dimensions that may differ, {first} and {other}", node.name);
                 return Err(unsupported(what));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to take the top k of a dimension that is not proven to have as many: tract would make up the rest.
+fn check_top_k(model: &TypedModel) -> Result<(), LoadError> {
+    for node in model.nodes() {
+        let Some(top_k) = node.op_as::<Topk>() else { continue };
+        let facts = model.node_input_facts(node.id).map_err(beyond)?;
+        let size = facts[0].shape[top_k.axis].to_i64().ok();
+        let k = facts.get(1).and_then(|fact| fact.konst.as_ref()).and_then(|k| k.cast_to_scalar::<i64>().ok());
+        if !size.zip(k).is_some_and(|(size, k)| k <= size) {
+            return Err(unsupported(format!(
+                "node '{}' takes the top k of a dimension that may have fewer",
+                node.name
+            )));
         }
     }
     Ok(())
@@ -321,7 +340,7 @@ impl Interrupt for Stop {
 
 /// The words by which tract blames shapes, indices or strings: its errors have no codes. Found by provoking it; the last
 /// lines are of panics, by which it reports a bad index for `Gather` or a division by zero.
-const BLAMES_INPUT: [&str; 13] = [
+const BLAMES_INPUT: [&str; 16] = [
     "can not broadcast",
     "clashing resolution",
     "incorrect dtype or shape",
@@ -335,6 +354,9 @@ const BLAMES_INPUT: [&str; 13] = [
     "with overflow",
     "divide by zero",
     "divisor of zero",
+    "cannot parse float",
+    "is too large",
+    "index < dim",
 ];
 
 /// The words by which tract says that a kernel lacks an element type, which its analysis does not notice.

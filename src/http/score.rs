@@ -196,7 +196,8 @@ async fn read(
         policy: policy(endpoint),
         announced_bytes: request_body::announced_bytes(&parts.headers),
         max_bytes: endpoint.max_body_bytes,
-        raw_shape: parts.headers.get(RAW_SHAPE).and_then(|value| value.to_str().ok()),
+        // What is no text is no shape either, and is refused as such.
+        raw_shape: parts.headers.get(RAW_SHAPE).map(|value| value.to_str().unwrap_or("?")),
     };
     let mut receiver = Receiver::new(format, request).map_err(|error| helpful(error.into()))?;
     let bytes = match query {

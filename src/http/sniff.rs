@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -30,7 +31,8 @@ async fn look(stream: &TcpStream) -> io::Result<Option<Protocol>> {
         match judge(&first[..seen]) {
             Some(protocol) => return Ok(Some(protocol)),
             None if seen == 0 => return Ok(None),
-            // Part of the preface: what is there already makes the socket readable, so readiness cannot be waited on.
+            None if stream.ready(Interest::READABLE).await?.is_read_closed() => return Ok(None),
+            // Part of the preface: what is there already makes the socket readable, so that more cannot be waited for.
             None => sleep(Duration::from_millis(2)).await,
         }
     }

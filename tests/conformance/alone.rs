@@ -219,6 +219,22 @@ fn tract_refuses_what_it_cannot_run_by_name() {
 }
 
 #[test]
+fn tract_refuses_a_top_k_that_may_ask_for_more_than_there_is() {
+    let top = |dims: &str, k: i64| {
+        Model::new()
+            .input("x", tensor(DType::F32, dims))
+            .output("y", tensor(DType::F32, &format!("N,{k}")))
+            .output("i", tensor(DType::I64, &format!("N,{k}")))
+            .constant("k", Constant::i64(&[1], &[k]))
+            .node(Node::new("TopK", &["x", "k"], &["y", "i"]))
+    };
+    assert_tract_refuses(&top("N,M", 2), &["top k of a dimension that may have fewer"]);
+    assert_tract_refuses(&top("N,3", 4), &["top k of a dimension that may have fewer"]);
+    let outputs = super::run(&TractEngine, &top("N,3", 2), &[super::array(&[1, 3], vec![1f32, 3., 2.])]);
+    assert_eq!(outputs, [super::array(&[1, 2], vec![3f32, 2.]).into(), super::array(&[1, 2], vec![1i64, 2]).into()]);
+}
+
+#[test]
 fn tract_refuses_products_whose_sizes_it_would_not_compare() {
     assert_tract_refuses(&binary("MatMul", "N,K", "L,M", "N,M"), &["'MatMul-y'", "K and L"]);
     let model = Model::new()

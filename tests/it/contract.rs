@@ -1,5 +1,6 @@
 //! What a scoring client sees: routes, dialects, headers, keys, errors.
 
+use scoria::engine::RunError;
 use scoria::engine::fake::FakeEngine;
 use scoria::engine::tract::TractEngine;
 use scoria::tensor::DType;
@@ -251,4 +252,23 @@ fn what_json_cannot_carry_is_null_or_an_error_as_the_endpoint_says() {
         200
     );
     assert_eq!(echo().post("/score", body).code(), "wrong_type");
+}
+
+#[test]
+fn what_the_model_does_not_run_on_is_not_shown_as_an_example() {
+    let engine = FakeEngine::new(|call| match call.inputs[0].shape()[0] {
+        1 => Err(RunError::Rejected("one row is not enough".to_owned())),
+        _ => call.echo(),
+    });
+    let server = Start::with(engine).model("m", &identity()).ready();
+    let answer = server.post("/score", r#"{"data": [[1]]}"#);
+    assert_eq!((answer.status, answer.json()["error"].get("example")), (400, None));
+    assert_eq!(server.post("/score", r#"{"data": [[1, 2], [3, 4]]}"#).status, 200);
+}
+
+#[test]
+fn a_shape_that_is_no_text_is_refused() {
+    let headers = [("content-type", "application/octet-stream"), ("x-scoria-shape", "\u{661},2")];
+    let answer = echo().request("POST", "/score", &headers, &[0; 8]);
+    assert_eq!(answer.status, 400, "{}", answer.text());
 }

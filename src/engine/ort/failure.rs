@@ -7,16 +7,23 @@ use crate::engine::RunError;
 /// How ONNX Runtime 1.31 words a failure that the values or shapes of the inputs cause, where its code does not say so.
 ///
 /// Found by provoking each operator named; the texts are lower-cased parts of its own.
-const BLAMES_INPUT: [&str; 15] = [
+const BLAMES_INPUT: [&str; 22] = [
     "attempting to broadcast an axis",      // Add and all element-wise operators, Where
     "cannot broadcast on dim",              // MatMul's leading dimensions
     "dimension mismatch",                   // MatMul
     "axis dimensions must match",           // Concat
     "cannot be reshaped",                   // Reshape
     "at most one dimension can be -1",      // Reshape
+    "cannot be less than -1",               // Reshape
+    "exceeds the dimension size of the",    // Reshape
+    "shape has too many elements",          // Reshape
     "must be 1 instead of",                 // Squeeze
     "cannot split using values",            // Split
     "cannot be split evenly",               // Split
+    "all values must be >= 0",              // Split
+    "must not be negative",                 // TopK
+    "is not in valid range",                // an axis given as an input: Squeeze, CumSum, ReduceSum
+    "pads tensor size should be equal",     // Pad
     "is not equal to kernel channels",      // Conv
     "out of range value in index",          // GatherElements
     "should not be greater than specified", // TopK
