@@ -100,7 +100,9 @@ def moves():
         yield one("unsqueeze", "Unsqueeze", constant("s", [0, 3]))
         yield one("slice", "Slice", constant("b", [2, 3]), constant("e", [0, -100]), constant("a", [1, 2]), constant("s", [-1, -2]))
         yield one("slice-empty", "Slice", constant("b", [5]), constant("e", [9]), constant("a", [1]))
-        yield one("gather", "Gather", constant("i", [[2, 0], [-1, 1]]), axis=1)
+        if dtype != "string":
+            # Of a row of strings ONNX Runtime 1.31 gathers the first one only.
+            yield one("gather", "Gather", constant("i", [[2, 0], [-1, 1]]), axis=1)
         yield one("tile", "Tile", constant("r", [2, 1, 3]))
         yield one("expand", "Expand", constant("s", [2, 1, 3, 4]))
         yield one("pad", "Pad", constant("p", [0, 1, 0, 0, 0, 2]), mode="edge")
