@@ -31,14 +31,14 @@ pub struct App {
     /// `None` when the server runs without keys.
     pub keys: Option<KeyStore>,
     lifecycle: Arc<Lifecycle>,
-    drain_timeout: Duration,
     runtime: Runtime,
     scoring: tokio::task::JoinHandle<()>,
     stop_scoring: watch::Sender<Phase>,
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
-    loading: JoinHandle<()>,
-    watchdog: WatchdogHandle,
+    loaded: watch::Receiver<bool>,
+    /// Kept for its thread, which ends with it.
+    _watchdog: WatchdogHandle,
 }
 
 /// Why the server could not start. The text is for the operator.
@@ -61,7 +61,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::wait_until_loaded`].
+    /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::loaded`].
     pub fn start(config: &Config, models: Vec<ModelSpec>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let default_endpoint = default_endpoint(config, &models)?;
@@ -78,19 +78,24 @@ impl App {
 
         let start = |what| move |source| StartError::Start { what, source };
         let runtime = Builder::new_multi_thread()
-            .worker_threads(cores)
+            // One more than there can be inline runs, so that somebody is left to accept, refuse and answer probes.
+            .worker_threads(cores + 1)
             .thread_name("scoria-http")
             .enable_all()
             .build()
             .map_err(start("the runtime"))?;
         let listener = bind(&runtime, config.listen)?;
         let admin_listener = std_listener(config.admin_listen)?;
-        let addresses = (address_of(&listener, config.listen), admin_listener.local_addr().unwrap_or(config.admin_listen));
+        let addresses =
+            (address_of(&listener, config.listen), admin_listener.local_addr().unwrap_or(config.admin_listen));
 
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let routing = Arc::new(Routing::default());
         let lifecycle = Arc::new(Lifecycle::default());
-        let watchdog = Watchdog::start().map_err(start("the watchdog"))?;
+        // A thread that runs a model inline polls no sockets, and the runtime's other threads do not notice that nobody does.
+        // Any task makes one of them wake up and take over.
+        let handle = runtime.handle().clone();
+        let watchdog = Watchdog::start(move || drop(handle.spawn(async {}))).map_err(start("the watchdog"))?;
         let mut controller = Controller::new(
             engine,
             settings(config, cores),
@@ -121,9 +126,13 @@ impl App {
         let limits = connection_limits(config);
         let scoring = runtime.spawn(serve(listener, Arc::new(scoring), limits, scoring_stopping, drain_timeout));
 
-        let loading = thread::Builder::new()
+        let (tell_loaded, loaded) = watch::channel(false);
+        thread::Builder::new()
             .name("scoria-loader".to_owned())
-            .spawn(move || models.iter().for_each(|(spec, keys)| controller.load(spec, *keys)))
+            .spawn(move || {
+                models.iter().for_each(|(spec, keys)| controller.load(spec, *keys));
+                tell_loaded.send_replace(true);
+            })
             .map_err(start("the loader"))?;
         Ok(App {
             listen: addresses.0,
@@ -131,20 +140,20 @@ impl App {
             routing,
             keys,
             lifecycle,
-            drain_timeout,
             runtime,
             scoring,
             stop_scoring,
             admin,
             stop_admin,
-            loading,
-            watchdog,
+            loaded,
+            _watchdog: watchdog,
         })
     }
 
-    /// Whether every model has been loaded or has failed.
-    pub fn is_loaded(&self) -> bool {
-        self.loading.is_finished()
+    /// Waits until every model has been loaded or has failed.
+    pub async fn loaded(&self) {
+        // A loader that is gone without a word has panicked outside of any model, and will load no more.
+        drop(self.loaded.clone().wait_for(|loaded| *loaded).await);
     }
 
     /// The server's runtime, for tasks that run beside it.
@@ -172,11 +181,8 @@ impl App {
         });
         self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
-        self.runtime.shutdown_timeout(self.drain_timeout);
-        drop(self.loading.join());
-        // The schedulers end their workers with the table; only then is nobody left to be watched.
-        drop(self.routing);
-        drop(self.watchdog);
+        // What is still busy now has had its time: neither a request nor a model being loaded is waited for any longer.
+        self.runtime.shutdown_background();
     }
 }
 
@@ -214,11 +220,17 @@ fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
 fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {
     let Some(text) = &config.default_endpoint else { return Ok(None) };
     let name = Name::parse(text)?;
-    if models.iter().any(|spec| spec.name == name) { Ok(Some(name)) } else { Err(StartError::UnknownDefaultEndpoint(name)) }
+    if models.iter().any(|spec| spec.name == name) {
+        Ok(Some(name))
+    } else {
+        Err(StartError::UnknownDefaultEndpoint(name))
+    }
 }
 
 fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
-    config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)
+    let folder = config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)?;
+    // Key files are shown to people, who may be in another folder when they use them.
+    Ok(std::path::absolute(&folder).unwrap_or(folder))
 }
 
 fn std_listener(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
@@ -267,13 +279,13 @@ fn settings(config: &Config, cores: usize) -> Settings {
         non_finite_output: config.non_finite_output,
         max_elements: config.max_elements,
         max_body_bytes: config.max_body_bytes,
+        body_timeout: Duration::from_millis(config.body_timeout_ms),
         scoring_timeout: Duration::from_millis(config.scoring_timeout_ms),
     }
 }
 
 fn scoring_settings(config: &Config) -> ScoringSettings {
     ScoringSettings {
-        body_timeout: Duration::from_millis(config.body_timeout_ms),
         cors_origins: config.cors_origins.0.clone(),
         strict_readiness: config.strict_readiness,
         log_slow: Duration::from_millis(config.log_slow_ms),

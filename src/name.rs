@@ -63,7 +63,8 @@ mod tests {
             assert_eq!(Name::parse(good).unwrap().as_str(), good);
         }
         let too_long = "a".repeat(65);
-        let bad = ["", "A", "..", ".a", "-a", "a/b", "a\\b", "../x", "%2e", "%252e", "a;b", "a\0b", "а", "a b", &too_long];
+        let bad =
+            ["", "A", "..", ".a", "-a", "a/b", "a\\b", "../x", "%2e", "%252e", "a;b", "a\0b", "а", "a b", &too_long];
         for bad in bad {
             assert!(Name::parse(bad).is_err(), "{bad:?}");
         }

@@ -61,6 +61,7 @@ suite! {
     a_division_by_zero_is_rejected,
     a_long_run_is_interrupted_and_the_session_lives_on,
     a_stop_before_the_run_holds_until_reset,
+    a_run_remembers_nothing_of_the_one_before,
     sessions_run_in_parallel,
     files_that_are_no_models_are_refused,
     a_model_that_contradicts_itself_is_refused,
@@ -444,6 +445,33 @@ fn a_stop_before_the_run_holds_until_reset(engine: &dyn Engine) {
     }
     interrupt.reset();
     assert_same(&session.run(&inputs).expect("it runs")[0], &vector(&[3f32]));
+}
+
+fn a_run_remembers_nothing_of_the_one_before(engine: &dyn Engine) {
+    // The sum of the rows so far: a `Scan` whose hidden state some runtimes carry on to the next run, as for a stream.
+    let row = || tensor(DType::F32, "3");
+    let body = Model::new()
+        .input("before", row())
+        .input("row", row())
+        .output("after", row())
+        .output("shown", row())
+        .node(Node::new("Add", &["before", "row"], &["after"]))
+        .node(Node::new("Identity", &["after"], &["shown"]));
+    let model = Model::new()
+        .input("start", row())
+        .input("rows", tensor(DType::F32, "N,3"))
+        .output("last", row())
+        .output("all", tensor(DType::F32, "N,3"))
+        .node(Node::new("Scan", &["start", "rows"], &["last", "all"]).graph("body", body).int("num_scan_inputs", 1));
+    let mut session = session(engine, &model);
+    let inputs = [array(&[3], vec![0.0f32; 3]), array(&[2, 3], vec![1.0f32; 6])];
+    for _ in 0..3 {
+        let outputs = session.run(&inputs).expect("it runs");
+        assert_eq!(
+            outputs,
+            [array(&[3], vec![2.0f32; 3]).into(), array(&[2, 3], vec![1.0f32, 1.0, 1.0, 2.0, 2.0, 2.0]).into()]
+        );
+    }
 }
 
 fn sessions_run_in_parallel(engine: &dyn Engine) {

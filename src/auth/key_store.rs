@@ -109,9 +109,8 @@ impl KeyStore {
 
 fn parse(bytes: &[u8]) -> Result<KeyRing, String> {
     let stored: StoredRing = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let digest = |key: &StoredKey| {
-        KeyDigest::from_hex(&key.sha256).ok_or_else(|| format!("key {} has no valid sha256", key.id))
-    };
+    let digest =
+        |key: &StoredKey| KeyDigest::from_hex(&key.sha256).ok_or_else(|| format!("key {} has no valid sha256", key.id));
     Ok(KeyRing { primary: digest(&stored.primary)?, secondary: digest(&stored.secondary)? })
 }
 

@@ -15,14 +15,11 @@ pub fn command() -> Command {
         .about("Turns ONNX models into production scoring endpoints")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            with_settings(Command::new("serve").about("Serve models over HTTP")).arg(
-                Arg::new("models")
-                    .value_name("MODEL")
-                    .num_args(0..)
-                    .help("file.onnx, name=file.onnx, a folder of .onnx files, or a repository (<name>/<version>/model.onnx)"),
+        .subcommand(with_settings(Command::new("serve").about("Serve models over HTTP")).arg(
+            Arg::new("models").value_name("MODEL").num_args(0..).help(
+                "file.onnx, name=file.onnx, a folder of .onnx files, or a repository (<name>/<version>/model.onnx)",
             ),
-        )
+        ))
         .subcommand(
             Command::new("runtime").about("The engine that runs models").subcommand_required(true).subcommand(
                 with_settings(Command::new("info").about("Show which engine would be used, and its version")).arg(
@@ -43,7 +40,8 @@ pub fn command() -> Command {
 }
 
 fn with_settings(command: Command) -> Command {
-    let file = Arg::new("config").long("config").value_name("FILE").help("A TOML file of settings [env: SCORIA_CONFIG]");
+    let file =
+        Arg::new("config").long("config").value_name("FILE").help("A TOML file of settings [env: SCORIA_CONFIG]");
     command.arg(file).args(SETTINGS.iter().map(flag))
 }
 

@@ -9,9 +9,9 @@ use super::arguments;
 use super::banner::banner;
 use super::{Failure, print};
 use crate::app::{App, choose_engine};
-use crate::config::env;
+use crate::config::{Config, LogFormat, LogLevel, env};
 use crate::control::resolve_models;
-use crate::telemetry::{LogSettings, start_logging};
+use crate::telemetry::{LevelFilter, LogSettings, LogStyle, start_logging};
 
 /// What ended the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,9 @@ enum Signal {
     Interrupt,
 }
 
-/// How often the start looks whether loading has ended.
-const LOADED_POLL: Duration = Duration::from_millis(2);
-
 pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     let (config, models_of_file) = arguments::config(matches)?;
-    start_logging(LogSettings { format: config.log_format, level: config.log_level, no_color: env::no_color() });
+    start_logging(log_settings(&config));
     let named: Vec<String> = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
     let asked = if named.is_empty() { models_of_file } else { named };
     if asked.is_empty() {
@@ -43,47 +40,49 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
 
     let app = App::start(&config, models.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
     let signal = app.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut announced = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(Signal::Terminate),
-                _ = interrupt.recv() => return Ok(Signal::Interrupt),
-                () = tokio::time::sleep(LOADED_POLL), if !announced => {
-                    if app.is_loaded() {
-                        announced = true;
-                        drop(print(&banner(&app, &models, &info, without_ort.as_deref())));
-                    }
-                }
-            }
+        let mut stop = std::pin::pin!(next_signal());
+        tokio::select! {
+            signal = stop.as_mut() => return signal,
+            () = app.loaded() => drop(print(&banner(&app, &models, &info, without_ort.as_deref()))),
         }
+        stop.await
     });
-    let signal = signal.map_err(|error: std::io::Error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    let signal = signal.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
     tracing::info!(?signal, "stopping");
     // A second signal, while requests are being finished, means now.
-    let impatient = app.handle().spawn(async {
-        if let (Ok(mut terminate), Ok(mut interrupt)) = (signal_stream(Signal::Terminate), signal_stream(Signal::Interrupt)) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+    app.handle().spawn(async {
+        if next_signal().await.is_ok() {
             std::process::exit(1);
         }
     });
-    let delay = match signal {
+    app.drain(match signal {
         Signal::Terminate => Duration::from_millis(config.drain_delay_ms),
         Signal::Interrupt => Duration::ZERO,
-    };
-    app.drain(delay);
-    impatient.abort();
+    });
     tracing::info!("stopped");
     Ok(())
 }
 
-fn signal_stream(which: Signal) -> std::io::Result<tokio::signal::unix::Signal> {
-    signal(match which {
-        Signal::Terminate => SignalKind::terminate(),
-        Signal::Interrupt => SignalKind::interrupt(),
+fn log_settings(config: &Config) -> LogSettings {
+    let style = match config.log_format {
+        LogFormat::Auto => LogStyle::Auto,
+        LogFormat::Human => LogStyle::Human,
+        LogFormat::Json => LogStyle::Json,
+    };
+    let level = match config.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    LogSettings { style, level, no_color: env::no_color() }
+}
+
+async fn next_signal() -> std::io::Result<Signal> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => Signal::Terminate,
+        _ = interrupt.recv() => Signal::Interrupt,
     })
 }

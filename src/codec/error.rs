@@ -87,7 +87,7 @@ impl EncodeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             EncodeError::NotRepresentable(_) => ErrorKind::NotAcceptable,
-            EncodeError::NonFinite { .. } => ErrorKind::ModelFailed,
+            EncodeError::NonFinite { .. } => ErrorKind::NotAcceptable,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The process environment. The only file that reads it.
 
+#![allow(clippy::disallowed_methods, reason = "this is the file that clippy.toml points everybody else to")]
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -50,10 +50,7 @@ pub enum ConfigError {
 }
 
 fn suggestion(hint: &Option<&'static str>) -> String {
-    hint.map_or_else(
-        || "; docs/configuration.md lists them all".to_owned(),
-        |hint| format!("; did you mean '{hint}'?"),
-    )
+    hint.map_or_else(|| "; docs/configuration.md lists them all".to_owned(), |hint| format!("; did you mean '{hint}'?"))
 }
 
 #[cfg(test)]

@@ -31,10 +31,7 @@ fn defaults_are_valid_and_read_back_from_their_own_text() {
 #[test]
 fn a_bad_value_names_the_key_the_text_the_origin_and_what_was_expected() {
     let error = resolve(&[("max_body_bytes", "16MB")]).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "max_body_bytes = '16MB' (environment variable SCORIA_MAX_BODY_BYTES): expected a whole number"
-    );
+    assert_eq!(error, "max_body_bytes = '16MB' (environment variable SCORIA_MAX_BODY_BYTES): expected a whole number");
 }
 
 #[test]

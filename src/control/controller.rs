@@ -26,6 +26,7 @@ pub struct Settings {
     pub non_finite_output: NonFiniteOutput,
     pub max_elements: usize,
     pub max_body_bytes: usize,
+    pub body_timeout: Duration,
     pub scoring_timeout: Duration,
 }
 

@@ -12,9 +12,9 @@ use super::{ModelSpec, Settings};
 use crate::auth::KeyRing;
 use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Endpoint, ModelInfo};
-use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded};
+use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
-use crate::schedule::{Lane, Measurement, Plan, Scheduler, Watchdog, plan};
+use crate::schedule::{Lane, Measurement, Place, Plan, Scheduler, Watchdog, plan};
 use crate::telemetry::{Metrics, ModelLabels};
 use crate::tensor::{Signature, Tensor};
 
@@ -85,6 +85,7 @@ impl Loader {
             non_finite_output: self.settings.non_finite_output,
             max_elements: self.settings.max_elements,
             max_body_bytes: self.settings.max_body_bytes,
+            body_timeout: self.settings.body_timeout,
             scoring_timeout: self.settings.scoring_timeout,
             deployments: vec![Arc::new(Deployment { name, model, engine, plan, scheduler, metrics })],
         })
@@ -100,7 +101,10 @@ impl Loader {
     ) -> Result<(Loaded, Vec<Arc<Lane>>, Plan), LoadError> {
         let first = LoadOptions { sessions: 1, intra_op_threads: 1, providers: self.settings.providers.clone() };
         let (loaded, lanes) = self.load_lanes(&spec.path, graph, &first)?;
-        let run = lanes.first().zip(inputs).and_then(|(lane, inputs)| self.warm_up(spec, lane, inputs));
+        let run = match lanes.first().zip(inputs) {
+            Some((lane, inputs)) => self.warm_up(spec, lane, inputs)?,
+            None => None,
+        };
         let elements = inputs.iter().copied().flatten().map(Tensor::len).sum();
         let measurement = Measurement { run, elements, model_bytes };
         let plan = plan(measurement, self.settings.wishes, self.settings.cores);
@@ -114,7 +118,7 @@ impl Loader {
         let (loaded, lanes) = self.load_lanes(&spec.path, graph, &options)?;
         if let Some(inputs) = inputs {
             for lane in &lanes {
-                self.warm_up(spec, lane, inputs);
+                self.warm_up(spec, lane, inputs)?;
             }
         }
         Ok((loaded, lanes, plan))
@@ -132,21 +136,28 @@ impl Loader {
     }
 
     /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
-    /// particular about its values need not.
-    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: &[Tensor]) -> Option<Duration> {
+    /// particular about its values need not. An engine that turns out not to have what the model needs is an error.
+    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: &[Tensor]) -> Result<Option<Duration>, LoadError> {
         const RUNS: usize = 4;
         let deadline = Instant::now() + WARM_UP_MAX;
         let mut fastest = None;
         for _ in 0..RUNS {
             let started = Instant::now();
-            if let Err(error) = lane.hold().run(inputs, deadline) {
-                tracing::warn!(endpoint = %spec.name, %error, "the model did not run on its sample; serving it unmeasured");
-                return None;
+            match lane.hold().run(inputs, deadline, Place::Worker) {
+                Ok(_) => {}
+                Err(RunError::Unsupported(what)) => {
+                    let remedy = "use the other engine (--engine)".to_owned();
+                    return Err(LoadError::Unsupported { engine: self.engine.info().name, what, remedy });
+                }
+                Err(error) => {
+                    tracing::warn!(endpoint = %spec.name, %error, "the model did not run on its sample; serving it unmeasured");
+                    return Ok(None);
+                }
             }
             let took = started.elapsed();
             fastest = fastest.min(Some(took)).or(Some(took));
         }
-        fastest
+        Ok(fastest)
     }
 
     /// The sample beside the model if it is valid for it, else a made-up one.

@@ -41,11 +41,7 @@ pub fn resolve_models(arguments: &[String]) -> Result<Vec<ModelSpec>, SpecError>
     for argument in arguments {
         for spec in resolve(argument)? {
             if let Some(other) = specs.iter().find(|other| other.name == spec.name) {
-                return Err(SpecError::Duplicate {
-                    name: spec.name,
-                    first: other.path.clone(),
-                    second: spec.path,
-                });
+                return Err(SpecError::Duplicate { name: spec.name, first: other.path.clone(), second: spec.path });
             }
             specs.push(spec);
         }

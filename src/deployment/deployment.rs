@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::engine::EngineInfo;
 use crate::name::Name;
-use crate::schedule::{Plan, Scheduler};
+use crate::schedule::{Completed, Plan, ScheduleError, Scheduler};
 use crate::telemetry::DeploymentMetrics;
+use crate::tensor::Tensor;
 
 /// A model that can answer.
 #[derive(Debug)]
@@ -17,6 +19,15 @@ pub struct Deployment {
     pub plan: Plan,
     pub scheduler: Scheduler,
     pub metrics: Arc<DeploymentMetrics>,
+}
+
+impl Deployment {
+    /// Runs the model on inputs that have been checked against the endpoint's signature, by `deadline`.
+    ///
+    /// Cancel-safe: when the future is dropped, a request that still waits is not run.
+    pub async fn run(&self, inputs: Vec<Tensor>, deadline: Instant) -> Result<Completed, ScheduleError> {
+        self.scheduler.run(inputs, deadline).await
+    }
 }
 
 /// Which model a deployment runs, for the operator's eyes.

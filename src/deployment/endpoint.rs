@@ -23,6 +23,7 @@ pub struct Endpoint {
     pub non_finite_output: NonFiniteOutput,
     pub max_elements: usize,
     pub max_body_bytes: usize,
+    pub body_timeout: Duration,
     pub scoring_timeout: Duration,
     /// At least one; the first answers requests that do not name another.
     pub deployments: Vec<Arc<Deployment>>,

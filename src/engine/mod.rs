@@ -114,6 +114,9 @@ pub enum RunError {
     /// The runtime says that the inputs are at fault: an index out of range, dimensions that do not fit together.
     #[error("the runtime rejected the input values: {0}")]
     Rejected(String),
+    /// The engine has found, at run time only, that it cannot run this model.
+    #[error("the engine cannot run this model: {0}")]
+    Unsupported(String),
     /// [`Interrupt::stop`] was called.
     #[error("the run was interrupted")]
     Interrupted,
@@ -127,7 +130,7 @@ impl RunError {
         match self {
             RunError::Rejected(_) => ErrorKind::BadInput,
             RunError::Interrupted => ErrorKind::DeadlineExceeded,
-            RunError::Failed(_) => ErrorKind::ModelFailed,
+            RunError::Unsupported(_) | RunError::Failed(_) => ErrorKind::ModelFailed,
         }
     }
 }

@@ -51,7 +51,8 @@ impl Engine for TractEngine {
                 let state = plan.spawn().map_err(|error| failed(format!("{error:#}")))?;
                 let stop = Arc::new(Stop(AtomicBool::new(false)));
                 let outputs = graph.signature.outputs.clone();
-                Ok(Box::new(TractSession { state, stop, outputs }) as Box<dyn Session>)
+                let remembers = state.op_states.iter().any(Option::is_some);
+                Ok(Box::new(TractSession { state, remembers, stop, outputs }) as Box<dyn Session>)
             })
             .collect::<Result<_, LoadError>>()?;
         Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })
@@ -246,6 +247,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 struct TractSession {
     state: TypedSimpleState,
+    /// Whether some operator keeps a state. tract means it for streams, where a run continues the one before (`Scan` goes on
+    /// from its last hidden state); here every request starts afresh.
+    remembers: bool,
     stop: Arc<Stop>,
     outputs: Vec<OutputSpec>,
 }
@@ -260,7 +264,7 @@ impl Session for TractSession {
             Err(panic) => classify_run(panic),
         };
         // A failed run leaves its half-bound symbols and values behind.
-        self.state = self.state.plan().clone().spawn().map_err(|error| RunError::Failed(format!("{error:#}")))?;
+        self.renew().map_err(|error| RunError::Failed(format!("{error:#}")))?;
         Err(failure)
     }
 
@@ -282,8 +286,18 @@ impl TractSession {
         let outputs = self.state.outputs()?;
         let symbols = &self.state.turn_state.resolved_symbols;
         let outputs = self.outputs.iter().zip(&outputs).map(|(spec, value)| take(spec, value, symbols)).collect();
-        self.state.reset_turn()?;
+        if self.remembers {
+            self.renew()?;
+        } else {
+            self.state.reset_turn()?;
+        }
         outputs
+    }
+
+    /// Forgets everything about the runs so far.
+    fn renew(&mut self) -> TractResult<()> {
+        self.state = self.state.plan().clone().spawn()?;
+        Ok(())
     }
 }
 
@@ -323,8 +337,14 @@ const BLAMES_INPUT: [&str; 13] = [
     "divisor of zero",
 ];
 
+/// The words by which tract says that a kernel lacks an element type, which its analysis does not notice.
+const LACKS_KERNEL: [&str; 4] = ["does not support", "is not a number", "doesn't implement", "datum type error"];
+
 fn classify_run(text: String) -> RunError {
     let lower = text.to_lowercase();
+    if LACKS_KERNEL.iter().any(|words| lower.contains(words)) {
+        return RunError::Unsupported(text);
+    }
     if BLAMES_INPUT.iter().any(|words| lower.contains(words)) {
         RunError::Rejected(text)
     } else {

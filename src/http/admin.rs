@@ -6,16 +6,15 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::{Value as Json, json};
 
+use super::Body;
 use super::error::ApiError;
 use super::health::{self, Lifecycle, Readiness};
 use super::router::{AdminRoute, admin_route};
 use super::score::bearer;
-use super::Body;
 use crate::auth::{KeyDigest, KeyRing};
-use crate::deployment::{Deployment, Entry, Routing, State};
+use crate::deployment::{Deployment, Entry, Execution, Routing, State};
 use crate::error::ErrorKind;
 use crate::name::Name;
-use crate::schedule::Execution;
 use crate::telemetry::Metrics;
 
 /// What answers operators.
@@ -77,7 +76,11 @@ impl Admin {
         if keys.find(&digest).is_some() {
             Ok(())
         } else if self.routing.table().knows_key(&digest) {
-            Err(ApiError::new(ErrorKind::Forbidden, "admin_key_required", "this key is for scoring, not for administration"))
+            Err(ApiError::new(
+                ErrorKind::Forbidden,
+                "admin_key_required",
+                "this key is for scoring, not for administration",
+            ))
         } else {
             Err(ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here"))
         }
@@ -90,12 +93,18 @@ fn describe(name: &Name, entry: &Entry) -> Json {
         service["reason"] = json!(reason);
     }
     if let Some(endpoint) = &entry.endpoint {
-        let inputs = endpoint.signature.inputs.iter().map(|input| json!({ "name": input.name, "type": input.to_string() }));
-        let outputs = endpoint.signature.outputs.iter().map(|output| json!({ "name": output.name, "type": output.value.to_string() }));
+        let inputs =
+            endpoint.signature.inputs.iter().map(|input| json!({ "name": input.name, "type": input.to_string() }));
+        let outputs = endpoint
+            .signature
+            .outputs
+            .iter()
+            .map(|output| json!({ "name": output.name, "type": output.value.to_string() }));
         service["scoring_path"] = json!(format!("/api/v1/service/{name}/score"));
         service["inputs"] = inputs.collect();
         service["outputs"] = outputs.collect();
-        service["deployments"] = endpoint.deployments.iter().map(|deployment| describe_deployment(deployment)).collect();
+        service["deployments"] =
+            endpoint.deployments.iter().map(|deployment| describe_deployment(deployment)).collect();
     }
     service
 }
@@ -104,7 +113,8 @@ fn describe_deployment(deployment: &Deployment) -> Json {
     let model = &deployment.model;
     let missing: serde_json::Map<_, _> =
         model.providers_missing.iter().map(|(provider, reason)| (provider.clone(), json!(reason))).collect();
-    let opsets: serde_json::Map<_, _> = model.opsets.iter().map(|(domain, version)| (domain.clone(), json!(version))).collect();
+    let opsets: serde_json::Map<_, _> =
+        model.opsets.iter().map(|(domain, version)| (domain.clone(), json!(version))).collect();
     json!({
         "name": deployment.name.as_str(),
         "model": {

@@ -42,7 +42,11 @@ impl Body {
 impl<B: Into<Bytes>> From<B> for Body {
     fn from(bytes: B) -> Body {
         let bytes = bytes.into();
-        Body { remaining: bytes.len() as u64, first: Some(bytes).filter(|bytes| !bytes.is_empty()), rest: VecDeque::new() }
+        Body {
+            remaining: bytes.len() as u64,
+            first: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            rest: VecDeque::new(),
+        }
     }
 }
 
@@ -50,10 +54,7 @@ impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let piece = self.first.take().or_else(|| self.rest.pop_front());
         Poll::Ready(piece.map(|piece| {
             self.remaining -= piece.len() as u64;

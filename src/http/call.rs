@@ -63,10 +63,7 @@ impl Call {
         let call = Call {
             started: Instant::now(),
             // Azure: its own legacy header, else the client's id, else the request's.
-            ms_request_id: ms_request_id
-                .clone()
-                .or_else(|| client_id.clone())
-                .unwrap_or_else(|| request_id.clone()),
+            ms_request_id: ms_request_id.clone().or_else(|| client_id.clone()).unwrap_or_else(|| request_id.clone()),
             ms_client_request_id: client_id.or(ms_request_id),
             request_id,
             traceparent: headers.get(TRACEPARENT).cloned(),

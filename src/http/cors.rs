@@ -30,7 +30,9 @@ impl Cors {
         let allowed = match (self, request.get(ORIGIN)) {
             (Cors::Off, _) => return,
             (Cors::Any, Some(_)) => HeaderValue::from_static("*"),
-            (Cors::Origins(origins), Some(origin)) if origins.iter().any(|known| known.as_bytes() == origin.as_bytes()) => {
+            (Cors::Origins(origins), Some(origin))
+                if origins.iter().any(|known| known.as_bytes() == origin.as_bytes()) =>
+            {
                 origin.clone()
             }
             (Cors::Origins(_), _) => {
@@ -43,7 +45,12 @@ impl Cors {
             response.append(VARY, HeaderValue::from_static("origin"));
         }
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*, azureml-model-deployment, retry-after, server-timing, x-request-id, x-scoria-dtype, x-scoria-shape"));
+        response.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(
+                "*, azureml-model-deployment, retry-after, server-timing, x-request-id, x-scoria-dtype, x-scoria-shape",
+            ),
+        );
     }
 
     /// Adds the answer to a preflight request, if it is one and its origin may call.
@@ -88,7 +95,9 @@ mod tests {
         assert_eq!(allowed[VARY], "origin");
         assert!(allowed[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap().contains("authorization"));
         let refused = headers(&cors, "https://a.example.evil");
-        assert!(!refused.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) && !refused.contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+        assert!(
+            !refused.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) && !refused.contains_key(ACCESS_CONTROL_ALLOW_METHODS)
+        );
         assert!(headers(&Cors::new(&[]), "https://a.example").is_empty());
     }
 

@@ -39,6 +39,12 @@ pub struct ApiError {
     pub code: &'static str,
     /// For people. Speaks of the request and of published facts only.
     pub message: String,
+    /// Boxed, since results are passed around far more often than errors are made.
+    details: Box<Details>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Details {
     path: Option<String>,
     expected: Option<String>,
     got: Option<String>,
@@ -70,44 +76,34 @@ struct WireError<'a> {
 
 impl ApiError {
     pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError {
-            kind,
-            code,
-            message: message.into(),
-            path: None,
-            expected: None,
-            got: None,
-            example: None,
-            retry_after_s: None,
-            allow: None,
-        }
+        ApiError { kind, code, message: message.into(), details: Box::default() }
     }
 
     /// Adds a body that would be valid. It must be JSON.
     pub fn with_example(mut self, example: Option<&str>) -> ApiError {
-        self.example = example.map(str::to_owned);
+        self.details.example = example.map(str::to_owned);
         self
     }
 
     pub fn with_expected(mut self, expected: impl Into<String>) -> ApiError {
-        self.expected = Some(expected.into());
+        self.details.expected = Some(expected.into());
         self
     }
 
     pub fn with_got(mut self, got: impl Into<String>) -> ApiError {
-        self.got = Some(got.into());
+        self.details.got = Some(got.into());
         self
     }
 
     pub fn with_retry_after(mut self, seconds: u64) -> ApiError {
-        self.retry_after_s = Some(seconds);
+        self.details.retry_after_s = Some(seconds);
         self
     }
 
     pub fn wrong_method(allow: &'static str) -> ApiError {
         let message = format!("this path takes {allow}");
         let mut error = ApiError::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
-        error.allow = Some(allow);
+        error.details.allow = Some(allow);
         error
     }
 
@@ -120,11 +116,11 @@ impl ApiError {
             error: WireError {
                 code: self.code,
                 message: &self.message,
-                path: self.path.as_deref(),
-                expected: self.expected.as_deref(),
-                got: self.got.as_deref(),
+                path: self.details.path.as_deref(),
+                expected: self.details.expected.as_deref(),
+                got: self.details.got.as_deref(),
                 // An example that is not JSON would be a defect; the message is still worth sending without it.
-                example: self.example.clone().and_then(|example| RawValue::from_string(example).ok()),
+                example: self.details.example.clone().and_then(|example| RawValue::from_string(example).ok()),
             },
             message: &self.message,
         };
@@ -133,10 +129,10 @@ impl ApiError {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = self.details.retry_after_s {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.details.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if self.kind == ErrorKind::Unauthenticated {
@@ -150,9 +146,9 @@ impl From<DecodeError> for ApiError {
     fn from(error: DecodeError) -> ApiError {
         let kind = error.kind();
         let mut api = ApiError::new(kind, error.fault.code(), error.message);
-        api.path = error.path;
-        api.expected = error.expected;
-        api.got = error.got;
+        api.details.path = error.path;
+        api.details.expected = error.expected;
+        api.details.got = error.got;
         api
     }
 }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,7 +18,8 @@ use tokio::time::Sleep;
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A TCP stream that lingers on shutdown when asked to.
+/// A TCP stream that lingers on shutdown, if it is asked to or finds that there are unread bytes: hyper, too, ends a
+/// connection whose request it cannot read.
 #[derive(Debug)]
 pub struct Lingering {
     stream: TcpStream,
@@ -29,12 +30,12 @@ pub struct Lingering {
 #[derive(Debug)]
 enum Shutdown {
     NotBegun,
-    Lingering { until: Pin<Box<Sleep>>, forgotten: usize },
+    Lingering { until: Option<Pin<Box<Sleep>>>, forgotten: usize },
     Done,
 }
 
 impl Lingering {
-    /// Wraps a stream; setting `asked` before the connection shuts down makes it linger.
+    /// Wraps a stream; setting `asked` before the connection shuts down makes it linger in any case.
     pub fn new(stream: TcpStream, asked: Arc<AtomicBool>) -> Lingering {
         Lingering { stream, asked, shutdown: Shutdown::NotBegun }
     }
@@ -73,12 +74,7 @@ impl AsyncWrite for Lingering {
             match &mut this.shutdown {
                 Shutdown::NotBegun => {
                     ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-                    this.shutdown = if this.asked.load(Ordering::Relaxed) {
-                        let until = Box::pin(tokio::time::sleep_until((Instant::now() + LINGER_TIME_MAX).into()));
-                        Shutdown::Lingering { until, forgotten: 0 }
-                    } else {
-                        Shutdown::Done
-                    };
+                    this.shutdown = Shutdown::Lingering { until: None, forgotten: 0 };
                 }
                 Shutdown::Lingering { until, forgotten } => {
                     let mut scratch = [0; 16 * 1024];
@@ -89,7 +85,10 @@ impl AsyncWrite for Lingering {
                             buf.filled().is_empty() || *forgotten > LINGER_BYTES_MAX
                         }
                         Poll::Ready(Err(_)) => true,
+                        // Nothing unread, and nothing more is expected.
+                        Poll::Pending if *forgotten == 0 && !this.asked.load(Ordering::Relaxed) => true,
                         Poll::Pending => {
+                            let until = until.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_TIME_MAX)));
                             ready!(until.as_mut().poll(cx));
                             true
                         }

@@ -102,12 +102,15 @@ pub fn too_large(max_bytes: usize) -> ApiError {
     ApiError::new(
         ErrorKind::BodyTooLarge,
         "body_too_large",
-        format!("the body is longer than {max_bytes} bytes; send fewer rows at a time, or a binary form (application/x-npy)"),
+        format!(
+            "the body is longer than {max_bytes} bytes; send fewer rows at a time, or a binary form (application/x-npy)"
+        ),
     )
 }
 
 pub fn overloaded() -> ApiError {
-    ApiError::new(ErrorKind::Overloaded, "overloaded", "too many requests are in progress; try again").with_retry_after(1)
+    ApiError::new(ErrorKind::Overloaded, "overloaded", "too many requests are in progress; try again")
+        .with_retry_after(1)
 }
 
 fn timed_out(limits: BodyLimits) -> ApiError {

@@ -115,7 +115,8 @@ mod tests {
             Route::ScoreOptions { endpoint: Some("a".to_owned()) }
         );
         assert_eq!(route(&Method::PUT, "/score"), Route::WrongMethod { allow: "GET, POST, OPTIONS" });
-        for path in ["/score/", "/Score", "/api/v1/service//score", "/api/v1/service/a/b/score", "/api/v1/service/a", "//score"]
+        for path in
+            ["/score/", "/Score", "/api/v1/service//score", "/api/v1/service/a/b/score", "/api/v1/service/a", "//score"]
         {
             assert_eq!(route(&Method::POST, path), Route::Unknown, "{path}");
         }

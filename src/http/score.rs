@@ -12,11 +12,11 @@ use super::error::ApiError;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
-use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Request};
-use crate::deployment::{Deployment, Endpoint, Permit, RoutingTable, State};
+use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
+use crate::deployment::{Completed, Deployment, Endpoint, Permit, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
-use crate::schedule::{Completed, ScheduleError};
-use crate::telemetry::Stage;
+use crate::telemetry::{DeploymentMetrics, Stage};
+use crate::tensor::Value;
 
 const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
@@ -27,64 +27,87 @@ const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
 const STALL_BYTES: usize = 64 * 1024;
 
-/// A request that found its endpoint.
+/// Who answers a request.
+pub type Served = (Arc<Endpoint>, Arc<Deployment>);
+
+/// A request that found its endpoint and may go on.
 pub struct Admitted {
-    pub endpoint: Arc<Endpoint>,
-    pub deployment: Arc<Deployment>,
+    endpoint: Arc<Endpoint>,
+    deployment: Arc<Deployment>,
     deadline: Instant,
     permit: Permit,
 }
 
-/// Everything that can be refused before the body is read: route, key, deployment, media type, load.
-pub fn admit(server: &Scoring, name: Option<&str>, parts: &Parts, call: &mut Call) -> Result<Admitted, ApiError> {
+/// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
+///
+/// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
+pub fn admit(
+    server: &Scoring,
+    name: Option<&str>,
+    parts: &Parts,
+    call: &mut Call,
+    served: &mut Option<Served>,
+) -> Result<Admitted, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
+    *served = endpoint.pick(None).map(|deployment| (Arc::clone(&endpoint), Arc::clone(deployment)));
     authenticate(&endpoint, &parts.headers, &table)?;
     call.note(Timed::Auth, call.started.elapsed());
     let pinned = parts.headers.get(DEPLOYMENT).map(|value| value.to_str().unwrap_or("?"));
     let deployment = endpoint.pick(pinned).cloned().ok_or_else(|| unknown_deployment(&endpoint, pinned))?;
-    let deadline = call.started + timeout(&parts.headers)?.map_or(endpoint.scoring_timeout, |asked| asked.min(endpoint.scoring_timeout));
+    let deadline = call.started
+        + timeout(&parts.headers)?.map_or(endpoint.scoring_timeout, |asked| asked.min(endpoint.scoring_timeout));
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
     if announced > endpoint.max_body_bytes {
         return Err(request_body::too_large(endpoint.max_body_bytes));
     }
     let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    *served = Some((Arc::clone(&endpoint), Arc::clone(&deployment)));
     Ok(Admitted { endpoint, deployment, deadline, permit })
 }
 
-/// Reads, decodes, runs and encodes.
+/// Answers an admitted request, and counts it among those in progress meanwhile.
 pub async fn score(
-    server: &Scoring,
-    admitted: Admitted,
+    mut admitted: Admitted,
     parts: &Parts,
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let Admitted { endpoint, deployment, deadline, permit } = admitted;
-    let _in_flight = InFlight::begin(&deployment);
-    let decoded = read(server, &endpoint, &deployment, parts, body, permit, call).await;
-    let Decoded { inputs, reply } = decoded.map_err(|error| explain(error, &endpoint))?;
-    let reply = accepted(&parts.headers).map_or(reply, |format| if format == reply.format() { reply } else { format.into() });
+    let deployment = Arc::clone(&admitted.deployment);
+    let mut in_flight = InFlight::begin(&deployment);
+    let answer = answer(&mut admitted, parts, body, call).await;
+    in_flight.ended = true;
+    answer
+}
+
+/// Reads, decodes, runs and encodes.
+async fn answer(
+    admitted: &mut Admitted,
+    parts: &Parts,
+    body: &mut RequestBody,
+    call: &mut Call,
+) -> Result<Response<Body>, ApiError> {
+    let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
+    let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
+    let Admitted { endpoint, deployment, deadline, .. } = admitted;
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let Completed { outputs, queued, ran } = deployment
-        .scheduler
-        .run(inputs, deadline)
-        .await
-        .map_err(|error| run_error(error, shape_conflict, &endpoint, call))?;
+    let completed = deployment.run(inputs, *deadline).await;
+    let Completed { outputs, queued, ran } =
+        completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, queued);
     call.note(Timed::Run, ran);
     deployment.metrics.stage(Stage::Queue, queued);
     deployment.metrics.stage(Stage::Run, ran);
 
     let encoding = Instant::now();
-    let elements = outputs.iter().map(crate::tensor::Value::len).sum();
-    let policy = policy(&endpoint);
+    let elements = outputs.iter().map(Value::len).sum();
+    let policy = policy(endpoint);
     let encoded = off_the_loop(elements, || codec::encode(outputs, &endpoint.signature, reply, &policy))?;
     let took = encoding.elapsed();
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
-    Ok(respond(encoded, &deployment, ran))
+    Ok(respond(encoded, deployment, ran))
 }
 
 fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
@@ -125,9 +148,8 @@ fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) 
 /// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
 pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     const EXPECTED: &str = "Authorization: Bearer <key>";
-    let refuse = |message: &str| {
-        ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED)
-    };
+    let refuse =
+        |message: &str| ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED);
     let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse("this endpoint needs a key"))?;
     let (scheme, key) = (value.to_str().ok())
         .and_then(|text| text.trim().split_once(' '))
@@ -159,14 +181,13 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
 
 /// The body, read and decoded; for `GET`, the query instead.
 async fn read(
-    server: &Scoring,
-    endpoint: &Endpoint,
-    deployment: &Deployment,
+    admitted: &mut Admitted,
     parts: &Parts,
     body: &mut RequestBody,
-    mut permit: Permit,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
+    let Admitted { endpoint, deployment, permit, .. } = admitted;
+    let helpful = |error: ApiError| explain(error, endpoint);
     let reading = Instant::now();
     let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
     let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
@@ -177,17 +198,15 @@ async fn read(
         max_bytes: endpoint.max_body_bytes,
         raw_shape: parts.headers.get(RAW_SHAPE).and_then(|value| value.to_str().ok()),
     };
-    let mut receiver = Receiver::new(format, request)?;
+    let mut receiver = Receiver::new(format, request).map_err(|error| helpful(error.into()))?;
     let bytes = match query {
-        Some(query) => {
-            receiver.push(query.as_bytes())?;
-            query.len()
-        }
+        Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
-            let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: server.settings.body_timeout };
-            body.receive(&mut receiver, &mut permit, limits).await?
+            let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: endpoint.body_timeout };
+            body.receive(&mut receiver, permit, limits).await
         }
     };
+    let bytes = bytes.map_err(helpful)?;
     let read = Instant::now();
     let decoded = off_the_loop(bytes, || receiver.finish());
     let (reading, decoding) = (read - reading, read.elapsed());
@@ -196,16 +215,20 @@ async fn read(
     deployment.metrics.stage(Stage::Read, reading);
     deployment.metrics.stage(Stage::Decode, decoding);
     deployment.metrics.request_bytes.inc_by(bytes as u64);
-    Ok(decoded?)
+    decoded.map_err(|error| helpful(error.into()))
 }
 
 fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
     // A body without a type is JSON: the simplest clients send none.
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Format::Json) };
     value.to_str().ok().and_then(Format::from_media_type).ok_or_else(|| {
-        ApiError::new(ErrorKind::UnsupportedMediaType, "unsupported_media_type", "the body's media type is not one of ours")
-            .with_expected(Format::ALL.map(Format::media_type).join(", "))
-            .with_got(String::from_utf8_lossy(value.as_bytes()))
+        ApiError::new(
+            ErrorKind::UnsupportedMediaType,
+            "unsupported_media_type",
+            "the body's media type is not one of ours",
+        )
+        .with_expected(Format::ALL.map(Format::media_type).join(", "))
+        .with_got(String::from_utf8_lossy(value.as_bytes()))
     })
 }
 
@@ -230,7 +253,7 @@ fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size > STALL_BYTES { tokio::task::block_in_place(work) } else { work() }
 }
 
-/// Adds what helps to mend a request: the inputs that this model takes, and a body that is valid for it.
+/// Adds what helps to mend a request: a body that is valid for this model.
 fn explain(mut error: ApiError, endpoint: &Endpoint) -> ApiError {
     if error.kind == ErrorKind::BadInput {
         error = error.with_example(endpoint.example.as_deref());
@@ -252,7 +275,11 @@ fn run_error(error: ScheduleError, shape_conflict: Option<String>, endpoint: &En
         }
         (ScheduleError::Run(_), None) => {
             tracing::warn!(endpoint = %endpoint.name, request_id = ?call.request_id, %error, "model failed");
-            ApiError::new(kind, "model_failed", "the model failed on this request; the server's log has the reason under its id")
+            ApiError::new(
+                kind,
+                "model_failed",
+                "the model failed on this request; the server's log has the reason under its id",
+            )
         }
         (ScheduleError::Overloaded { retry_after }, _) => {
             let message = "too many requests wait for this model; try again";
@@ -286,18 +313,24 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
     response
 }
 
-/// Counts a request among those in progress, for as long as it lives: a client that goes away ends it too.
-struct InFlight<'a>(&'a Deployment);
+/// Counts a request among those in progress, for as long as it lives; one that dies before its answer was left by its client.
+struct InFlight<'a> {
+    metrics: &'a DeploymentMetrics,
+    ended: bool,
+}
 
 impl<'a> InFlight<'a> {
     fn begin(deployment: &'a Deployment) -> Self {
         deployment.metrics.in_flight.inc();
-        InFlight(deployment)
+        InFlight { metrics: &deployment.metrics, ended: false }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.metrics.in_flight.dec();
+        self.metrics.in_flight.dec();
+        if !self.ended {
+            self.metrics.abandoned.inc();
+        }
     }
 }

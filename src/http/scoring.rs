@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 
@@ -15,9 +15,9 @@ use super::error::ApiError;
 use super::health::{self, Lifecycle, Readiness};
 use super::request_body::RequestBody;
 use super::router::{Route, route};
-use super::score::{admit, score};
+use super::score::{Served, admit, score};
 use super::{Body, SERVER_VERSION};
-use crate::deployment::{Admission, Deployment, Endpoint, Routing};
+use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
 use crate::telemetry::{Metrics, RequestLog, Verdict};
 
@@ -41,7 +41,6 @@ pub struct Scoring {
 /// What the operator set about requests.
 #[derive(Clone, Debug)]
 pub struct ScoringSettings {
-    pub body_timeout: Duration,
     pub cors_origins: Vec<String>,
     pub strict_readiness: bool,
     pub log_slow: Duration,
@@ -53,9 +52,6 @@ impl ScoringSettings {
         if self.strict_readiness { Readiness::Strict } else { Readiness::Lenient }
     }
 }
-
-/// Who answered, for metrics and the log.
-type Served = (Arc<Endpoint>, Arc<Deployment>);
 
 impl Scoring {
     pub fn new(
@@ -83,9 +79,10 @@ impl Scoring {
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let (mut call, ids) = Call::begin(&parts.headers, &self.ids);
+        let acceptable = ids.and_then(|()| check_host(&parts));
         let route = route(&parts.method, parts.uri.path());
         let mut served = None;
-        let outcome = match ids {
+        let outcome = match acceptable {
             Ok(()) => self.dispatch(&route, &parts, &mut body, &mut call, &mut served).await,
             Err(error) => Err(error),
         };
@@ -113,9 +110,8 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match route {
             Route::Score { endpoint } => {
-                let admitted = admit(self, endpoint.as_deref(), parts, call)?;
-                *served = Some((Arc::clone(&admitted.endpoint), Arc::clone(&admitted.deployment)));
-                let response = score(self, admitted, parts, body, call).await?;
+                let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
+                let response = score(admitted, parts, body, call).await?;
                 Ok(mark_run(response, "False"))
             }
             Route::ScoreOptions { .. } => Ok(self.options(parts)),
@@ -149,19 +145,31 @@ impl Scoring {
         }
         match self.log.decide(status, took, self.started.elapsed()) {
             Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
-            Verdict::Log { left_out } => tracing::info!(
-                method = %parts.method,
-                path = parts.uri.path(),
-                status,
-                took_ms = took.as_micros() as f64 / 1_000.0,
-                endpoint = served.map(|(endpoint, _)| endpoint.name.as_str()),
-                request_id = call.request_id.to_str().unwrap_or_default(),
-                response_bytes = response.body().len(),
-                left_out,
-                "request"
-            ),
+            Verdict::Log { left_out } => {
+                let endpoint = served.map(|(endpoint, _)| endpoint.name.as_str());
+                let request_id = call.request_id.to_str().unwrap_or_default();
+                let took_ms = took.as_micros() as f64 / 1_000.0;
+                macro_rules! line {
+                    ($level:ident) => {
+                        tracing::$level!(
+                            method = %parts.method, path = parts.uri.path(), status, took_ms, endpoint, request_id,
+                            response_bytes = response.body().len(), left_out, "request"
+                        )
+                    };
+                }
+                // An operator who asks for warnings only still hears of what went wrong.
+                if status >= 500 { line!(warn) } else { line!(info) }
+            }
         }
     }
+}
+
+/// HTTP/1.1 wants exactly one Host (RFC 9112, section 3.2); hyper leaves that to us.
+fn check_host(parts: &Parts) -> Result<(), ApiError> {
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
+        return Err(ApiError::new(ErrorKind::BadInput, "bad_host", "an HTTP/1.1 request has exactly one Host header"));
+    }
+    Ok(())
 }
 
 /// Answers a failed request. What is left of a short body is read and forgotten, so that the connection can be used again;

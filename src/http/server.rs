@@ -160,8 +160,7 @@ async fn connection(stream: TcpStream, service: Arc<impl Service>, limits: &Conn
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.header_timeout)
-                .max_buf_size(limits.max_header_bytes)
-                .pipeline_flush(true)
+                .max_header_size(limits.max_header_bytes)
                 .serve_connection(io, service);
             until_stopped(connection, stopping, |connection| connection.graceful_shutdown()).await;
         }

@@ -6,22 +6,45 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::watchdog::Watchdog;
+use super::watchdog::{Glance, PERIOD, Watchdog};
 use crate::engine::{Interrupt, RunError, Session};
 use crate::tensor::{Tensor, Value};
 
 /// One session, used by one thread at a time.
 pub struct Lane {
     session: Mutex<Box<dyn Session>>,
-    /// The deadline of the run in progress. Held only to start, end or stop a run, so the watchdog never waits for a run.
-    run_deadline: Mutex<Option<Instant>>,
+    /// Held only to begin, end or look at a run, so the watchdog never waits for one.
+    progress: Mutex<Progress>,
     interrupt: Arc<dyn Interrupt>,
     watchdog: Arc<Watchdog>,
 }
 
+#[derive(Debug, Default)]
+struct Progress {
+    /// Runs begun since the lane was made.
+    begun: u64,
+    current: Option<Run>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    place: Place,
+    started: Instant,
+    deadline: Instant,
+}
+
+/// On whose thread a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One that other connections wait for.
+    Inline,
+    /// One that has nothing else to do.
+    Worker,
+}
+
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lane").field("run_deadline", &self.run_deadline).finish_non_exhaustive()
+        f.debug_struct("Lane").field("progress", &self.progress).finish_non_exhaustive()
     }
 }
 
@@ -37,7 +60,7 @@ impl Lane {
         let interrupt = session.interrupt();
         let lane = Arc::new(Lane {
             session: Mutex::new(session),
-            run_deadline: Mutex::new(None),
+            progress: Mutex::default(),
             interrupt,
             watchdog: Arc::clone(watchdog),
         });
@@ -55,31 +78,31 @@ impl Lane {
         Held { lane: self, session: self.session.lock() }
     }
 
-    /// Stops the run in progress if its deadline has passed; otherwise says when that will be.
-    pub fn stop_if_overdue(&self, now: Instant) -> Option<Instant> {
-        let mut run_deadline = self.run_deadline.lock();
-        let deadline = (*run_deadline)?;
-        if deadline > now {
-            return Some(deadline);
+    /// Stops the run in progress if its deadline has passed, and says how the lane is doing.
+    pub(super) fn look(&self, now: Instant) -> Glance {
+        let progress = self.progress.lock();
+        let Some(run) = progress.current else { return Glance { begun: progress.begun, ..Glance::default() } };
+        if run.deadline <= now {
+            // Under the lock: the run cannot end and the next one begin between the look and the stop.
+            self.interrupt.stop();
         }
-        // Under the lock: the run cannot end and the next one begin between the look and the stop.
-        self.interrupt.stop();
-        *run_deadline = None;
-        None
+        let is_stalling = run.place == Place::Inline && now.saturating_duration_since(run.started) > PERIOD;
+        Glance { begun: progress.begun, is_running: true, is_stalling }
     }
 }
 
 impl Held<'_> {
     /// Runs the model once. A panic of the engine fails this run only.
-    pub fn run(&mut self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Value>, RunError> {
+    pub fn run(&mut self, inputs: &[Tensor], deadline: Instant, place: Place) -> Result<Vec<Value>, RunError> {
         {
-            let mut run_deadline = self.lane.run_deadline.lock();
+            let mut progress = self.lane.progress.lock();
             self.lane.interrupt.reset();
-            *run_deadline = Some(deadline);
+            progress.begun = progress.begun.wrapping_add(1);
+            progress.current = Some(Run { place, started: Instant::now(), deadline });
         }
-        self.lane.watchdog.expect_by(deadline);
+        self.lane.watchdog.run_begun();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.session.run(inputs)));
-        *self.lane.run_deadline.lock() = None;
+        self.lane.progress.lock().current = None;
         outcome.unwrap_or_else(|panic| Err(RunError::Failed(format!("the engine panicked: {}", panic_text(&*panic)))))
     }
 }

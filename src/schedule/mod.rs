@@ -12,10 +12,7 @@ mod queue;
 mod scheduler;
 mod watchdog;
 
-pub use lane::Lane;
+pub use lane::{Lane, Place};
 pub use plan::{Execution, Measurement, Plan, Wishes, plan};
 pub use scheduler::{Completed, Limits, ScheduleError, Scheduler};
 pub use watchdog::{Watchdog, WatchdogHandle};
-
-#[cfg(test)]
-mod tests;

@@ -41,7 +41,7 @@ pub enum Execution {
 
 /// The longest run that may hold up a thread which other connections wait for. A hand-over to a worker costs 20 to 50 µs
 /// and delays nobody else; at a millisecond it is 5 % and the choice is clear.
-const INLINE_RUN_MAX: Duration = Duration::from_millis(1);
+pub const INLINE_RUN_MAX: Duration = Duration::from_millis(1);
 
 /// A further session holds its weights once more, so only models up to this size get one per core by themselves.
 const EXTRA_SESSION_MODEL_BYTES_MAX: u64 = 16 * 1024 * 1024;

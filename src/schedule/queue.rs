@@ -55,19 +55,24 @@ impl Queue {
         Ok(())
     }
 
-    /// The next job; waits for one. `None` once the queue is closed and empty.
-    pub fn pop(&self) -> Option<Job> {
+    /// Waits until there may be a job to [`pop`](Queue::pop); false once the queue is closed and empty.
+    pub fn wait(&self) -> bool {
         let mut state = self.state.lock();
-        loop {
-            if let Some(job) = state.jobs.pop_front() {
-                self.length.store(state.jobs.len(), Ordering::Relaxed);
-                return Some(job);
-            }
+        while state.jobs.is_empty() {
             if state.closed {
-                return None;
+                return false;
             }
             self.arrived.wait(&mut state);
         }
+        true
+    }
+
+    /// The job that has waited longest.
+    pub fn pop(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        let job = state.jobs.pop_front();
+        self.length.store(state.jobs.len(), Ordering::Relaxed);
+        job
     }
 
     /// Takes no more jobs. What waits already is still handed out.

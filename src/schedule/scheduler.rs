@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::job::Job;
-use super::lane::{Held, Lane};
-use super::plan::Execution;
+use super::lane::{Held, Lane, Place};
+use super::plan::{Execution, INLINE_RUN_MAX};
 use super::queue::{Queue, Refused};
 use crate::engine::RunError;
 use crate::error::ErrorKind;
 use crate::telemetry::DeploymentMetrics;
 use crate::tensor::{Tensor, Value};
 
-/// Runs one deployment's requests. Dropping it refuses what is new, runs what waits, and joins the workers.
+/// Runs one deployment's requests. Dropping it refuses what is new; the workers run what waits and then end by themselves,
+/// so that nobody has to wait for a run that cannot be interrupted.
 #[derive(Debug)]
 pub struct Scheduler {
     shared: Arc<Shared>,
     execution: Execution,
     limits: Limits,
-    workers: Vec<JoinHandle<()>>,
 }
 
 /// What bounds the queue.
@@ -94,11 +94,11 @@ impl Scheduler {
             run_average_ns: AtomicU64::new(0),
             metrics,
         });
-        let mut scheduler = Scheduler { shared, execution, limits, workers: Vec::new() };
+        let scheduler = Scheduler { shared, execution, limits };
         for lane in &scheduler.shared.lanes {
             let (shared, lane) = (Arc::clone(&scheduler.shared), Arc::clone(lane));
             let worker = thread::Builder::new().name("scoria-worker".to_owned());
-            scheduler.workers.push(worker.spawn(move || shared.work(&lane))?);
+            worker.spawn(move || shared.work(&lane))?;
         }
         Ok(scheduler)
     }
@@ -112,7 +112,7 @@ impl Scheduler {
             return Err(ScheduleError::Expired);
         }
         if let Some(mut held) = self.inline_session(&inputs) {
-            return self.shared.run(&mut held, &inputs, submitted, deadline);
+            return self.shared.run(&mut held, &inputs, submitted, deadline, Place::Inline);
         }
         self.refuse_long_wait()?;
         let (reply, outcome) = oneshot::channel();
@@ -132,8 +132,11 @@ impl Scheduler {
     /// A free session, if this request may be run on the calling thread.
     fn inline_session(&self, inputs: &[Tensor]) -> Option<Held<'_>> {
         let Execution::Inline { max_elements } = self.execution else { return None };
-        // Nobody overtakes those who wait.
-        if self.shared.queue.len() > 0 || inputs.iter().map(Tensor::len).sum::<usize>() > max_elements {
+        // Nobody overtakes those who wait. And whatever the plan says, a model whose runs have turned out long is not run
+        // here until they are short again: a run's time may depend on its values.
+        let has_waiting = self.shared.queue.len() > 0;
+        let is_large = inputs.iter().map(Tensor::len).sum::<usize>() > max_elements;
+        if has_waiting || is_large || self.shared.run_average() > INLINE_RUN_MAX {
             return None;
         }
         self.shared.lanes.iter().find_map(|lane| lane.try_hold())
@@ -146,7 +149,7 @@ impl Scheduler {
 
     /// How long a job that joins the queue now would wait, by the runs seen lately.
     fn expected_wait(&self) -> Duration {
-        let run = Duration::from_nanos(self.shared.run_average_ns.load(Ordering::Relaxed));
+        let run = self.shared.run_average();
         let waiting = u32::try_from(self.shared.queue.len()).unwrap_or(u32::MAX);
         run.saturating_mul(waiting) / u32::try_from(self.shared.lanes.len()).unwrap_or(u32::MAX).max(1)
     }
@@ -159,24 +162,22 @@ impl Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.shared.queue.close();
-        for worker in self.workers.drain(..) {
-            // A worker catches the panics of runs, so joining can only fail for a defect already reported by its thread.
-            drop(worker.join());
-        }
     }
 }
 
 impl Shared {
     /// A worker's life: take a job, run it, answer it.
     fn work(&self, lane: &Lane) {
-        while let Some(job) = self.queue.pop() {
+        while self.queue.wait() {
+            // First the session, which an inline request may have, then the job: so one that waits is seen to wait. And not
+            // the session before there is a job: inline requests must not find it taken by an idle worker.
+            let mut held = lane.hold();
+            let Some(job) = self.queue.pop() else { continue };
             self.metrics.queue_depth.set(self.queue.len() as i64);
             if !job.is_wanted() {
                 continue;
             }
-            // Held per job: an inline request may have the session meanwhile, and must not find it taken by an idle worker.
-            let mut held = lane.hold();
-            let outcome = self.run(&mut held, &job.inputs, job.submitted, job.deadline);
+            let outcome = self.run(&mut held, &job.inputs, job.submitted, job.deadline, Place::Worker);
             drop(held);
             job.answer(outcome);
         }
@@ -188,12 +189,13 @@ impl Shared {
         inputs: &[Tensor],
         submitted: Instant,
         deadline: Instant,
+        place: Place,
     ) -> Result<Completed, ScheduleError> {
         let started = Instant::now();
         if started >= deadline {
             return Err(ScheduleError::Expired);
         }
-        let outcome = held.run(inputs, deadline);
+        let outcome = held.run(inputs, deadline, place);
         let ran = started.elapsed();
         self.note_run(ran);
         match outcome {
@@ -203,8 +205,12 @@ impl Shared {
         }
     }
 
+    fn run_average(&self) -> Duration {
+        Duration::from_nanos(self.run_average_ns.load(Ordering::Relaxed))
+    }
+
     fn note_run(&self, ran: Duration) {
-        self.metrics.batch_rows.observe(1.0);
+        self.metrics.batch_size.observe(1.0);
         // A lost update between two workers loses one sample of an average: harmless, and cheaper than a lock.
         let sample = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
         let average = self.run_average_ns.load(Ordering::Relaxed);

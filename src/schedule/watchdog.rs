@@ -1,10 +1,9 @@
-//! The thread that ends runs whose deadline has passed.
+//! The thread that looks after runs: ends those whose deadline has passed, and reports those that hold up their thread.
 //!
-//! One for the whole server. It sleeps until the earliest deadline it knows of, so that it costs nothing while runs are
-//! shorter than their deadlines: a lane that starts a run reads one atomic, and wakes the watchdog only when the run's
-//! deadline comes before the time the watchdog would wake by itself.
+//! One for the whole server. While runs begin it looks every [`PERIOD`]; when a whole period has passed without one it sleeps
+//! until the next run wakes it. So a run costs one look at an atomic, and an idle server costs nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,14 +12,17 @@ use parking_lot::{Condvar, Mutex};
 
 use super::lane::Lane;
 
+/// How often runs are looked at, and so how late a deadline can be noticed.
+pub const PERIOD: Duration = Duration::from_millis(5);
+
 /// Keeps the runs of all lanes to their deadlines.
-#[derive(Debug)]
 pub struct Watchdog {
-    started: Instant,
-    /// When the thread will look again, in microseconds since `started`; `ASK` makes every new run wake it.
-    next_look_us: AtomicU64,
+    /// Whether the thread will look without being woken.
+    awake: AtomicBool,
     state: Mutex<State>,
     wake: Condvar,
+    /// Called when an inline run has held up its thread for longer than a period.
+    on_stall: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
@@ -29,16 +31,33 @@ struct State {
     stopped: bool,
 }
 
-const ASK: u64 = u64::MAX;
+/// What a lane looks like from outside.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Glance {
+    /// Runs begun since the lane was made.
+    pub begun: u64,
+    pub is_running: bool,
+    /// Whether the run is inline and has lasted for more than a period.
+    pub is_stalling: bool,
+}
+
+impl std::fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watchdog").field("awake", &self.awake).finish_non_exhaustive()
+    }
+}
 
 impl Watchdog {
-    /// Starts the thread. It ends when the handle's owner drops it.
-    pub fn start() -> std::io::Result<WatchdogHandle> {
+    /// Starts the thread. It ends when the handle is dropped.
+    ///
+    /// `on_stall` is called, at most once a period, while some inline run takes longer than inline runs should; it must not
+    /// block.
+    pub fn start(on_stall: impl Fn() + Send + Sync + 'static) -> std::io::Result<WatchdogHandle> {
         let watchdog = Arc::new(Watchdog {
-            started: Instant::now(),
-            next_look_us: AtomicU64::new(ASK),
+            awake: AtomicBool::new(false),
             state: Mutex::default(),
             wake: Condvar::new(),
+            on_stall: Box::new(on_stall),
         });
         let watching = Arc::clone(&watchdog);
         let thread = thread::Builder::new().name("scoria-watchdog".to_owned()).spawn(move || watching.keep_watch())?;
@@ -52,11 +71,12 @@ impl Watchdog {
         state.lanes.push(Arc::downgrade(lane));
     }
 
-    /// A run has begun that must end by `deadline`.
-    pub(super) fn expect_by(&self, deadline: Instant) {
-        // SeqCst pairs with the store of `ASK` below: either this load sees `ASK` and wakes the thread, or the thread's
-        // look comes after this lane has noted its run and sees it.
-        if self.since_start_us(deadline) < self.next_look_us.load(Ordering::SeqCst) {
+    /// A run has begun, and its lane shows it.
+    pub(super) fn run_begun(&self) {
+        // SeqCst pairs with the stores below: either this load sees that the thread is about to sleep and wakes it, or the
+        // thread's last look before sleeping comes after the lane has shown its run.
+        if !self.awake.load(Ordering::SeqCst) {
+            // The thread sleeps with the lock given up: whoever has it knows that the wake-up is heard.
             drop(self.state.lock());
             self.wake.notify_one();
         }
@@ -64,24 +84,38 @@ impl Watchdog {
 
     fn keep_watch(&self) {
         let mut state = self.state.lock();
+        let mut begun_before = 0;
         while !state.stopped {
-            self.next_look_us.store(ASK, Ordering::SeqCst);
-            let now = Instant::now();
-            let deadlines = state.lanes.iter().filter_map(Weak::upgrade).filter_map(|lane| lane.stop_if_overdue(now));
-            match deadlines.min() {
-                Some(next) => {
-                    self.next_look_us.store(self.since_start_us(next), Ordering::SeqCst);
-                    self.wake.wait_until(&mut state, next);
+            self.awake.store(true, Ordering::SeqCst);
+            let mut seen = self.look(&state.lanes);
+            if !seen.is_running && seen.begun == begun_before {
+                self.awake.store(false, Ordering::SeqCst);
+                seen = self.look(&state.lanes);
+                if !seen.is_running && seen.begun == begun_before {
+                    self.wake.wait(&mut state);
+                    continue;
                 }
-                None => self.wake.wait(&mut state),
+                self.awake.store(true, Ordering::SeqCst);
             }
+            begun_before = seen.begun;
+            self.wake.wait_for(&mut state, PERIOD);
         }
     }
 
-    fn since_start_us(&self, time: Instant) -> u64 {
-        // Rounded up, so that a look never comes just before the deadline it is meant for.
-        let since: Duration = time.saturating_duration_since(self.started);
-        u64::try_from(since.as_micros()).unwrap_or(ASK - 2) + 1
+    /// Looks at every lane once, and gives all of them as if they were one.
+    fn look(&self, lanes: &[Weak<Lane>]) -> Glance {
+        let now = Instant::now();
+        let mut all = Glance::default();
+        for lane in lanes.iter().filter_map(Weak::upgrade) {
+            let one = lane.look(now);
+            all.begun = all.begun.wrapping_add(one.begun);
+            all.is_running |= one.is_running;
+            all.is_stalling |= one.is_stalling;
+        }
+        if all.is_stalling {
+            (self.on_stall)();
+        }
+        all
     }
 }
 

@@ -2,36 +2,38 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::LevelFilter;
+pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
-
-use crate::config::{LogFormat, LogLevel};
 
 /// How to log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSettings {
-    pub format: LogFormat,
-    pub level: LogLevel,
+    pub style: LogStyle,
+    /// The least important lines that are logged.
+    pub level: LevelFilter,
     /// Whether the user asked for no colour.
     pub no_color: bool,
 }
 
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStyle {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    Human,
+    Json,
+}
+
 /// Starts logging for the whole process. Later calls change nothing: the first one has won.
 pub fn start_logging(settings: LogSettings) {
-    let level = match settings.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
     let terminal = std::io::stderr().is_terminal();
-    let human = match settings.format {
-        LogFormat::Human => true,
-        LogFormat::Json => false,
-        LogFormat::Auto => terminal,
+    let human = match settings.style {
+        LogStyle::Human => true,
+        LogStyle::Json => false,
+        LogStyle::Auto => terminal,
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(level);
+    let registry = tracing_subscriber::registry().with(settings.level);
     let started = if human {
         registry.with(lines.with_ansi(terminal && !settings.no_color)).try_init()
     } else {

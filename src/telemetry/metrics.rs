@@ -49,7 +49,8 @@ pub struct Metrics {
     stage_duration: HistogramVec,
     in_flight: IntGaugeVec,
     queue_depth: IntGaugeVec,
-    batch_rows: HistogramVec,
+    abandoned: IntCounterVec,
+    batch_size: HistogramVec,
     request_bytes: IntCounterVec,
     response_bytes: IntCounterVec,
     unrouted: IntCounterVec,
@@ -71,8 +72,10 @@ pub struct DeploymentMetrics {
     duration: [Histogram; 3],
     stages: [Histogram; 5],
     pub in_flight: IntGauge,
+    /// Requests whose client left before the answer.
+    pub abandoned: IntCounter,
     pub queue_depth: IntGauge,
-    pub batch_rows: Histogram,
+    pub batch_size: Histogram,
     pub request_bytes: IntCounter,
     pub response_bytes: IntCounter,
 }
@@ -108,7 +111,13 @@ impl Metrics {
             )?,
             in_flight: int_gauge(r, "scoria_requests_in_flight", "Requests in progress.", deployment)?,
             queue_depth: int_gauge(r, "scoria_queue_depth", "Requests waiting for a worker.", deployment)?,
-            batch_rows: histogram(
+            abandoned: counter(
+                r,
+                "scoria_requests_abandoned_total",
+                "Requests whose client left before the answer; they are not among scoria_requests_total.",
+                deployment,
+            )?,
+            batch_size: histogram(
                 r,
                 "scoria_batch_size",
                 "Requests answered by one run of the model.",
@@ -141,10 +150,7 @@ impl Metrics {
                 "Time from reading the model's file to its first answer.",
                 deployment,
             )?,
-            connections: register(
-                r,
-                IntGauge::new("scoria_connections", "Connections open on the scoring port.")?,
-            )?,
+            connections: register(r, IntGauge::new("scoria_connections", "Connections open on the scoring port.")?)?,
             log_lines_dropped: register(
                 r,
                 IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,
@@ -165,8 +171,9 @@ impl Metrics {
             stages: Stage::ALL
                 .map(|stage| self.stage_duration.with_label_values(&[endpoint, deployment, stage.name()])),
             in_flight: self.in_flight.with_label_values(&labels),
+            abandoned: self.abandoned.with_label_values(&labels),
             queue_depth: self.queue_depth.with_label_values(&labels),
-            batch_rows: self.batch_rows.with_label_values(&labels),
+            batch_size: self.batch_size.with_label_values(&labels),
             request_bytes: self.request_bytes.with_label_values(&labels),
             response_bytes: self.response_bytes.with_label_values(&labels),
         }

@@ -4,6 +4,6 @@ mod logging;
 mod metrics;
 mod request_log;
 
-pub use logging::{LogSettings, start_logging};
+pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
 pub use metrics::{DeploymentMetrics, Metrics, ModelLabels, Stage};
 pub use request_log::{RequestLog, Verdict};

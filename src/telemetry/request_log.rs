@@ -1,4 +1,5 @@
-//! Which requests are worth a log line: errors and slow ones always, of the others a sample.
+//! Which requests are worth a log line: the server's failures and slow ones always; of the clients' mistakes a sample, and of
+//! the successes another, so that neither crowds the other out.
 //!
 //! A line costs more than a small model's run, so logging every success would be what the server mostly does.
 
@@ -10,8 +11,8 @@ use std::time::Duration;
 pub struct RequestLog {
     slow: Duration,
     sample_per_second: u64,
-    /// The second (since start) that `logged` counts for, in the upper half; the count in the lower.
-    window: AtomicU64,
+    successes: Window,
+    mistakes: Window,
     left_out: AtomicU64,
 }
 
@@ -19,30 +20,49 @@ pub struct RequestLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Log it; so many others were left out since the last line.
-    Log { left_out: u64 },
+    Log {
+        left_out: u64,
+    },
     LeaveOut,
 }
 
 impl RequestLog {
     pub fn new(slow: Duration, sample_per_second: u64) -> Self {
-        RequestLog { slow, sample_per_second, window: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        RequestLog {
+            slow,
+            sample_per_second,
+            successes: Window::default(),
+            mistakes: Window::default(),
+            left_out: AtomicU64::new(0),
+        }
     }
 
     /// Decides about a request that was answered `since_start` after the server's start, with `status`, in `took`.
     pub fn decide(&self, status: u16, took: Duration, since_start: Duration) -> Verdict {
-        if status >= 500 || took >= self.slow || self.sampled(since_start.as_secs()) {
+        let window = if status < 400 { &self.successes } else { &self.mistakes };
+        let second = since_start.as_secs();
+        if status >= 500 || took >= self.slow || window.has_room(second, self.sample_per_second) {
             return Verdict::Log { left_out: self.left_out.swap(0, Ordering::Relaxed) };
         }
         self.left_out.fetch_add(1, Ordering::Relaxed);
         Verdict::LeaveOut
     }
+}
 
-    /// Whether this request falls within its second's sample.
-    fn sampled(&self, second: u64) -> bool {
+/// Counts log lines by the second.
+#[derive(Debug, Default)]
+struct Window {
+    /// The second (since start) that is counted, in the upper half; the count in the lower.
+    state: AtomicU64,
+}
+
+impl Window {
+    /// Takes one of `per_second` places of this second, if one is left.
+    fn has_room(&self, second: u64, per_second: u64) -> bool {
         const COUNT: u64 = u32::MAX as u64;
-        let claim = self.window.try_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
-            let logged = if window >> 32 == second & COUNT { window & COUNT } else { 0 };
-            (logged < self.sample_per_second.min(COUNT)).then_some((second & COUNT) << 32 | (logged + 1))
+        let claim = self.state.try_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+            let logged = if state >> 32 == second & COUNT { state & COUNT } else { 0 };
+            (logged < per_second.min(COUNT)).then_some((second & COUNT) << 32 | (logged + 1))
         });
         claim.is_ok()
     }

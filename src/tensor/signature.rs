@@ -129,7 +129,8 @@ impl Signature {
         let shapes: Vec<_> = self.inputs.iter().map(TensorSpec::example_shape).collect();
         let counts = shapes.iter().map(|shape| element_count(shape));
         let total = counts.into_iter().try_fold(0usize, |total, count| total.checked_add(count?))?;
-        let tensors = self.inputs.iter().zip(&shapes).map(|(input, shape)| with_dtype!(input.dtype, T => zeros::<T>(shape)));
+        let tensors =
+            self.inputs.iter().zip(&shapes).map(|(input, shape)| with_dtype!(input.dtype, T => zeros::<T>(shape)));
         (total <= max_elements).then(|| tensors.collect())
     }
 

@@ -1,6 +1,7 @@
 //! What tests of the whole crate share: engines, folders, small models.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::disallowed_methods, reason = "a test binary is its own main, and config/env.rs is the server's")]
 
 pub mod onnx;
 

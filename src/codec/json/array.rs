@@ -236,12 +236,13 @@ impl<'s, T: Scalar> Filler<'s, T> {
             self.values.push(value);
             return Ok(());
         }
-        if first == Some(b'n') && self.bounds.null_input == NullInput::NaN {
-            if let (Some(value), Some(rest)) = (T::NULL, scanner.rest().strip_prefix(b"null")) {
-                scanner.resume(rest);
-                self.values.push(value);
-                return Ok(());
-            }
+        if first == Some(b'n')
+            && self.bounds.null_input == NullInput::NaN
+            && let (Some(value), Some(rest)) = (T::NULL, scanner.rest().strip_prefix(b"null"))
+        {
+            scanner.resume(rest);
+            self.values.push(value);
+            return Ok(());
         }
         Err(mismatch::element::<T>(scanner, self.spec, self.bounds.null_input))
     }

@@ -190,7 +190,7 @@ fn columns(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result<(), Dec
             let v2 = is_v2(&mut ahead)?;
             let value = scanner.skip_value()?;
             let message = if v2 {
-                "this is an Open Inference Protocol (v2) request: send it to /v2/models/<name>/infer"
+                "this is an Open Inference Protocol (v2) request, which this route does not take: send {\"inputs\": {name: tensor}}"
             } else {
                 "\"inputs\" is one tensor or an object of tensors by name; a list of rows goes under \"instances\""
             };

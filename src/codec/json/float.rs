@@ -17,17 +17,18 @@ const POW10: [f64; 61] = [
 /// The float at the front and what follows; `None` for what is no number, or too large.
 #[inline(always)]
 pub(super) fn parse_f32(text: &[u8]) -> Option<(f32, &[u8])> {
-    if let Some((short, rest)) = Short::scan(text) {
-        if let Some(value) = short_f32(short) {
-            return Some((value, rest));
-        }
+    // Of 15 digits at most: as a signed integer it converts in one instruction.
+    if let Some((short, rest)) = Short::scan(text)
+        && let Some(value) = short_f32(short, short.digits as i64 as f64)
+    {
+        return Some((value, rest));
     }
     parse_f32_exact(text)
 }
 
 #[inline(always)]
-fn short_f32(short: Short) -> Option<f32> {
-    let near = short.digits as f64 / POW10[short.decimals];
+fn short_f32(short: Short, digits: f64) -> Option<f32> {
+    let near = digits / POW10[short.decimals];
     // Zero, or between 10^-23 and 10^19: never subnormal, never too large.
     (!near_f32_midpoint(near)).then_some(if short.negative { -near as f32 } else { near as f32 })
 }
@@ -48,10 +49,10 @@ fn near_f32_midpoint(near: f64) -> bool {
 
 #[inline(never)]
 fn parse_f32_exact(text: &[u8]) -> Option<(f32, &[u8])> {
-    if let Some((short, rest)) = Short::scan_long(text) {
-        if let Some(value) = short_f32(short) {
-            return Some((value, rest));
-        }
+    if let Some((short, rest)) = Short::scan_long(text)
+        && let Some(value) = short_f32(short, short.digits as f64)
+    {
+        return Some((value, rest));
     }
     let literal = Literal::scan(text)?;
     let (token, rest) = text.split_at(literal.len);
@@ -79,10 +80,10 @@ const PLAIN_BYTES: usize = 64;
 /// See [`parse_f32`].
 #[inline(always)]
 pub(super) fn parse_f64(text: &[u8]) -> Option<(f64, &[u8])> {
-    if let Some((short, rest)) = Short::scan(text) {
-        if let Some(value) = short_f64(short) {
-            return Some((value, rest));
-        }
+    if let Some((short, rest)) = Short::scan(text)
+        && let Some(value) = short_f64(short)
+    {
+        return Some((value, rest));
     }
     parse_f64_exact(text)
 }
@@ -90,7 +91,7 @@ pub(super) fn parse_f64(text: &[u8]) -> Option<(f64, &[u8])> {
 #[inline(always)]
 fn short_f64(short: Short) -> Option<f64> {
     // Both are exact doubles, so their quotient is rounded once (Clinger 1990).
-    let value = short.digits as f64 / POW10[short.decimals];
+    let value = short.digits as i64 as f64 / POW10[short.decimals];
     (short.digits < 1 << 53 && short.decimals <= 22).then_some(if short.negative { -value } else { value })
 }
 

@@ -40,7 +40,7 @@ impl<'a> Members<'a> {
         }
         let before = scanner.clone();
         let key = string::take(scanner)?;
-        if !self.seen.insert(&key) {
+        if !self.seen.insert(key.clone()) {
             return Err(malformed(&before, format!("the key {} is given twice", shown(&key))));
         }
         if !scanner.take(b':') {
@@ -104,14 +104,14 @@ impl<'a> Keys<'a> {
     const FEW: usize = 16;
 
     /// Whether the key is new.
-    fn insert(&mut self, key: &Cow<'a, str>) -> bool {
-        if self.few.contains(key) || self.many.contains(key) {
+    fn insert(&mut self, key: Cow<'a, str>) -> bool {
+        if self.few.contains(&key) || self.many.contains(&key) {
             return false;
         }
         if self.few.len() < Self::FEW {
-            self.few.push(key.clone());
+            self.few.push(key);
         } else {
-            self.many.insert(key.clone());
+            self.many.insert(key);
         }
         true
     }

@@ -23,8 +23,8 @@ mod scan;
 mod string;
 
 pub use encode::encode;
-pub use query::from_query;
 pub use example::example_body;
+pub use query::from_query;
 
 use super::{DecodeError, Decoded, Reply, Request};
 

@@ -24,12 +24,13 @@ impl Short {
     /// real data that is what a processor cannot predict, and a wrong guess costs more than all the arithmetic.
     #[inline(always)]
     pub fn scan(text: &[u8]) -> Option<(Short, &[u8])> {
-        // Everything below stays in here, so that one check of the length is enough.
-        let window = text.first_chunk::<18>()?;
-        let negative = window[0] == b'-';
-        let start = usize::from(negative);
-        let low = word(window[start..].first_chunk()?);
-        let high = word(window[start + 8..].first_chunk()?);
+        let (negative, text) = match text {
+            [b'-', unsigned @ ..] => (true, unsigned),
+            _ => (false, text),
+        };
+        let window = text.first_chunk::<17>()?;
+        let low = word(window[..8].first_chunk()?);
+        let high = word(window[8..].first_chunk()?);
         let (low_marks, high_marks) = (no_digits(low), no_digits(high));
         let integer_bits = low_marks.trailing_zeros() & !7;
         // More than seven digits before the point, none, or a leading zero, which is no JSON.
@@ -52,7 +53,7 @@ impl Short {
         } else {
             (integer_bits / 8, eight_digits(low << (64 - integer_bits)), 0)
         };
-        let rest = &text[start + (end & 15) as usize..];
+        let rest = &text[end as usize..];
         match rest.first() {
             Some(b'e' | b'E') => None,
             _ => Some((Short { negative, digits, decimals: decimals as usize }, rest)),
@@ -72,9 +73,14 @@ impl Short {
         let (short, rest) = match rest {
             [b'.', fraction @ ..] => {
                 let (value, decimals) = digit_run(fraction);
-                // A leading "0.000" has no digit that counts.
-                let zeros = fraction.iter().take(8).take_while(|&&digit| digit == b'0').count();
-                let significant = if integer == 0 { decimals - zeros } else { integer_digits + decimals };
+                let significant = match integer {
+                    // The zeros of a leading "0.000" do not count.
+                    0 if decimals > 19 => {
+                        decimals - fraction[..decimals].iter().take_while(|&&digit| digit == b'0').count()
+                    }
+                    0 => decimals,
+                    _ => integer_digits + decimals,
+                };
                 if decimals == 0 || significant > 19 || decimals >= MOST_DIGITS {
                     return None;
                 }
@@ -135,7 +141,8 @@ fn digit_run(text: &[u8]) -> (u64, usize) {
 
 /// Marks, in its highest bit, the first byte that is above 9, and perhaps bytes after it.
 ///
-/// Adding 0x76 lifts everything above 9 into the high bit; what is carried out of such a byte goes to the next ones only.
+/// Adding 0x76 lifts everything above 9 into the high bit. What is carried out of such a byte goes to the next ones only,
+/// and nothing is carried out of ASCII, such as the point in a number.
 #[inline(always)]
 fn no_digits(word: u64) -> u64 {
     (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080

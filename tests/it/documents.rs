@@ -1,0 +1,43 @@
+//! Documents that speak of code are held to it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use scoria::engine::fake::FakeEngine;
+
+use crate::server::{Start, identity};
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_configuration_reference_is_the_generated_one() {
+    let generated = scoria::config::reference();
+    assert!(document("docs/configuration.md") == generated, "docs/configuration.md is stale: run `make reference`");
+}
+
+#[test]
+fn the_metrics_document_names_exactly_the_metrics_there_are() {
+    let server = Start::with(FakeEngine::echo()).model("echo", &identity()).ready();
+    server.post("/score", r#"{"data": [[1, 2]]}"#);
+    server.post("/nowhere", "");
+    let text = server.admin("/metrics").text().to_owned();
+    let exposed: BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let document = document("docs/metrics.md");
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let suffixes = ["_bucket", "_count", "_sum"];
+    let named: BTreeSet<_> = document
+        .split(|c| !is_name(c))
+        .filter(|word| word.starts_with("scoria_"))
+        .map(|word| {
+            suffixes
+                .iter()
+                .find_map(|suffix| word.strip_suffix(suffix).filter(|base| exposed.contains(base)))
+                .unwrap_or(word)
+        })
+        .collect();
+    assert_eq!(named, exposed);
+}

@@ -1,0 +1,17 @@
+//! The whole server, from outside: every test starts a real one on ports of its own and speaks HTTP to it.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod client;
+mod connections;
+mod contract;
+mod documents;
+mod drain;
+mod models;
+mod scheduling;
+mod server;
+mod tour;

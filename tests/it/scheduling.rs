@@ -1,0 +1,119 @@
+//! Deadlines, overload and clients that leave, with an engine that waits until a test lets it pass.
+
+use std::time::Duration;
+
+use scoria::engine::fake::{FakeEngine, Gate};
+
+use crate::client::Connection;
+use crate::server::{Server, Start, identity};
+
+const GOOD: &[u8] = br#"{"data": [[1, 2]]}"#;
+
+/// A server whose model waits at the gate, after the runs that warmed it up. Loading has to pass the gate too, so it is let
+/// through first.
+fn gated(settings: &[(&'static str, &str)]) -> (Server, Gate, FakeEngine) {
+    let gate = Gate::new();
+    let engine = FakeEngine::echo().behind(&gate);
+    let mut start = Start::with(engine.clone()).model("echo", &identity()).set("workers", "1");
+    for (key, text) in settings {
+        start = start.set(key, *text);
+    }
+    let server = start.now();
+    // The loader measures with four runs; whoever changes that sees this test wait for the fifth.
+    gate.admit(4);
+    server.app().block_on(server.app().loaded());
+    (server, gate, engine)
+}
+
+fn begin(server: &Server, headers: &str) -> Connection {
+    let mut connection = server.connect();
+    let length = GOOD.len();
+    let head = format!("POST /score HTTP/1.1\r\nhost: test\r\n{headers}content-length: {length}\r\n\r\n");
+    connection.send(&[head.as_bytes(), GOOD].concat());
+    connection
+}
+
+#[test]
+fn a_run_beyond_its_deadline_is_stopped_and_the_next_one_is_answered() {
+    let (server, gate, _) = gated(&[("scoring_timeout_ms", "100")]);
+    let answer = begin(&server, "").answer().unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (504, "deadline_exceeded"));
+    gate.open();
+    assert_eq!(server.post("/score", GOOD).status, 200);
+}
+
+#[test]
+fn a_client_may_shorten_the_deadline_and_not_lengthen_it() {
+    let (server, gate, _) = gated(&[("scoring_timeout_ms", "200")]);
+    assert_eq!(begin(&server, "x-scoria-timeout-ms: 20\r\n").answer().unwrap().status, 504);
+    assert_eq!(begin(&server, "x-scoria-timeout-ms: 3600000\r\n").answer().unwrap().status, 504);
+    for bad in ["0", "-1", "soon", "1.5"] {
+        let answer = begin(&server, &format!("x-scoria-timeout-ms: {bad}\r\n")).answer().unwrap();
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_timeout"), "{bad}");
+    }
+    gate.open();
+}
+
+#[test]
+fn probes_and_metrics_answer_while_the_model_runs() {
+    let (server, gate, _) = gated(&[]);
+    let mut running = begin(&server, "");
+    gate.wait_for_arrivals(5);
+    assert_eq!(server.request("GET", "/", &[], b"").text(), "Healthy");
+    assert_eq!(server.admin("/readyz").status, 200);
+    let in_flight = r#"scoria_requests_in_flight{deployment="default",endpoint="echo"}"#;
+    assert_eq!(server.metric(in_flight), Some(1.0));
+    gate.open();
+    assert_eq!(running.answer().unwrap().status, 200);
+    assert_eq!(server.metric(in_flight), Some(0.0));
+}
+
+#[test]
+fn a_full_queue_is_a_429_with_a_time_to_come_back() {
+    let (server, gate, _) = gated(&[("queue_max_length", "1"), ("queue_max_wait_ms", "3600000")]);
+    let mut running = begin(&server, "");
+    gate.wait_for_arrivals(5);
+    let mut waiting = begin(&server, "");
+    wait_for_metric(&server, r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
+    let refused = server.post("/score", GOOD);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "queue_full"));
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    gate.open();
+    assert_eq!((running.answer().unwrap().status, waiting.answer().unwrap().status), (200, 200));
+}
+
+#[test]
+fn too_many_requests_are_refused_before_their_bodies_are_read() {
+    let (server, gate, _) = gated(&[("max_in_flight", "1")]);
+    let mut running = begin(&server, "");
+    gate.wait_for_arrivals(5);
+    let refused = server.post("/score", GOOD);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "overloaded"));
+    gate.open();
+    assert_eq!(running.answer().unwrap().status, 200);
+    assert_eq!(server.post("/score", GOOD).status, 200);
+}
+
+#[test]
+fn what_a_client_that_left_was_waiting_for_is_not_run() {
+    let (server, gate, engine) = gated(&[]);
+    let mut running = begin(&server, "");
+    gate.wait_for_arrivals(5);
+    let leaving = begin(&server, "");
+    wait_for_metric(&server, r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
+    drop(leaving);
+    wait_for_metric(&server, r#"scoria_requests_in_flight{deployment="default",endpoint="echo"}"#, 1.0);
+    gate.open();
+    assert_eq!(running.answer().unwrap().status, 200);
+    assert_eq!(server.post("/score", GOOD).status, 200);
+    assert_eq!(engine.runs(), 4 + 2);
+}
+
+/// Looks until a metric has a value: the state it tells of has no other event to be waited for from outside.
+fn wait_for_metric(server: &Server, series: &str, value: f64) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while server.metric(series) != Some(value) {
+        assert!(std::time::Instant::now() < deadline, "{series} never became {value}");
+        std::thread::yield_now();
+    }
+}
