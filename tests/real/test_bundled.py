@@ -22,7 +22,9 @@ def score(server, name, rows, media_type):
             answer = json.loads(answer)
             answers.append(answer if isinstance(answer, dict) else {"": answer})
         else:
-            answers.append(wire.from_npz(answer) if headers["content-type"] == wire.NPZ else {"": wire.from_npy(answer)})
+            answers.append(
+                wire.from_npz(answer) if headers["content-type"] == wire.NPZ else {"": wire.from_npy(answer)}
+            )
     return {key: np.concatenate([np.asarray(answer[key]) for answer in answers]) for key in answers[0]}
 
 

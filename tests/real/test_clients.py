@@ -1,4 +1,4 @@
-"""Clients that people have: the consumer example of Azure's documentation, requests, httpx, curl, and load during a stop."""
+"""Clients that people have: Azure's consumer example, requests, httpx, curl, and load during a stop."""
 
 import contextlib
 import io
@@ -56,11 +56,15 @@ def authorized(server, media_type=wire.JSON, name="ridge"):
 
 def samples(models):
     """The bundled models' sample requests and answers, by name."""
+
     def read(path):
         return json.loads(path.read_text())
 
     folders = [path.parent for path in models.glob("*/1/sample_input.json")]
-    return {folder.parent.name: (read(folder / "sample_input.json"), read(folder / "sample_output.json")) for folder in folders}
+    return {
+        folder.parent.name: (read(folder / "sample_input.json"), read(folder / "sample_output.json"))
+        for folder in folders
+    }
 
 
 def assert_same(answer, expected):
@@ -176,7 +180,9 @@ def test_keys_outlive_the_server(serve, models, tmp_path):
             assert keys(second) == before
             for server in (first, second):
                 body = {"data": ROWS.tolist()}
-                assert requests.post(server.score_uri("ridge"), json=body, headers=authorized(server)).status_code == 200
+                assert (
+                    requests.post(server.score_uri("ridge"), json=body, headers=authorized(server)).status_code == 200
+                )
     with serve(models, auth="key", state_dir=folder) as third:
         assert keys(third) == before
     assert len(set(before.values())) == len(before)

@@ -87,7 +87,13 @@ def bodies(feed, expected, rng):
     # Answers with strings cannot be safetensors either.
     strings_out = arrays and any(value.dtype == object for value in expected.values())
     accept = {"Accept": wire.NPZ} if strings_out else accept
-    yield "safetensors", wire.to_safetensors(feed), wire.SAFETENSORS, accept, binary(read_npz if strings_out else read_safetensors)
+    yield (
+        "safetensors",
+        wire.to_safetensors(feed),
+        wire.SAFETENSORS,
+        accept,
+        binary(read_npz if strings_out else read_safetensors),
+    )
 
 
 def json_bodies(feed, expected, rng):
@@ -111,7 +117,13 @@ def json_bodies(feed, expected, rng):
         if key not in feed:
             yield key, json.dumps({key: values}), wire.JSON, {}, enveloped(key)
     if expected and all(isinstance(value, np.ndarray) for value in expected.values()):
-        yield "json to npz", json.dumps(values), wire.JSON, {"Accept": wire.NPZ}, lambda *args: check_binary_answer(read_npz, *args)
+        yield (
+            "json to npz",
+            json.dumps(values),
+            wire.JSON,
+            {"Accept": wire.NPZ},
+            lambda *args: check_binary_answer(read_npz, *args),
+        )
 
 
 def ambiguous_as_json(array):
@@ -188,7 +200,7 @@ def states(server):
 
 
 def score_all(server, cases, scale):
-    """Scores all that is served and known to the reference; gives the checker, the names served, and those only refused here."""
+    """Scores what server and reference both run; gives the checker, the names served, and those refused only here."""
     served = {name for name, state in states(server).items() if state == "ready"}
     checker = Checker(server, scale)
     refused_here = []

@@ -38,7 +38,14 @@ def busy(serve, models):
         send(3, "ridge", 403, data=GOOD, headers=keys["wine"])
         send(6, "wine", 400, to=server.score_uri("wine"), data=GOOD, headers=keys["wine"])
         send(9, "", 404, to=server.score_uri("nothing"), data=GOOD, headers=keys["ridge"])
-        send(1, "", 404, to=f"{server.base}/{keys['ridge']['Authorization'].split()[1][:4]}", data=GOOD, headers=keys["ridge"])
+        send(
+            1,
+            "",
+            404,
+            to=f"{server.base}/{keys['ridge']['Authorization'].split()[1][:4]}",
+            data=GOOD,
+            headers=keys["ridge"],
+        )
         texts += [requests.get(f"{server.admin}{path}").text for path in ("/metrics", "/readyz", "/api/v1/service")]
         yield server, counts, texts
 
@@ -64,7 +71,9 @@ def test_promtool_finds_nothing(busy):
     server, _, _ = busy
     answer = requests.get(f"{server.admin}/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    done = subprocess.run(["promtool", "check", "metrics"], input=answer.text, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=answer.text, capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -90,7 +99,11 @@ def test_counters_add_up(busy):
     key = {"Authorization": f"Bearer {server.key('ridge')}"}
     answer = requests.post(server.score_uri("ridge"), data=GOOD, headers=key)
     after = metrics_of(server)
-    for name, by in (("requests_total", 1), ("request_bytes_total", len(GOOD)), ("response_bytes_total", len(answer.content))):
+    for name, by in (
+        ("requests_total", 1),
+        ("request_bytes_total", len(GOOD)),
+        ("response_bytes_total", len(answer.content)),
+    ):
         name = f"scoria_{name}"
         assert total(after, name, endpoint="ridge") - total(samples, name, endpoint="ridge") == by, name
 
