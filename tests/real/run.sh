@@ -49,6 +49,7 @@ command -v python3 >/dev/null || fail "python3 is missing"
 
 install_program curl curl
 install_program chromium chromium
+install_program strace strace
 unpack_promtool
 
 if [ -z "${SCORIA_BIN:-}" ]; then
