@@ -1,4 +1,4 @@
-"""Whether an answer is the expected one: types and shapes exactly, integers and texts exactly, floats by their precision."""
+"""Whether an answer is the expected one: types, shapes, integers and texts exactly, floats by their precision."""
 
 import numpy as np
 

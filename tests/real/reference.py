@@ -24,7 +24,9 @@ class Reference:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
             raise Refused(str(error)) from error
         self.inputs = [value.name for value in self._session.get_inputs()]
@@ -47,7 +49,9 @@ class Reference:
             if array.dtype != BFLOAT16:
                 return onnxruntime.OrtValue.ortvalue_from_numpy(array)
             bits = np.ascontiguousarray(array).view(np.uint16)
-            return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits.reshape(array.shape), TensorProto.BFLOAT16)
+            return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
+                bits.reshape(array.shape), TensorProto.BFLOAT16
+            )
 
         def take(value):
             if "bfloat16" not in value.data_type():

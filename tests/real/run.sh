@@ -22,7 +22,8 @@ install_program() {
     command -v "$1" >/dev/null && return
     command -v apt-get >/dev/null || fail "$1 is missing, and there is no apt-get to install $2 with"
     [ "$(id -u)" = 0 ] || fail "$1 is missing; install it with: apt-get install $2"
-    apt-get update -qq && apt-get install -qq -y --no-install-recommends "$2" >/dev/null || fail "apt-get could not install $2"
+    apt-get update -qq
+    apt-get install -qq -y --no-install-recommends "$2" >/dev/null || fail "apt-get could not install $2"
     command -v "$1" >/dev/null || fail "$2 is installed but brings no $1"
 }
 
@@ -32,7 +33,8 @@ unpack_promtool() {
     if [ ! -x "$venv/bin/promtool" ]; then
         command -v apt-get >/dev/null || fail "promtool is missing, and there is no apt-get to fetch prometheus with"
         folder=$(mktemp -d)
-        (cd "$folder" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; }) \
+        apt-get update -qq
+        (cd "$folder" && apt-get download -qq prometheus) \
             || fail "apt-get could not download prometheus, which promtool is part of"
         dpkg -x "$folder"/prometheus_*.deb "$folder/files"
         cp "$folder/files/usr/bin/promtool" "$venv/bin/promtool"
@@ -47,6 +49,7 @@ command -v python3 >/dev/null || fail "python3 is missing"
 
 install_program curl curl
 install_program chromium chromium
+install_program strace strace
 unpack_promtool
 
 if [ -z "${SCORIA_BIN:-}" ]; then

@@ -60,6 +60,7 @@ def to_npz(feed, save=np.savez):
 
 def to_raw(feed):
     """The elements of all inputs, and the header that tells their shapes."""
+
     def elements(array):
         if array.dtype != object:
             return array.tobytes()
@@ -108,8 +109,15 @@ def from_raw(body, headers, names):
 
 
 def from_safetensors(body):
-    kinds = {"BOOL": "bool", "BF16": "bfloat16", **{f"{kind}{bits}": f"{word}{bits}" for kind, word in
-             (("I", "int"), ("U", "uint"), ("F", "float")) for bits in (8, 16, 32, 64)}}
+    kinds = {
+        "BOOL": "bool",
+        "BF16": "bfloat16",
+        **{
+            f"{kind}{bits}": f"{word}{bits}"
+            for kind, word in (("I", "int"), ("U", "uint"), ("F", "float"))
+            for bits in (8, 16, 32, 64)
+        },
+    }
     outputs = {}
     for name, tensor in safetensors.deserialize(body):
         kind = numpy_dtype(kinds[tensor["dtype"]])

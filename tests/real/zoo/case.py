@@ -38,7 +38,24 @@ UNSIGNED = ["uint8", "uint16", "uint32", "uint64"]
 INTEGERS = SIGNED + UNSIGNED
 NUMBERS = INTEGERS + FLOATS
 
-STRINGS = ["", "a", "é", "🦀", '"', "\\", "\n\t\r", "null", "1", "true", " ", "\u2028", "a" * 300, "Ω≈ç√", "\x1f\x7f", "日本語"]
+STRINGS = [
+    "",
+    "a",
+    "é",
+    "🦀",
+    '"',
+    "\\",
+    "\n\t\r",
+    "null",
+    "1",
+    "true",
+    " ",
+    "\u2028",
+    "a" * 300,
+    "Ω≈ç√",
+    "\x1f\x7f",
+    "日本語",
+]
 
 
 @dataclasses.dataclass
@@ -83,7 +100,11 @@ def array(rng, dtype, shape, low=-10, high=10):
         return np.asarray(rng.integers(0, 2, size=shape)).astype(bool).reshape(shape)
     if dtype in FLOATS:
         return np.asarray(rng.uniform(low, high, size=shape)).astype(kind).reshape(shape)
-    return np.asarray(rng.integers(max(low, 0) if dtype in UNSIGNED else low, high, size=shape)).astype(kind).reshape(shape)
+    return (
+        np.asarray(rng.integers(max(low, 0) if dtype in UNSIGNED else low, high, size=shape))
+        .astype(kind)
+        .reshape(shape)
+    )
 
 
 def extreme(rng, dtype, shape, finite=True):
@@ -99,7 +120,9 @@ def extreme(rng, dtype, shape, finite=True):
             values += [np.array(value, dtype=kind) for value in (np.nan, np.inf, -np.inf)]
     else:
         limits = np.iinfo(kind)
-        values = [np.array(value, dtype=kind) for value in (limits.min, limits.max, limits.max - 1, limits.max // 2 + 1, 0, 1)]
+        values = [
+            np.array(value, dtype=kind) for value in (limits.min, limits.max, limits.max - 1, limits.max // 2 + 1, 0, 1)
+        ]
     pool = np.stack(values)
     return np.asarray(pool[rng.integers(0, len(pool), size=shape)]).astype(kind).reshape(shape)
 
@@ -111,11 +134,16 @@ def tensor_info(name, dtype, dims):
 
 def build(nodes, inputs, outputs, initializers=(), opset=OPSET, ml=False):
     """A model. `inputs` and `outputs` are `(name, dtype, dims)`, or value infos made elsewhere."""
+
     def info(spec):
         return tensor_info(*spec) if isinstance(spec, tuple) else spec
 
     graph = helper.make_graph(
-        nodes, "graph", [info(spec) for spec in inputs], [info(spec) for spec in outputs], initializer=list(initializers)
+        nodes,
+        "graph",
+        [info(spec) for spec in inputs],
+        [info(spec) for spec in outputs],
+        initializer=list(initializers),
     )
     opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid("ai.onnx.ml", 4)] if ml else [])
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)

@@ -3,10 +3,57 @@
 from .case import TYPES, Case, array, build, constant, extreme, generator, node, shape_of
 
 ODD_NAMES = [
-    "x", "data", "inputs", "Inputs", "instances", "input_data", "dataframe_split", "dataframe_records", "columns", "index",
-    "outputs", "predictions", "Results", "a b", "a/b", "/leading", "trailing/", "a.b", ".", "..", "../up", "a\\b", "a:0",
-    "naïve", "输入", "🦀", "quote\"d", "it's", "{x}", "[0]", "a,b", "a;b", "#1", "%41", "x" * 200, "arr_0", "x.npy", " ", "\t",
-    "0", "-1", "null", "true", "__proto__", "a\u0301", "A", "signature_name", "GlobalParameters", "__metadata__x", "$", "error",
+    "x",
+    "data",
+    "inputs",
+    "Inputs",
+    "instances",
+    "input_data",
+    "dataframe_split",
+    "dataframe_records",
+    "columns",
+    "index",
+    "outputs",
+    "predictions",
+    "Results",
+    "a b",
+    "a/b",
+    "/leading",
+    "trailing/",
+    "a.b",
+    ".",
+    "..",
+    "../up",
+    "a\\b",
+    "a:0",
+    "naïve",
+    "输入",
+    "🦀",
+    'quote"d',
+    "it's",
+    "{x}",
+    "[0]",
+    "a,b",
+    "a;b",
+    "#1",
+    "%41",
+    "x" * 200,
+    "arr_0",
+    "x.npy",
+    " ",
+    "\t",
+    "0",
+    "-1",
+    "null",
+    "true",
+    "__proto__",
+    "a\u0301",
+    "A",
+    "signature_name",
+    "GlobalParameters",
+    "__metadata__x",
+    "$",
+    "error",
 ]
 
 
@@ -38,7 +85,11 @@ def empties():
         for index, shape in enumerate(shapes):
             for kind in ("fixed", "open"):
                 name = f"empty-{dtype}-{index}-{kind}"
-                dims = list(shape) if kind == "fixed" else [f"d{axis}" if size == 0 else size for axis, size in enumerate(shape)]
+                dims = (
+                    list(shape)
+                    if kind == "fixed"
+                    else [f"d{axis}" if size == 0 else size for axis, size in enumerate(shape)]
+                )
                 rng = generator(name)
                 model = build([node("Identity", "x", "y")], [("x", dtype, dims)], [("y", dtype, dims)])
                 yield Case(name, model, [{"x": array(rng, dtype, shape)}], exact=True)
@@ -104,19 +155,27 @@ def signatures():
     floats = ("x", "float32", ["n", 3])
     plain = [("y", "float32", ["n", 3])]
     weight = constant("w", [1.0, 2.0, 3.0], "float32")
-    yield Case("no-inputs", build([node("Identity", "w", "y")], [], [("y", "float32", [3])], [weight]), [{}], exact=True)
+    yield Case(
+        "no-inputs", build([node("Identity", "w", "y")], [], [("y", "float32", [3])], [weight]), [{}], exact=True
+    )
     listed = build([node("Add", ["x", "w"], "y")], [floats, ("w", "float32", [3])], plain, [weight])
     yield Case("default-listed", listed, [{"x": x}])
     yield Case("input-is-output", build([node("Neg", "x", "y")], [floats], [floats, *plain]), [{"x": x}], exact=True)
     unused = build([node("Neg", "x", "y")], [floats, ("idle", "string", ["n"])], plain)
     yield Case("idle-input", unused, [{"x": x, "idle": array(rng, "string", (2,))}])
-    constant_out = build([node("Neg", "x", "y"), node("Identity", "w", "z")], [floats], [*plain, ("z", "float32", [3])], [weight])
+    constant_out = build(
+        [node("Neg", "x", "y"), node("Identity", "w", "z")], [floats], [*plain, ("z", "float32", [3])], [weight]
+    )
     yield Case("constant-output", constant_out, [{"x": x}])
     many = [(f"column {index}", "float32", ["n", 1]) for index in range(40)]
     joined = build([node("Concat", [spec[0] for spec in many], "y", axis=1)], many, [("y", "float32", ["n", 40])])
     yield Case("many-inputs", joined, [{name: array(rng, "float32", (4, 1)) for name, _, _ in many}], exact=True)
     split = [f"part {index}" for index in range(40)]
-    parts = build([node("Split", "x", split, axis=1, num_outputs=40)], [("x", "float32", ["n", 40])], [(name, "float32", ["n", 1]) for name in split])
+    parts = build(
+        [node("Split", "x", split, axis=1, num_outputs=40)],
+        [("x", "float32", ["n", 40])],
+        [(name, "float32", ["n", 1]) for name in split],
+    )
     yield Case("many-outputs", parts, [{"x": array(rng, "float32", (3, 40))}], exact=True)
     negative = build([node("Neg", "x", "y")], [("x", "float32", [-1, 3])], [("y", "float32", [-1, 3])])
     yield Case("negative-dimension", negative, [{"x": x}])

@@ -27,10 +27,18 @@ def control_flow():
     body = helper.make_graph(
         [node("Add", ["state", "x"], "next"), node("Identity", "keep", "go"), node("Identity", "next", "seen")],
         "body",
-        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in
-         (("i", TensorProto.INT64, []), ("keep", TensorProto.BOOL, []), ("state", FLOAT, None))],
-        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in
-         (("go", TensorProto.BOOL, []), ("next", FLOAT, None), ("seen", FLOAT, None))],
+        [
+            helper.make_tensor_value_info(name, kind, shape)
+            for name, kind, shape in (
+                ("i", TensorProto.INT64, []),
+                ("keep", TensorProto.BOOL, []),
+                ("state", FLOAT, None),
+            )
+        ],
+        [
+            helper.make_tensor_value_info(name, kind, shape)
+            for name, kind, shape in (("go", TensorProto.BOOL, []), ("next", FLOAT, None), ("seen", FLOAT, None))
+        ],
     )
     loop = node("Loop", ["count", "", "x"], ["last", "all"], body=body)
     model = build([loop], [("count", "int64", []), x], [("last", "float32", ["n"]), ("all", "float32", ["k", "n"])])
@@ -57,42 +65,82 @@ def sequences():
     yield Case("splittosequence-rows", model, [{"x": array(rng, "float32", (3, 2))}], exact=True)
     for dtype, kind in (("int64", TensorProto.INT64), ("string", TensorProto.STRING), ("float64", TensorProto.DOUBLE)):
         model = build(
-            [node("SequenceConstruct", ["a", "b"], "y")], [("a", dtype, ["n"]), ("b", dtype, ["m"])], [sequence_info("y", kind)]
+            [node("SequenceConstruct", ["a", "b"], "y")],
+            [("a", dtype, ["n"]), ("b", dtype, ["m"])],
+            [sequence_info("y", kind)],
         )
         feeds = [{"a": array(rng, dtype, (2,)), "b": array(rng, dtype, (size,))} for size in (2, 3, 0)]
         yield Case(f"sequenceconstruct-{dtype}", model, feeds, exact=True)
     model = build(
         [node("SequenceConstruct", ["x", "x"], "s"), node("SequenceLength", "s", "n"), node("Neg", "x", "z")],
-        [x], [sequence_info("s"), ("n", "int64", []), ("z", "float32", ["n", 2])],
+        [x],
+        [sequence_info("s"), ("n", "int64", []), ("z", "float32", ["n", 2])],
     )
     yield Case("sequence-beside-tensors", model, [{"x": array(rng, "float32", (2, 2))}], exact=True)
     model = build([node("SequenceEmpty", [], "y", dtype=FLOAT)], [], [sequence_info("y")])
     yield Case("sequenceempty", model, [{}], exact=True)
     model = build(
-        [node("SequenceConstruct", ["x", "x"], "s"), node("ConcatFromSequence", "s", "y", axis=1)], [x], [("y", "float32", ["n", 4])]
+        [node("SequenceConstruct", ["x", "x"], "s"), node("ConcatFromSequence", "s", "y", axis=1)],
+        [x],
+        [("y", "float32", ["n", 4])],
     )
     yield Case("concatfromsequence", model, [{"x": array(rng, "float32", (2, 2))}], exact=True)
 
 
 def text():
     words = np.array([["Hello", "WORLD", "é"], ["", "the", "🦀"]], dtype=object)
-    model = build([node("StringNormalizer", "x", "y", case_change_action="LOWER", locale="C", stopwords=["the"])], [("x", "string", ["n"])], [("y", "string", ["m"])])
+    model = build(
+        [node("StringNormalizer", "x", "y", case_change_action="LOWER", locale="C", stopwords=["the"])],
+        [("x", "string", ["n"])],
+        [("y", "string", ["m"])],
+    )
     yield Case("stringnormalizer", model, [{"x": row} for row in words], exact=True)
-    model = build([node("StringConcat", ["a", "b"], "y")], [("a", "string", ["n", 3]), ("b", "string", [3])], [("y", "string", ["n", 3])])
+    model = build(
+        [node("StringConcat", ["a", "b"], "y")],
+        [("a", "string", ["n", 3]), ("b", "string", [3])],
+        [("y", "string", ["n", 3])],
+    )
     yield Case("stringconcat", model, [{"a": words, "b": words[0]}], exact=True)
-    model = build([node("StringSplit", "x", ["y", "n"])], [("x", "string", ["n"])], [("y", "string", ["n", "k"]), ("n", "int64", ["n"])])
+    model = build(
+        [node("StringSplit", "x", ["y", "n"])],
+        [("x", "string", ["n"])],
+        [("y", "string", ["n", "k"]), ("n", "int64", ["n"])],
+    )
     yield Case("stringsplit", model, [{"x": np.array(["a b c", "", "one two"], dtype=object)}], exact=True)
-    model = build([node("RegexFullMatch", "x", "y", pattern="[a-z]+")], [("x", "string", ["n"])], [("y", "bool", ["n"])])
+    model = build(
+        [node("RegexFullMatch", "x", "y", pattern="[a-z]+")], [("x", "string", ["n"])], [("y", "bool", ["n"])]
+    )
     yield Case("regexfullmatch", model, [{"x": np.array(["abc", "A", ""], dtype=object)}], exact=True)
-    counts = node("TfIdfVectorizer", "x", "y", mode="TF", min_gram_length=1, max_gram_length=1, max_skip_count=0,
-                  ngram_counts=[0], ngram_indexes=[0, 1, 2], pool_strings=["a", "b", "é"])
+    counts = node(
+        "TfIdfVectorizer",
+        "x",
+        "y",
+        mode="TF",
+        min_gram_length=1,
+        max_gram_length=1,
+        max_skip_count=0,
+        ngram_counts=[0],
+        ngram_indexes=[0, 1, 2],
+        pool_strings=["a", "b", "é"],
+    )
     model = build([counts], [("x", "string", ["n", "k"])], [("y", "float32", ["n", 3])])
-    yield Case("tfidfvectorizer", model, [{"x": np.array([["a", "b", "a"], ["é", "x", ""]], dtype=object)}], exact=True)
+    words = np.array([["a", "b", "a"], ["é", "x", ""]], dtype=object)
+    yield Case("tfidfvectorizer", model, [{"x": words}], exact=True)
     labels = {"keys_strings": ["a", "é"], "values_int64s": [1, 2], "default_int64": -1}
-    model = build([node("LabelEncoder", "x", "y", domain="ai.onnx.ml", **labels)], [("x", "string", ["n"])], [("y", "int64", ["n"])], ml=True)
+    model = build(
+        [node("LabelEncoder", "x", "y", domain="ai.onnx.ml", **labels)],
+        [("x", "string", ["n"])],
+        [("y", "int64", ["n"])],
+        ml=True,
+    )
     yield Case("labelencoder-string", model, [{"x": np.array(["a", "é", "?"], dtype=object)}], exact=True)
     labels = {"keys_int64s": [1, 2], "values_strings": ["one", "zwölf"], "default_string": "?"}
-    model = build([node("LabelEncoder", "x", "y", domain="ai.onnx.ml", **labels)], [("x", "int64", ["n"])], [("y", "string", ["n"])], ml=True)
+    model = build(
+        [node("LabelEncoder", "x", "y", domain="ai.onnx.ml", **labels)],
+        [("x", "int64", ["n"])],
+        [("y", "string", ["n"])],
+        ml=True,
+    )
     yield Case("labelencoder-int64", model, [{"x": np.array([1, 2, 3], np.int64)}], exact=True)
 
 
@@ -117,15 +165,21 @@ def learned():
     rows = [{"features": x[:count]} for count in (1, 5)]
     for labels, kind in ((numbers, "int"), (words, "text")):
         classifiers = {
-            "logistic": LogisticRegression(), "trees": GradientBoostingClassifier(n_estimators=5), "tree": DecisionTreeClassifier(max_depth=3),
-            "bayes": GaussianNB(), "neighbours": KNeighborsClassifier(3), "network": MLPClassifier((5,), max_iter=5),
+            "logistic": LogisticRegression(),
+            "trees": GradientBoostingClassifier(n_estimators=5),
+            "tree": DecisionTreeClassifier(max_depth=3),
+            "bayes": GaussianNB(),
+            "neighbours": KNeighborsClassifier(3),
+            "network": MLPClassifier((5,), max_iter=5),
             "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
         }
         for name, classifier in classifiers.items():
             classifier.fit(x, labels)
             for zipmap in (True, False, "columns"):
                 options = {id(classifier): {"zipmap": zipmap}}
-                model = to_onnx(classifier, initial_types=types, options=options, target_opset={"": 17, "ai.onnx.ml": 3})
+                model = to_onnx(
+                    classifier, initial_types=types, options=options, target_opset={"": 17, "ai.onnx.ml": 3}
+                )
                 yield Case(f"sklearn-{name}-{kind}-{zipmap}".lower(), model, rows)
     for name, regressor in (("ridge", Ridge()), ("forest", RandomForestRegressor(5))):
         model = to_onnx(regressor.fit(x, x[:, 0]), initial_types=types, target_opset={"": 17, "ai.onnx.ml": 3})
