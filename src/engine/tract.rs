@@ -186,7 +186,7 @@ fn check_top_k(model: &TypedModel) -> Result<(), LoadError> {
         let facts = model.node_input_facts(node.id).map_err(beyond)?;
         let size = facts[0].shape[top_k.axis].to_i64().ok();
         let k = facts.get(1).and_then(|fact| fact.konst.as_ref()).and_then(|k| k.cast_to_scalar::<i64>().ok());
-        if !size.zip(k).is_some_and(|(size, k)| k <= size) {
+        if size.zip(k).is_none_or(|(size, k)| k > size) {
             return Err(unsupported(format!(
                 "node '{}' takes the top k of a dimension that may have fewer",
                 node.name

@@ -23,7 +23,7 @@ const ID_BYTES_MAX: usize = 100;
 #[derive(Debug)]
 pub struct Call {
     pub started: Instant,
-    pub request_id: HeaderValue,
+    request_id: HeaderValue,
     ms_request_id: HeaderValue,
     ms_client_request_id: Option<HeaderValue>,
     traceparent: Option<HeaderValue>,
@@ -70,6 +70,11 @@ impl Call {
             stages: [None; 6],
         };
         (call, problem)
+    }
+
+    /// The request's id, for the log.
+    pub fn id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
     }
 
     /// Notes how long a stage took.

@@ -150,7 +150,12 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     const EXPECTED: &str = "Authorization: Bearer <key>";
     let refuse =
         |message: &str| ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED);
-    let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse("this endpoint needs a key"))?;
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| refuse("this endpoint needs a key"))?;
+    if values.next().is_some() {
+        // A proxy in front may have looked at another one than we would.
+        return Err(refuse("there are several Authorization headers"));
+    }
     let (scheme, key) = (value.to_str().ok())
         .and_then(|text| text.trim().split_once(' '))
         .ok_or_else(|| refuse("the Authorization header is not of the expected form"))?;
@@ -269,13 +274,13 @@ fn run_error(error: ScheduleError, shape_conflict: Option<String>, endpoint: &En
             ApiError::new(ErrorKind::BadInput, "wrong_shape", conflict).with_example(endpoint.example.as_deref())
         }
         (ScheduleError::Run(_), None) if kind == ErrorKind::BadInput => {
-            tracing::debug!(endpoint = %endpoint.name, request_id = ?call.request_id, %error, "input rejected by the runtime");
+            tracing::debug!(endpoint = %endpoint.name, request_id = call.id(), %error, "input rejected by the runtime");
             let message = "the model rejected the values of this request, for example an index out of range, or \
                            dimensions that do not fit together";
             ApiError::new(kind, "input_rejected", message).with_example(endpoint.example.as_deref())
         }
         (ScheduleError::Run(_), None) => {
-            tracing::warn!(endpoint = %endpoint.name, request_id = ?call.request_id, %error, "model failed");
+            tracing::warn!(endpoint = %endpoint.name, request_id = call.id(), %error, "model failed");
             ApiError::new(
                 kind,
                 "model_failed",

@@ -147,7 +147,7 @@ impl Scoring {
             Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
             Verdict::Log { left_out } => {
                 let endpoint = served.map(|(endpoint, _)| endpoint.name.as_str());
-                let request_id = call.request_id.to_str().unwrap_or_default();
+                let request_id = call.id();
                 let took_ms = took.as_micros() as f64 / 1_000.0;
                 macro_rules! line {
                     ($level:ident) => {

@@ -53,6 +53,9 @@ fn a_key_is_required_and_only_the_right_one_will_do() {
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{authorization:?}");
         assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
     }
+    let good = format!("Bearer {}", server.key("a"));
+    let twice = [("authorization", good.as_str()), ("authorization", "Bearer other")];
+    assert_eq!(server.request("POST", "/api/v1/service/a/score", &twice, body).code(), "key_required");
     let secondary = crate::server::read_key(&server.folder().join("state/keys/a.secondary.key"));
     for key in [server.key("a"), secondary] {
         assert_eq!(score(Some(format!("Bearer {key}"))).status, 200);

@@ -7,8 +7,9 @@ use crate::engine::RunError;
 /// How ONNX Runtime 1.31 words a failure that the values or shapes of the inputs cause, where its code does not say so.
 ///
 /// Found by provoking each operator named; the texts are lower-cased parts of its own.
-const BLAMES_INPUT: [&str; 22] = [
+const BLAMES_INPUT: [&str; 23] = [
     "attempting to broadcast an axis",      // Add and all element-wise operators, Where
+    "can broadcast 0 by 0 or 1",            // the same, given nothing
     "cannot broadcast on dim",              // MatMul's leading dimensions
     "dimension mismatch",                   // MatMul
     "axis dimensions must match",           // Concat
