@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, env};
 use crate::control::{Controller, ModelSpec, Settings};
-use crate::deployment::{Admission, Routing};
+use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::http::server::{ConnectionLimits, Phase, Stopping, serve, stopping};
 use crate::http::{Admin, Lifecycle, Scoring, ScoringSettings};
@@ -275,12 +275,14 @@ fn settings(config: &Config, cores: usize) -> Settings {
             queue_max_wait: Duration::from_millis(config.queue_max_wait_ms),
         },
         cores,
-        null_input: config.null_input,
-        non_finite_output: config.non_finite_output,
-        max_elements: config.max_elements,
-        max_body_bytes: config.max_body_bytes,
-        body_timeout: Duration::from_millis(config.body_timeout_ms),
-        scoring_timeout: Duration::from_millis(config.scoring_timeout_ms),
+        endpoint: EndpointSettings {
+            null_input: config.null_input,
+            non_finite_output: config.non_finite_output,
+            max_elements: config.max_elements,
+            max_body_bytes: config.max_body_bytes,
+            body_timeout: Duration::from_millis(config.body_timeout_ms),
+            scoring_timeout: Duration::from_millis(config.scoring_timeout_ms),
+        },
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::ModelSpec;
 use super::loader::Loader;
 use crate::auth::KeyRing;
-use crate::config::{NonFiniteOutput, NullInput};
-use crate::deployment::{Entry, Routing, RoutingTable, State};
+use crate::deployment::{EndpointSettings, Entry, Routing, RoutingTable, State};
 use crate::engine::{Engine, LoadError};
 use crate::name::Name;
 use crate::schedule::{Limits, Watchdog, Wishes};
@@ -22,12 +21,7 @@ pub struct Settings {
     pub wishes: Wishes,
     pub queue: Limits,
     pub cores: usize,
-    pub null_input: NullInput,
-    pub non_finite_output: NonFiniteOutput,
-    pub max_elements: usize,
-    pub max_body_bytes: usize,
-    pub body_timeout: Duration,
-    pub scoring_timeout: Duration,
+    pub endpoint: EndpointSettings,
 }
 
 /// Brings what is served in line with what was asked for.

@@ -95,12 +95,7 @@ impl Loader {
             // What the model does not run on is no example, even if it is well formed.
             example: sample.body.filter(|_| runs_sample),
             signature: graph.signature,
-            null_input: self.settings.null_input,
-            non_finite_output: self.settings.non_finite_output,
-            max_elements: self.settings.max_elements,
-            max_body_bytes: self.settings.max_body_bytes,
-            body_timeout: self.settings.body_timeout,
-            scoring_timeout: self.settings.scoring_timeout,
+            settings: self.settings.endpoint,
             deployments: vec![Arc::new(Deployment { name, model, engine, plan, scheduler, metrics })],
         })
     }
@@ -194,14 +189,14 @@ impl Loader {
                 tracing::warn!(sample = %path.display(), %error, "the sample cannot be read; ignoring it");
             }
         }
-        Sample { inputs: signature.example_inputs(self.settings.max_elements), body: short(made_up) }
+        Sample { inputs: signature.example_inputs(self.settings.endpoint.max_elements), body: short(made_up) }
     }
 
     fn decode(&self, body: &[u8], signature: &Signature) -> Result<Vec<Tensor>, codec::DecodeError> {
         let policy = Policy {
-            null_input: self.settings.null_input,
-            non_finite_output: self.settings.non_finite_output,
-            max_elements: self.settings.max_elements,
+            null_input: self.settings.endpoint.null_input,
+            non_finite_output: self.settings.endpoint.non_finite_output,
+            max_elements: self.settings.endpoint.max_elements,
         };
         let request = codec::Request {
             signature,

@@ -19,14 +19,20 @@ pub struct Endpoint {
     pub signature: Signature,
     /// A body that is valid for this signature, as shown in error messages and on the console at start.
     pub example: Option<String>,
+    pub settings: EndpointSettings,
+    /// At least one; the first answers requests that do not name another.
+    pub deployments: Vec<Arc<Deployment>>,
+}
+
+/// What an endpoint allows, and how long it takes at most. The meaning of each is that of the setting of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointSettings {
     pub null_input: NullInput,
     pub non_finite_output: NonFiniteOutput,
     pub max_elements: usize,
     pub max_body_bytes: usize,
     pub body_timeout: Duration,
     pub scoring_timeout: Duration,
-    /// At least one; the first answers requests that do not name another.
-    pub deployments: Vec<Arc<Deployment>>,
 }
 
 impl Endpoint {

@@ -55,11 +55,11 @@ pub fn admit(
     call.note(Timed::Auth, call.started.elapsed());
     let pinned = parts.headers.get(DEPLOYMENT).map(|value| value.to_str().unwrap_or("?"));
     let deployment = endpoint.pick(pinned).cloned().ok_or_else(|| unknown_deployment(&endpoint, pinned))?;
-    let deadline = call.started
-        + timeout(&parts.headers)?.map_or(endpoint.scoring_timeout, |asked| asked.min(endpoint.scoring_timeout));
+    let longest = endpoint.settings.scoring_timeout;
+    let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
-    if announced > endpoint.max_body_bytes {
-        return Err(request_body::too_large(endpoint.max_body_bytes));
+    if announced > endpoint.settings.max_body_bytes {
+        return Err(request_body::too_large(endpoint.settings.max_body_bytes));
     }
     let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
     *served = Some((Arc::clone(&endpoint), Arc::clone(&deployment)));
@@ -200,7 +200,7 @@ async fn read(
         signature: &endpoint.signature,
         policy: policy(endpoint),
         announced_bytes: request_body::announced_bytes(&parts.headers),
-        max_bytes: endpoint.max_body_bytes,
+        max_bytes: endpoint.settings.max_body_bytes,
         // What is no text is no shape either, and is refused as such.
         raw_shape: parts.headers.get(RAW_SHAPE).map(|value| value.to_str().unwrap_or("?")),
     };
@@ -208,7 +208,8 @@ async fn read(
     let bytes = match query {
         Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
-            let limits = BodyLimits { max_bytes: endpoint.max_body_bytes, timeout: endpoint.body_timeout };
+            let limits =
+                BodyLimits { max_bytes: endpoint.settings.max_body_bytes, timeout: endpoint.settings.body_timeout };
             body.receive(&mut receiver, permit, limits).await
         }
     };
@@ -248,9 +249,9 @@ fn accepted(headers: &HeaderMap) -> Option<Format> {
 
 fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
-        null_input: endpoint.null_input,
-        non_finite_output: endpoint.non_finite_output,
-        max_elements: endpoint.max_elements,
+        null_input: endpoint.settings.null_input,
+        non_finite_output: endpoint.settings.non_finite_output,
+        max_elements: endpoint.settings.max_elements,
     }
 }
 
