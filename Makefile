@@ -35,3 +35,4 @@ lint: ## Check format and lints
 
 reference: ## Rewrite the generated documents
 	cargo run --release --quiet -- config reference > docs/configuration.md
+	cargo run --release --quiet --example openapi_golden
