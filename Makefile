@@ -47,3 +47,4 @@ fuzz: ## Fuzz each decoder for FUZZ_SECONDS (60): no crash, nothing over 1 s, at
 
 reference: ## Rewrite the generated documents
 	cargo run --release --quiet -- config reference > docs/configuration.md
+	cargo run --release --quiet --example openapi_golden

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod http;
 pub mod name;
+pub mod openapi;
 pub mod schedule;
 pub mod telemetry;
 pub mod tensor;

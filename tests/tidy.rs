@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("engine", 1),
     ("codec", 1),
     ("auth", 1),
+    ("openapi", 1),
     ("schedule", 2),
     ("deployment", 3),
     ("control", 4),

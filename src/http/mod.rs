@@ -7,6 +7,7 @@ mod admin;
 mod body;
 mod call;
 mod cors;
+mod document;
 mod error;
 mod health;
 mod linger;

@@ -14,11 +14,21 @@ pub enum Route {
         endpoint: Option<String>,
     },
     Probe(Probe),
+    Document(Document),
     /// A path that exists, by another method.
     WrongMethod {
         allow: &'static str,
     },
     Unknown,
+}
+
+/// An OpenAPI document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// `swagger.json`, of an endpoint or the default one, in the version that the query names.
+    Swagger { endpoint: Option<String> },
+    /// `openapi.json`, of an endpoint or the whole server.
+    OpenApi { endpoint: Option<String> },
 }
 
 /// A route for load balancers and orchestrators; the same on both ports.
@@ -53,13 +63,21 @@ pub fn route(method: &Method, path: &str) -> Route {
     if let Some(probe) = probe(path) {
         return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
     }
-    let endpoint = match path {
-        "/score" => None,
-        _ => match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.strip_suffix("/score")) {
-            Some(name) if !name.is_empty() && !name.contains('/') => Some(name.to_owned()),
-            _ => return Route::Unknown,
-        },
+    let (endpoint, leaf) = match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.split_once('/')) {
+        Some(("", _)) => return Route::Unknown,
+        Some((name, leaf)) => (Some(name.to_owned()), leaf),
+        None => (None, path.strip_prefix('/').unwrap_or_default()),
     };
+    let document = match leaf {
+        "score" => return score_route(method, endpoint),
+        "swagger.json" => Document::Swagger { endpoint },
+        "openapi.json" => Document::OpenApi { endpoint },
+        _ => return Route::Unknown,
+    };
+    if is_read(method) { Route::Document(document) } else { Route::WrongMethod { allow: READ_METHODS } }
+}
+
+fn score_route(method: &Method, endpoint: Option<String>) -> Route {
     match *method {
         Method::POST | Method::GET => Route::Score { endpoint },
         Method::OPTIONS => Route::ScoreOptions { endpoint },
@@ -119,6 +137,27 @@ mod tests {
             ["/score/", "/Score", "/api/v1/service//score", "/api/v1/service/a/b/score", "/api/v1/service/a", "//score"]
         {
             assert_eq!(route(&Method::POST, path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn documents_are_read() {
+        let name = || Some("a".to_owned());
+        for (path, document) in [
+            ("/swagger.json", Document::Swagger { endpoint: None }),
+            ("/openapi.json", Document::OpenApi { endpoint: None }),
+            ("/api/v1/service/a/swagger.json", Document::Swagger { endpoint: name() }),
+            ("/api/v1/service/a/openapi.json", Document::OpenApi { endpoint: name() }),
+        ] {
+            assert_eq!(route(&Method::GET, path), Route::Document(document.clone()));
+            assert_eq!(route(&Method::HEAD, path), Route::Document(document));
+            assert_eq!(route(&Method::POST, path), Route::WrongMethod { allow: "GET, HEAD" });
+            assert_eq!(admin_route(&Method::GET, path), AdminRoute::Unknown);
+        }
+        for path in
+            ["/swagger.json/", "/api/v1/service//swagger.json", "/api/v1/service/a/b/swagger.json", "/a/swagger.json"]
+        {
+            assert_eq!(route(&Method::GET, path), Route::Unknown, "{path}");
         }
     }
 

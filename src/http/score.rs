@@ -110,7 +110,8 @@ async fn answer(
     Ok(respond(encoded, deployment, ran))
 }
 
-fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
+/// The endpoint of a name, or the default one, if it is loaded.
+pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
     let entry = match name {
         Some(name) => table.find(name).ok_or_else(|| {
             ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")

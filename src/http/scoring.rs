@@ -11,6 +11,7 @@ use hyper::{Request, Response, Version};
 
 use super::call::{Call, IdSource};
 use super::cors::Cors;
+use super::document;
 use super::error::ApiError;
 use super::health::{self, Lifecycle, Readiness};
 use super::request_body::RequestBody;
@@ -92,7 +93,7 @@ impl Scoring {
         };
         self.report(&route, &parts, &response, &call, served.as_ref());
         let headers = response.headers_mut();
-        if matches!(route, Route::Score { .. }) {
+        if matches!(route, Route::Score { .. } | Route::Document(_)) {
             self.cors.allow(&parts.headers, headers);
         }
         headers.insert(MS_SERVER_VERSION, HeaderValue::from_static(SERVER_VERSION));
@@ -118,6 +119,7 @@ impl Scoring {
             Route::Probe(probe) => {
                 Ok(health::answer(*probe, &self.routing.table(), &self.lifecycle, self.settings.readiness()))
             }
+            Route::Document(document) => document::answer(self, document, parts.uri.query()),
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             Route::Unknown => Err(ApiError::new(
                 ErrorKind::NotFound,

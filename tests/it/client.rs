@@ -69,6 +69,15 @@ impl Connection {
 
     /// Reads one answer; `None` if the server closed the connection instead.
     pub fn answer(&mut self) -> Option<Answer> {
+        let mut answer = self.head()?;
+        let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a length is a number"));
+        answer.body.resize(length, 0);
+        self.stream.read_exact(&mut answer.body).expect("the body is as long as announced");
+        Some(answer)
+    }
+
+    /// Reads an answer to its headers' end, which is all of an answer to `HEAD`.
+    pub fn head(&mut self) -> Option<Answer> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1)?.parse().expect("a status line has a status");
         let mut headers = Vec::new();
@@ -80,11 +89,7 @@ impl Connection {
             let (name, value) = line.split_once(':').expect("a header has a colon");
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
-        let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a length is a number"));
-        answer.body.resize(length, 0);
-        self.stream.read_exact(&mut answer.body).expect("the body is as long as announced");
-        Some(answer)
+        Some(Answer { status, headers, body: Vec::new() })
     }
 
     /// Whether the server has closed its side.

@@ -12,6 +12,7 @@ mod contract;
 mod documents;
 mod drain;
 mod models;
+mod openapi;
 mod scheduling;
 mod server;
 mod tour;

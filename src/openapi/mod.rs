@@ -1,0 +1,162 @@
+//! OpenAPI documents of the scoring contract, made from what a model takes and gives.
+//!
+//! Pure: no HTTP, no files. The paths, operation ids and names of schemas are those of Azure's inference server, so that what
+//! was generated from its documents fits. What JSON Schema cannot say (rows of one length, equal columns in each record) is
+//! left to the answers of the server. `http/document.rs` is the caller.
+
+mod bodies;
+mod operations;
+mod schema;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::config::{NonFiniteOutput, NullInput};
+use crate::name::Name;
+use crate::tensor::Signature;
+
+/// A version of the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Swagger 2.0, Azure's default.
+    V2,
+    /// OpenAPI 3.0.3.
+    V3_0,
+    /// OpenAPI 3.1.0.
+    V3_1,
+}
+
+impl Version {
+    pub const ALL: [Version; 3] = [Version::V2, Version::V3_0, Version::V3_1];
+
+    /// What clients may call the versions; Azure's words and the full ones.
+    pub const NAMES: [&str; 5] = ["2", "2.0", "3", "3.0", "3.1"];
+
+    /// The version of one of [`Version::NAMES`].
+    pub fn parse(name: &str) -> Option<Version> {
+        Some(match name {
+            "2" | "2.0" => Version::V2,
+            "3" | "3.0" => Version::V3_0,
+            "3.1" => Version::V3_1,
+            _ => return None,
+        })
+    }
+
+    /// The short name, for files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Version::V2 => "2.0",
+            Version::V3_0 => "3.0",
+            Version::V3_1 => "3.1",
+        }
+    }
+}
+
+/// Whether scoring needs a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Open,
+    Key,
+}
+
+/// An endpoint, as far as its contract goes.
+#[derive(Clone, Debug)]
+pub struct Service<'a> {
+    pub name: &'a Name,
+    pub signature: &'a Signature,
+    /// A valid body as JSON text. It is shown to whoever may read the document.
+    pub example: Option<&'a str>,
+    pub access: Access,
+    pub null_input: NullInput,
+    pub non_finite_output: NonFiniteOutput,
+    /// The deployments that a client can ask for by name.
+    pub deployments: Vec<&'a str>,
+}
+
+/// The document of one endpoint.
+pub fn endpoint_document(version: Version, service: &Service<'_>) -> Json {
+    let mut document = Document::new(version, service.name.as_str());
+    document.add(service, "");
+    document.add_specification(&format!("/api/v1/service/{}/swagger.json", service.name));
+    document.finish()
+}
+
+/// The document of all endpoints together: names of operations and schemas end with that of their endpoint.
+pub fn server_document(version: Version, services: &[Service<'_>]) -> Json {
+    let mut document = Document::new(version, "Scoria");
+    for service in services {
+        document.add(service, &format!("_{}", service.name));
+    }
+    document.add_specification("/swagger.json");
+    document.finish()
+}
+
+/// A document in the making.
+struct Document {
+    version: Version,
+    title: String,
+    paths: Map<String, Json>,
+    schemas: Map<String, Json>,
+    access: Access,
+}
+
+impl Document {
+    fn new(version: Version, title: &str) -> Document {
+        let mut schemas = Map::new();
+        schemas.insert("ErrorResponse".to_owned(), operations::error_schema(version));
+        let mut paths = Map::new();
+        paths.insert("/".to_owned(), operations::health(version));
+        Document { version, title: title.to_owned(), paths, schemas, access: Access::Open }
+    }
+
+    fn add(&mut self, service: &Service<'_>, suffix: &str) {
+        bodies::Bodies { version: self.version, service, suffix }.define(&mut self.schemas);
+        let path = format!("/api/v1/service/{}/score", service.name);
+        self.paths.insert(path, operations::scoring(self.version, service, suffix));
+        if service.access == Access::Key {
+            self.access = Access::Key;
+        }
+    }
+
+    fn add_specification(&mut self, path: &str) {
+        self.paths.insert(path.to_owned(), operations::specification(self.version));
+    }
+
+    fn finish(self) -> Json {
+        let info = json!({
+            "title": self.title,
+            "version": "1.0",
+            "description": "Scores ONNX models. What the documents of this format cannot say is told by the answers: \
+                            an error names the place, what was expected, and a body that is valid.",
+        });
+        let security = match self.access {
+            Access::Open => json!({}),
+            Access::Key => json!({ "Bearer": {
+                "type": "apiKey",
+                "name": "Authorization",
+                "in": "header",
+                "description": "`Bearer <key>`, with the primary or the secondary key of the endpoint.",
+            }}),
+        };
+        let responses = operations::error_responses(self.version, self.access);
+        match self.version {
+            Version::V2 => json!({
+                "swagger": "2.0",
+                "info": info,
+                "paths": self.paths,
+                "definitions": self.schemas,
+                "responses": responses,
+                "securityDefinitions": security,
+            }),
+            Version::V3_0 | Version::V3_1 => json!({
+                "openapi": if self.version == Version::V3_0 { "3.0.3" } else { "3.1.0" },
+                "info": info,
+                "servers": [{ "url": "/" }],
+                "paths": self.paths,
+                "components": { "schemas": self.schemas, "responses": responses, "securitySchemes": security },
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

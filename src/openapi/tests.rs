@@ -1,0 +1,171 @@
+use super::schema::{Null, element, nested, output};
+use super::*;
+use crate::tensor::{DType, Dim, OutputSpec, TensorSpec, ValueType};
+
+fn name() -> Name {
+    Name::parse("a").unwrap()
+}
+
+fn input(name: &str, dtype: DType, dims: Option<&[Dim]>) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), dtype, dims: dims.map(<[_]>::to_vec) }
+}
+
+fn signature(inputs: Vec<TensorSpec>, outputs: Vec<ValueType>) -> Signature {
+    let outputs = outputs.into_iter().enumerate();
+    Signature {
+        inputs,
+        outputs: outputs.map(|(index, value)| OutputSpec { name: format!("y{index}"), value }).collect(),
+    }
+}
+
+fn document(version: Version, signature: &Signature, access: Access) -> Json {
+    let name = name();
+    endpoint_document(
+        version,
+        &Service {
+            name: &name,
+            signature,
+            example: None,
+            access,
+            null_input: NullInput::Reject,
+            non_finite_output: NonFiniteOutput::Null,
+            deployments: vec!["default"],
+        },
+    )
+}
+
+fn schema<'a>(document: &'a Json, name: &str) -> &'a Json {
+    match document.get("definitions") {
+        Some(definitions) => &definitions[name],
+        None => &document["components"]["schemas"][name],
+    }
+}
+
+fn tensor(dtype: DType, dims: &[Dim]) -> ValueType {
+    ValueType::Tensor { dtype, dims: Some(dims.to_vec()) }
+}
+
+const N: Dim = Dim::Dynamic(None);
+
+#[test]
+fn every_element_type_has_its_bounds() {
+    for dtype in DType::ALL {
+        let schema = element(Version::V3_1, dtype, Null::Never);
+        let kind = match dtype {
+            DType::Bool => "boolean",
+            DType::String => "string",
+            _ if dtype.is_float() => "number",
+            _ => "integer",
+        };
+        assert_eq!(schema["type"], kind, "{dtype}");
+        assert_eq!(schema.get("maximum").is_some(), kind != "boolean" && kind != "string" && dtype != DType::F64);
+    }
+    let integer = |dtype| element(Version::V2, dtype, Null::InFloats);
+    let expected = json!({ "type": "integer", "format": "int8", "minimum": -128, "maximum": 127 });
+    assert_eq!(integer(DType::I8), expected);
+    assert_eq!(integer(DType::I64)["minimum"], i64::MIN);
+    assert_eq!(integer(DType::U64)["maximum"], u64::MAX);
+    assert_eq!(element(Version::V2, DType::F64, Null::Never), json!({ "type": "number", "format": "double" }));
+}
+
+#[test]
+fn a_floats_bound_reads_as_the_types_largest_value() {
+    let most = |dtype| element(Version::V3_0, dtype, Null::Never)["maximum"].as_f64().unwrap();
+    assert_eq!(most(DType::F32) as f32, f32::MAX);
+    assert_eq!(half::bf16::from_f64(most(DType::BF16)), half::bf16::MAX);
+    assert_eq!(half::f16::from_f64(most(DType::F16)), half::f16::MAX);
+}
+
+#[test]
+fn each_version_has_its_own_word_for_null() {
+    let float = |version| element(version, DType::F64, Null::InFloats);
+    assert_eq!(float(Version::V2), json!({ "type": "number", "format": "double", "x-nullable": true }));
+    assert_eq!(float(Version::V3_0), json!({ "type": "number", "format": "double", "nullable": true }));
+    assert_eq!(float(Version::V3_1), json!({ "type": ["number", "null"], "format": "double" }));
+}
+
+#[test]
+fn shapes_become_nested_lists() {
+    let of = |dims: Option<&[Dim]>| nested(Version::V2, DType::Bool, dims, Null::Never);
+    assert_eq!(of(Some(&[])), json!({ "type": "boolean" }), "a scalar is bare");
+    assert_eq!(of(None), json!({}), "without a rank anything goes");
+    let expected = json!({
+        "type": "array",
+        "items": { "type": "array", "items": { "type": "boolean" }, "minItems": 0, "maxItems": 0 },
+    });
+    assert_eq!(of(Some(&[N, Dim::Fixed(0)])), expected);
+}
+
+#[test]
+fn sequences_and_maps_become_lists_and_objects() {
+    let map = ValueType::Map { key: DType::I64, value: Box::new(tensor(DType::F32, &[])) };
+    let schema = output(Version::V3_1, &ValueType::Sequence(Box::new(map.clone())), Null::InFloats);
+    assert_eq!(schema["type"], "array");
+    assert_eq!(schema["items"]["additionalProperties"]["type"], json!(["number", "null"]));
+    let signature = signature(vec![input("x", DType::F32, Some(&[N]))], vec![tensor(DType::I64, &[N]), map]);
+    let document = document(Version::V3_1, &signature, Access::Open);
+    let content = &document["paths"]["/api/v1/service/a/score"]["post"]["responses"]["200"]["content"];
+    assert_eq!(content.as_object().unwrap().keys().collect::<Vec<_>>(), ["application/json"], "only JSON has maps");
+    assert_eq!(
+        schema_of_predictions(&document),
+        json!({ "$ref": "#/components/schemas/Outputs" }),
+        "a map has no rows"
+    );
+}
+
+fn schema_of_predictions(document: &Json) -> Json {
+    schema(document, "ServiceOutput")["anyOf"][1]["properties"]["predictions"].clone()
+}
+
+#[test]
+fn inputs_of_odd_names_are_properties_and_never_names_of_schemas() {
+    let odd = ["a b/c", "~0", "数", "inputs"];
+    let inputs = odd.map(|name| input(name, DType::String, Some(&[N]))).into();
+    let document = document(Version::V3_1, &signature(inputs, vec![tensor(DType::F32, &[N])]), Access::Open);
+    let named = schema(&document, "NamedInputs");
+    for name in odd {
+        assert!(named["properties"][name]["$ref"].is_string(), "{name}");
+    }
+    assert_eq!(named["additionalProperties"], false);
+    let is_plain = |key: &String| key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    assert!(document["components"]["schemas"].as_object().unwrap().keys().all(is_plain));
+    let forms = schema(&document, "ServiceInput")["anyOf"].as_array().unwrap();
+    assert!(forms.iter().all(|form| form["required"] != json!(["inputs"])), "that name is an input's");
+    let post = &document["paths"]["/api/v1/service/a/score"]["post"]["requestBody"]["content"];
+    assert!(post.get("application/x-npy").is_none(), "one array cannot be several inputs");
+    assert!(post.get("application/x-safetensors").is_none(), "it has no strings");
+}
+
+#[test]
+fn swagger_2_has_one_form_the_data_of_one_input_or_all_by_name() {
+    let one = signature(vec![input("x", DType::F32, None)], vec![tensor(DType::F32, &[])]);
+    let service_input = schema(&document(Version::V2, &one, Access::Open), "ServiceInput").clone();
+    assert_eq!(service_input["required"], json!(["data"]));
+    let two = vec![input("x", DType::F32, None), input("y", DType::F32, None)];
+    let document = document(Version::V2, &signature(two, vec![tensor(DType::F32, &[])]), Access::Open);
+    assert_eq!(schema(&document, "ServiceInput")["required"], json!(["x", "y"]));
+    assert!(!document.to_string().contains("anyOf"), "Swagger 2.0 does not have it");
+}
+
+#[test]
+fn a_model_without_inputs_or_rows_has_a_document_too() {
+    for version in Version::ALL {
+        let nothing = document(version, &signature(vec![], vec![tensor(DType::F32, &[])]), Access::Open);
+        assert!(schema(&nothing, "NamedInputs").get("required").is_none());
+    }
+    let scalar = signature(vec![input("x", DType::F32, Some(&[]))], vec![tensor(DType::F32, &[])]);
+    let document = document(Version::V3_0, &scalar, Access::Open);
+    assert!(schema(&document, "Records").is_null(), "a scalar has no rows");
+}
+
+#[test]
+fn keys_are_described_where_they_are_needed() {
+    let signature = signature(vec![input("x", DType::F32, None)], vec![tensor(DType::F32, &[])]);
+    for (access, count) in [(Access::Open, 0), (Access::Key, 1)] {
+        let document = document(Version::V3_1, &signature, access);
+        let post = &document["paths"]["/api/v1/service/a/score"]["post"];
+        assert_eq!(post["responses"].get("401").is_some(), access == Access::Key);
+        assert_eq!(post["security"].as_array().map_or(0, Vec::len), count);
+        assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), count);
+    }
+}
