@@ -21,8 +21,12 @@ hooks = "{hooks}"
 
 # JSON Schema cannot say that rows are of one length, that records have the same columns, that indices are within a model's
 # vocabulary, or what bytes an .npz has: such a body is valid by the schema, and 400. openapi_hooks.py holds the 400s to these.
+# A client's deadline of 1 ms is valid too, and may pass: the 504s are held to such deadlines there.
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", 400]
+expected-statuses = ["2xx", 400, 504]
+
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 504]
 
 # Its defaults, and what else refuses: 405 a method, 415 a media type, 431 an id of more than 100 characters.
 [checks.negative_data_rejection]
@@ -97,12 +101,15 @@ def test_a_fuzzer_finds_the_server_to_be_as_documented(serve, models, tmp_path, 
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG.format(hooks=HERE / "openapi_hooks.py"))
     with serve(models / name, auth="key") as server:
+        # Version 3.0, as 4.32.5 fails on the type list that says "or null" in 3.1. Without the phase "stateful", which follows
+        # what answers name: these name nothing.
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run"),
-            *("--checks", "all", "--mode", "all", "--max-examples", "25", "--seed", "1", "--generation-database", "none"),
+            *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--mode", "all", "--max-examples", "25"),
+            *("--seed", "1", "--generation-database", "none"),
             *("--continue-on-failure", "--no-color", "--suppress-health-check", "all"),
             *("--header", f"Authorization: Bearer {server.key(name)}"),
-            f"{server.base}/api/v1/service/{name}/openapi.json",
+            f"{server.base}/api/v1/service/{name}/swagger.json?version=3",
         ]
         run = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=FUZZ_SECONDS)
         assert run.returncode == 0, run.stdout[-12_000:] + run.stderr[-2_000:]
