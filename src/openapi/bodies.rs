@@ -50,6 +50,11 @@ impl Bodies<'_> {
         if let [single] = self.inputs() { Some(single) } else { None }
     }
 
+    /// Whether a table is the only input itself, and not a column for each input.
+    fn is_matrix(&self) -> bool {
+        self.single().is_some_and(|input| input.dims.as_ref().is_none_or(|dims| dims.len() != 1))
+    }
+
     fn null_input(&self) -> Null {
         if self.service.null_input == NullInput::NaN { Null::InFloats } else { Null::Never }
     }
@@ -181,7 +186,7 @@ impl Bodies<'_> {
         let index = json!({ "type": "array", "items": {} });
         let mut forms = Vec::new();
         match self.single() {
-            Some(input) if input.dims.as_ref().is_none_or(|dims| dims.len() != 1) => {
+            Some(input) if self.is_matrix() => {
                 if let Some(Dim::Fixed(size)) = input.dims.as_ref().and_then(|dims| dims.get(1)) {
                     columns["minItems"] = json!(size);
                     columns["maxItems"] = json!(size);
@@ -208,7 +213,12 @@ impl Bodies<'_> {
             }
         }
         if self.records().is_some() {
-            let properties = json!({ "index": index, "data": self.reference("Records") });
+            let mut data = self.reference("Records");
+            if !self.is_matrix() {
+                // Without a first record there is nothing to tell the columns by.
+                data = json!({ "allOf": [data], "minItems": 1 });
+            }
+            let properties = json!({ "index": index, "data": data });
             forms.push(json!({
                 "type": "object", "required": ["data"], "properties": properties, "additionalProperties": false,
             }));

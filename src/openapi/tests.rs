@@ -169,3 +169,13 @@ fn keys_are_described_where_they_are_needed() {
         assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), count);
     }
 }
+
+#[test]
+fn a_frame_of_several_inputs_has_columns_or_a_first_record() {
+    let two = ["x", "y"].map(|name| input(name, DType::F32, Some(&[N]))).into();
+    let document = document(Version::V3_1, &signature(two, vec![tensor(DType::F32, &[N])]), Access::Open);
+    let forms = &schema(&document, "Frame")["anyOf"];
+    assert_eq!(forms[0]["required"], json!(["columns", "data"]));
+    assert_eq!(forms[0]["properties"]["columns"]["items"]["enum"], json!(["x", "y"]));
+    assert_eq!(forms[1]["properties"]["data"]["minItems"], 1);
+}
