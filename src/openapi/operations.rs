@@ -24,7 +24,7 @@ const ERRORS: [(&str, &str); 14] = [
     ("413", "The body is too long."),
     ("415", "The body's media type is none of those that are read here."),
     ("429", "Too much is in progress. Nothing was run; try again."),
-    ("431", "A header is too long."),
+    ("431", "A header is too long. Where the whole head is, the answer has no body."),
     ("500", "The model failed."),
     ("503", "The model is not loaded, or is being taken down."),
     ("504", "The deadline passed before the model had answered."),

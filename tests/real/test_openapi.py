@@ -111,6 +111,9 @@ def test_a_fuzzer_finds_the_server_to_be_as_documented(serve, models, tmp_path, 
             *("--header", f"Authorization: Bearer {server.key(name)}"),
             f"{server.base}/api/v1/service/{name}/swagger.json?version=3",
         ]
-        run = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=FUZZ_SECONDS)
+        # It keeps files of its own where it runs.
+        run = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=FUZZ_SECONDS, cwd=tmp_path
+        )
         assert run.returncode == 0, run.stdout[-12_000:] + run.stderr[-2_000:]
         assert server.is_alive()
