@@ -42,7 +42,7 @@ pub struct EngineInfo {
     /// The version of the runtime that computes (ONNX Runtime's own, not the binding's).
     pub version: String,
     /// The shared library in use, if there is one.
-    pub library: Option<PathBuf>,
+    pub library_path: Option<PathBuf>,
 }
 
 /// How a model is to be loaded.

@@ -121,7 +121,7 @@ fn describe_deployment(deployment: &Deployment) -> Json {
             "path": model.path, "version": model.version, "sha256": model.digest, "producer": model.producer, "opsets": opsets,
         },
         "engine": {
-            "name": deployment.engine.name, "version": deployment.engine.version, "library": deployment.engine.library,
+            "name": deployment.engine.name, "version": deployment.engine.version, "library": deployment.engine.library_path,
         },
         "providers": { "asked": model.providers_asked, "got": model.providers_got, "missing": missing },
         "workers": deployment.plan.workers,

@@ -111,12 +111,12 @@ fn resolve(escape: &[u8]) -> Result<(char, usize), &'static str> {
             let scalar = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
             return Ok((char::from_u32(scalar).ok_or(LONE)?, 12));
         }
-        _ => return Err("a string has an unknown escape: JSON knows \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX"),
+        _ => return Err("a string has an unknown escape: JSON knows \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uHHHH"),
     };
     Ok((simple, 2))
 }
 
-/// The four hex digits of `\uXXXX`.
+/// The four hex digits of `\uHHHH`.
 fn code_unit(escape: &[u8]) -> Result<u32, &'static str> {
     let digits = escape.get(2..6).ok_or("a \\u escape needs four hex digits")?;
     digits.iter().try_fold(0, |unit, &digit| {
