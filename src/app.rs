@@ -16,8 +16,8 @@ use crate::config::{Auth, Config, EngineChoice, env};
 use crate::control::{Controller, ModelSpec, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
-use crate::http::server::{ConnectionLimits, Phase, Stopping, serve, stopping};
-use crate::http::{Admin, Lifecycle, Scoring, ScoringSettings};
+use crate::http::server::{Limits as ConnectionLimits, Phase, PortLimits, Stopping, serve, stopping};
+use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
 use crate::schedule::{Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
@@ -106,6 +106,7 @@ impl App {
         );
         controller.announce(models.iter().map(|(spec, _)| spec));
 
+        let room = room(config);
         let (stop_admin, admin_stopping) = stopping();
         let admin = Admin {
             routing: Arc::clone(&routing),
@@ -113,8 +114,9 @@ impl App {
             metrics: Arc::clone(&metrics),
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
+            hosts: AllowedHosts::new(&config.admin_hosts.0),
         };
-        let admin = spawn_admin(admin_listener, admin, connection_limits(config), admin_stopping)
+        let admin = spawn_admin(admin_listener, admin, port_limits(config, room.admin), admin_stopping)
             .map_err(start("the admin thread"))?;
 
         let (stop_scoring, scoring_stopping) = stopping();
@@ -123,7 +125,7 @@ impl App {
         let scoring =
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
-        let limits = connection_limits(config);
+        let limits = port_limits(config, room.scoring);
         let scoring = runtime.spawn(serve(listener, Arc::new(scoring), limits, scoring_stopping, drain_timeout));
 
         let (tell_loaded, loaded) = watch::channel(false);
@@ -252,7 +254,7 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
 fn spawn_admin(
     listener: std::net::TcpListener,
     admin: Admin,
-    limits: ConnectionLimits,
+    limits: PortLimits,
     stopping: Stopping,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -279,8 +281,11 @@ fn settings(config: &Config, cores: usize) -> Settings {
             null_input: config.null_input,
             non_finite_output: config.non_finite_output,
             max_elements: config.max_elements,
+            max_rank: config.max_rank,
+            max_json_depth: config.max_json_depth,
             max_body_bytes: config.max_body_bytes,
             body_timeout: Duration::from_millis(config.body_timeout_ms),
+            min_transfer_bytes_per_s: config.min_transfer_bytes_per_s,
             scoring_timeout: Duration::from_millis(config.scoring_timeout_ms),
         },
     }
@@ -295,11 +300,29 @@ fn scoring_settings(config: &Config) -> ScoringSettings {
     }
 }
 
-fn connection_limits(config: &Config) -> ConnectionLimits {
-    ConnectionLimits {
-        max_connections: config.max_connections,
-        header_timeout: Duration::from_millis(config.header_timeout_ms),
-        max_header_bytes: config.max_header_bytes,
-        http2_max_streams: u32::try_from(config.http2_max_streams).unwrap_or(u32::MAX),
+/// How many connections each port may have, of those that are asked for.
+fn room(config: &Config) -> Room {
+    let asked = Room { scoring: config.max_connections, admin: config.max_admin_connections };
+    let room = Room::for_process(asked);
+    if room != asked {
+        tracing::warn!(
+            max_connections = room.scoring,
+            max_admin_connections = room.admin,
+            "the process may not open enough files for the connections asked for; raise `ulimit -n`"
+        );
     }
+    room
+}
+
+fn port_limits(config: &Config, max_connections: usize) -> PortLimits {
+    let connection = ConnectionLimits {
+        header_timeout: Duration::from_millis(config.header_timeout_ms),
+        keep_alive_timeout: Duration::from_millis(config.keep_alive_timeout_ms),
+        write_timeout: Duration::from_millis(config.write_timeout_ms),
+        min_transfer_bytes_per_s: config.min_transfer_bytes_per_s,
+        max_header_bytes: config.max_header_bytes,
+        max_headers: config.max_headers,
+        http2_max_streams: u32::try_from(config.http2_max_streams).unwrap_or(u32::MAX),
+    };
+    PortLimits { max_connections, connection }
 }

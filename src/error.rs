@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Forbidden,
     /// No such route, endpoint or version.
     NotFound,
+    /// Meant for another host than this one.
+    Misdirected,
     /// The route exists, the method does not.
     MethodNotAllowed,
     /// The body did not arrive in time.

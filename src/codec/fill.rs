@@ -6,15 +6,13 @@
 use super::{DecodeError, DecodeFault, Request, elements, refusal};
 use crate::tensor::{DType, Element, Shape, Tensor, TensorSpec, element_count};
 
-/// The most dimensions a tensor in a body can have; NumPy's own limit.
-const RANK_MAX: usize = 64;
-
 /// Bytes of the length before each string of the raw form.
 const STRING_LENGTH_BYTES: usize = size_of::<u32>();
 
 /// What the inputs of one request may still take, together.
 #[derive(Clone, Debug)]
 pub struct Allowance {
+    max_rank: usize,
     max_elements: usize,
     elements_left: usize,
     max_bytes: usize,
@@ -60,6 +58,7 @@ impl Allowance {
     /// For a body that may unfold into more bytes than it has.
     pub fn compressed(request: &Request<'_>) -> Self {
         Allowance {
+            max_rank: request.policy.max_rank,
             max_elements: request.policy.max_elements,
             elements_left: request.policy.max_elements,
             max_bytes: request.max_bytes,
@@ -78,13 +77,7 @@ impl Allowance {
     ///
     /// `element_bytes` is what one element takes in the body, at least.
     pub fn take(&mut self, spec: &TensorSpec, shape: &[usize], element_bytes: usize) -> Result<usize, DecodeError> {
-        if shape.len() > RANK_MAX {
-            let why = format!("at most {RANK_MAX} dimensions are accepted, not {}", shape.len());
-            return Err(DecodeError::new(DecodeFault::WrongShape, format!("input '{}': {why}", spec.name))
-                .at(&spec.name)
-                .expected(spec.to_string())
-                .got(format!("{} dimensions", shape.len())));
-        }
+        refusal::check_rank(spec, shape.len(), self.max_rank)?;
         spec.check_shape(shape).map_err(|mismatch| refusal::wrong_shape(spec, shape, mismatch))?;
         let count = self.take_elements(spec, shape)?;
         self.take_bytes(spec, shape, count.checked_mul(element_bytes))?;

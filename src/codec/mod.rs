@@ -33,6 +33,10 @@ pub struct Policy {
     pub non_finite_output: NonFiniteOutput,
     /// The most elements that all inputs of one request may have together.
     pub max_elements: usize,
+    /// The most dimensions that an input may have.
+    pub max_rank: usize,
+    /// The deepest nesting of arrays and objects in JSON that is followed. The readers recurse, so this bounds their stack.
+    pub max_json_depth: usize,
 }
 
 /// What a decoder must know besides the bytes.

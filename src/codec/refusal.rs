@@ -1,4 +1,4 @@
-//! What the binary dialects refuse alike, worded once.
+//! What several dialects refuse alike, worded once.
 //!
 //! Makes errors only; the checks are where the facts are.
 
@@ -35,6 +35,18 @@ pub fn wrong_shape(spec: &TensorSpec, shape: &[usize], why: impl std::fmt::Displ
         .at(&spec.name)
         .expected(spec.to_string())
         .got(Shape(shape).to_string())
+}
+
+/// Refuses a shape of too many dimensions.
+pub fn check_rank(spec: &TensorSpec, rank: usize, max_rank: usize) -> Result<(), DecodeError> {
+    if rank <= max_rank {
+        return Ok(());
+    }
+    let message = format!("input '{}': at most {max_rank} dimensions are accepted, not {rank}", spec.name);
+    Err(DecodeError::new(DecodeFault::WrongShape, message)
+        .at(&spec.name)
+        .expected(spec.to_string())
+        .got(format!("{rank} dimensions")))
 }
 
 /// The body names something that is no input.

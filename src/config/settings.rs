@@ -89,6 +89,9 @@ settings! {
     admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
     /// Whether scoring needs a key: `key` or `none`.
     auth: Auth = Auth::Key;
+    /// Names by which the admin port may be called, besides `localhost` and addresses: a request for another `Host` is
+    /// answered 421, so that no web page can reach the port through a name of its own (DNS rebinding). Probes are exempt.
+    admin_hosts: List = List::default();
     /// Allow `auth = "none"` on an address other than loopback. Whoever reaches the port can then score.
     insecure_no_auth: bool = false;
     /// Where keys are kept. Default: `$XDG_STATE_HOME/scoria`, else `~/.local/state/scoria`.
@@ -124,18 +127,36 @@ settings! {
     max_body_bytes: usize = 16 * 1024 * 1024;
     /// The time a body may take to arrive; then 408.
     body_timeout_ms: u64 = 30_000;
+    /// A client that sends its body more slowly than this, after a first 5 s, gets 408; one that takes its answer more slowly,
+    /// pauses up to `write_timeout_ms` aside, is disconnected. 0: as slow as it likes.
+    min_transfer_bytes_per_s: u64 = 1_024;
     /// The most elements that all inputs of one request may have together.
     max_elements: usize = 16 * 1024 * 1024;
+    /// The deepest nesting of arrays and objects in a JSON body; deeper ones are answered 400.
+    max_json_depth: usize = 64;
+    /// The most dimensions that a tensor in a body may have; more are answered 400.
+    max_rank: usize = 64;
     /// Requests in progress at once, over all endpoints; more are answered 429 before their body is read.
     max_in_flight: usize = 4_096;
     /// Bytes of request bodies held at once, over all endpoints; beyond, 429.
     max_in_flight_bytes: usize = 1024 * 1024 * 1024;
-    /// Connections open at once on the scoring port; further ones wait to be accepted.
+    /// Connections open at once on the scoring port. For further ones, those that are idle or have not sent a whole request
+    /// are closed, the longest waiting first; while every connection has a request in progress, further ones wait.
+    /// Never more than the process has file descriptors for (`ulimit -n`).
     max_connections: usize = 10_000;
-    /// The time a client may take to send its request headers (HTTP/1.1); then the connection is closed.
+    /// The same for the admin port, whose file descriptors are kept free of scoring connections.
+    max_admin_connections: usize = 64;
+    /// The time a client may take to send a request's headers; then the connection is closed.
     header_timeout_ms: u64 = 10_000;
+    /// The time a client may pause between requests; then the connection is closed. Keep it above that of a load balancer in
+    /// front (often 60 s), so that it is the one to close.
+    keep_alive_timeout_ms: u64 = 75_000;
+    /// The time a client may take none of an answer that is ready; then the connection is closed.
+    write_timeout_ms: u64 = 30_000;
     /// The longest request head; longer ones are answered 431.
     max_header_bytes: usize = 32 * 1024;
+    /// The most headers of a request; more are answered 431.
+    max_headers: usize = 100;
     /// Streams that one HTTP/2 connection may have open.
     http2_max_streams: u64 = 100;
     /// After SIGTERM: how long connections are still accepted while readiness already says 503, so that load balancers
@@ -158,11 +179,11 @@ settings! {
 impl Config {
     /// Rules between settings, and bounds.
     fn check(&self) -> Result<(), ConfigError> {
-        if self.auth == Auth::None && !self.listen.ip().is_loopback() && !self.insecure_no_auth {
+        let open_to_all = [self.listen, self.admin_listen].into_iter().find(|address| !address.ip().is_loopback());
+        if let Some(address) = open_to_all.filter(|_| self.auth == Auth::None && !self.insecure_no_auth) {
             return Err(ConfigError::Conflict(format!(
-                "refusing to listen on {} without keys: set `auth = \"key\"`, listen on 127.0.0.1, or, if anyone who \
-                 reaches this port may score, set `insecure_no_auth = true`",
-                self.listen
+                "refusing to listen on {address} without keys: set `auth = \"key\"`, listen on 127.0.0.1, or, if anyone \
+                 who reaches this port may use it, set `insecure_no_auth = true`"
             )));
         }
         let at_least_one = [
@@ -171,14 +192,40 @@ impl Config {
             ("max_body_bytes", self.max_body_bytes as u64),
             ("body_timeout_ms", self.body_timeout_ms),
             ("max_elements", self.max_elements as u64),
+            ("max_json_depth", self.max_json_depth as u64),
+            ("max_rank", self.max_rank as u64),
             ("max_in_flight", self.max_in_flight as u64),
             ("max_in_flight_bytes", self.max_in_flight_bytes as u64),
             ("max_connections", self.max_connections as u64),
+            ("max_admin_connections", self.max_admin_connections as u64),
             ("header_timeout_ms", self.header_timeout_ms),
+            ("keep_alive_timeout_ms", self.keep_alive_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+            ("max_headers", self.max_headers as u64),
             ("http2_max_streams", self.http2_max_streams),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Conflict(format!("{key} must be at least 1")));
+        }
+        // A time that is added to the clock has to fit into it.
+        const YEAR_MS: u64 = 365 * 24 * 3600 * 1_000;
+        let times = [
+            ("queue_max_wait_ms", self.queue_max_wait_ms),
+            ("scoring_timeout_ms", self.scoring_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("keep_alive_timeout_ms", self.keep_alive_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+            ("drain_delay_ms", self.drain_delay_ms),
+            ("drain_timeout_ms", self.drain_timeout_ms),
+            ("log_slow_ms", self.log_slow_ms),
+        ];
+        if let Some((key, _)) = times.iter().find(|(_, value)| *value > YEAR_MS) {
+            return Err(ConfigError::Conflict(format!("{key} must be at most {YEAR_MS}, a year")));
+        }
+        // The readers of JSON recurse, and a thread's stack is 2 MiB.
+        if self.max_json_depth > 1_000 {
+            return Err(ConfigError::Conflict("max_json_depth must be at most 1000".to_owned()));
         }
         // hyper refuses smaller read buffers (`http1::Builder::max_buf_size`).
         if self.max_header_bytes < 8 * 1024 {

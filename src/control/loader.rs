@@ -197,6 +197,8 @@ impl Loader {
             null_input: self.settings.endpoint.null_input,
             non_finite_output: self.settings.endpoint.non_finite_output,
             max_elements: self.settings.endpoint.max_elements,
+            max_rank: self.settings.endpoint.max_rank,
+            max_json_depth: self.settings.endpoint.max_json_depth,
         };
         let request = codec::Request {
             signature,

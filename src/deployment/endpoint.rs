@@ -30,8 +30,11 @@ pub struct EndpointSettings {
     pub null_input: NullInput,
     pub non_finite_output: NonFiniteOutput,
     pub max_elements: usize,
+    pub max_rank: usize,
+    pub max_json_depth: usize,
     pub max_body_bytes: usize,
     pub body_timeout: Duration,
+    pub min_transfer_bytes_per_s: u64,
     pub scoring_timeout: Duration,
 }
 

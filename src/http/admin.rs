@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use serde_json::{Value as Json, json};
 
 use super::Body;
 use super::error::ApiError;
 use super::health::{self, Lifecycle, Readiness};
+use super::host::{self, AllowedHosts};
 use super::router::{AdminRoute, admin_route};
 use super::score::bearer;
 use crate::auth::{KeyDigest, KeyRing};
@@ -26,16 +28,24 @@ pub struct Admin {
     /// `None` when the server runs without keys.
     pub keys: Option<KeyRing>,
     pub strict_readiness: bool,
+    pub hosts: AllowedHosts,
 }
 
 impl Admin {
     /// Answers one request. Nothing here waits: request bodies are not read.
     pub async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
-        self.answer(&request).unwrap_or_else(ApiError::into_response)
+        let (parts, _) = request.into_parts();
+        self.answer(&parts).unwrap_or_else(ApiError::into_response)
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-        match admin_route(request.method(), request.uri().path()) {
+    fn answer(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
+        host::check_single(request)?;
+        let route = admin_route(&request.method, request.uri.path());
+        // Probes tell nobody anything, and come under whatever name a balancer has for us.
+        if !matches!(route, AdminRoute::Probe(_)) {
+            self.hosts.check(request)?;
+        }
+        match route {
             AdminRoute::Probe(probe) => {
                 let readiness = if self.strict_readiness { Readiness::Strict } else { Readiness::Lenient };
                 Ok(health::answer(probe, &self.routing.table(), &self.lifecycle, readiness))
@@ -43,7 +53,7 @@ impl Admin {
             AdminRoute::Metrics => {
                 let text = self.metrics.render().map_err(|error| {
                     tracing::error!(%error, "metrics could not be written");
-                    ApiError::new(ErrorKind::Internal, "internal", "metrics could not be written")
+                    ApiError::internal("metrics could not be written")
                 })?;
                 Ok(health::text(text, Metrics::MEDIA_TYPE))
             }
@@ -70,9 +80,9 @@ impl Admin {
         }
     }
 
-    fn authenticate(&self, request: &Request<Incoming>) -> Result<(), ApiError> {
+    fn authenticate(&self, request: &Parts) -> Result<(), ApiError> {
         let Some(keys) = &self.keys else { return Ok(()) };
-        let digest = KeyDigest::of(bearer(request.headers())?);
+        let digest = KeyDigest::of(bearer(&request.headers)?);
         if keys.find(&digest).is_some() {
             Ok(())
         } else if self.routing.table().knows_key(&digest) {

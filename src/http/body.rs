@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
+use super::connection::Exchange;
+
 /// Bytes to be sent, handed over piece by piece without being copied together.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -15,6 +17,8 @@ pub struct Body {
     first: Option<Bytes>,
     rest: VecDeque<Bytes>,
     remaining: u64,
+    /// The request that this answers is in progress for as long as the answer waits to be taken.
+    exchange: Option<Exchange>,
 }
 
 impl Body {
@@ -26,7 +30,12 @@ impl Body {
     pub fn from_parts(parts: Vec<Bytes>) -> Body {
         let remaining = parts.iter().map(|part| part.len() as u64).sum();
         let mut parts = parts.into_iter().filter(|part| !part.is_empty());
-        Body { first: parts.next(), rest: parts.collect(), remaining }
+        Body { first: parts.next(), rest: parts.collect(), remaining, exchange: None }
+    }
+
+    /// Ends `exchange` when the answer has been taken, or will not be.
+    pub fn hold(&mut self, exchange: Exchange) {
+        self.exchange = Some(exchange);
     }
 
     /// Bytes yet to be sent.
@@ -46,6 +55,7 @@ impl<B: Into<Bytes>> From<B> for Body {
             remaining: bytes.len() as u64,
             first: Some(bytes).filter(|bytes| !bytes.is_empty()),
             rest: VecDeque::new(),
+            exchange: None,
         }
     }
 }

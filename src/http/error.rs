@@ -20,6 +20,7 @@ pub const fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        ErrorKind::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         ErrorKind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -75,6 +76,11 @@ struct WireError<'a> {
 }
 
 impl ApiError {
+    /// A defect of ours.
+    pub fn internal(message: &'static str) -> ApiError {
+        ApiError::new(ErrorKind::Internal, "internal", message)
+    }
+
     pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> ApiError {
         ApiError { kind, code, message: message.into(), details: Box::default() }
     }

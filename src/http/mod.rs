@@ -6,21 +6,24 @@
 mod admin;
 mod body;
 mod call;
+mod connection;
 mod cors;
+mod descriptors;
 mod document;
 mod error;
 mod health;
-mod linger;
+mod host;
 mod request_body;
 mod router;
 mod score;
 mod scoring;
 pub mod server;
-mod sniff;
 
 pub use admin::Admin;
 pub use body::Body;
+pub use descriptors::Room;
 pub use health::Lifecycle;
+pub use host::AllowedHosts;
 pub use scoring::{Scoring, ScoringSettings};
 
 /// The server's name and version, as Azure's server says its own in `x-ms-server-version`.

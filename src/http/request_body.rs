@@ -9,6 +9,7 @@ use hyper::body::{Body as _, Frame, Incoming};
 use hyper::header::{CONTENT_LENGTH, EXPECT};
 use tokio::time::error::Elapsed;
 
+use super::connection::time_at_rate;
 use super::error::ApiError;
 use crate::codec::Receiver;
 use crate::deployment::Permit;
@@ -19,6 +20,16 @@ use crate::error::ErrorKind;
 pub struct BodyLimits {
     pub max_bytes: usize,
     pub timeout: Duration,
+    pub min_bytes_per_s: u64,
+}
+
+impl BodyLimits {
+    /// The time until more than `received` bytes must have come.
+    fn patience(&self, received: usize) -> Duration {
+        /// A connection that hiccups at its beginning is not a slow one.
+        const GRACE: Duration = Duration::from_secs(5);
+        self.timeout.min(GRACE + time_at_rate(received as u64, self.min_bytes_per_s))
+    }
 }
 
 /// The body's length as the client announced it; hyper has checked that it is a single number.
@@ -45,10 +56,13 @@ impl RequestBody {
         permit: &mut Permit,
         limits: BodyLimits,
     ) -> Result<usize, ApiError> {
-        let deadline = Instant::now() + limits.timeout;
+        let begun = Instant::now();
         let mut total = 0usize;
         // The timer is registered only if a frame has to be waited for: a body that came with its headers never needs it.
-        while let Some(frame) = self.next_frame(deadline).await.map_err(|_| timed_out(limits))? {
+        loop {
+            let patience = limits.patience(total);
+            let frame = self.next_frame(begun + patience).await;
+            let Some(frame) = frame.map_err(|_| too_slow(limits, patience, total))? else { break };
             let frame = frame.map_err(|_| {
                 ApiError::new(ErrorKind::BadInput, "incomplete_body", "the body ended before its announced length")
             })?;
@@ -113,7 +127,14 @@ pub fn overloaded() -> ApiError {
         .with_retry_after(1)
 }
 
-fn timed_out(limits: BodyLimits) -> ApiError {
-    let message = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
-    ApiError::new(ErrorKind::BodyTimeout, "body_timeout", message)
+fn too_slow(limits: BodyLimits, patience: Duration, received: usize) -> ApiError {
+    let (ms, rate) = (patience.as_millis(), limits.min_bytes_per_s);
+    if patience == limits.timeout {
+        let message = format!("the body did not arrive within {ms} ms");
+        ApiError::new(ErrorKind::BodyTimeout, "body_timeout", message)
+    } else {
+        let message = format!("the body arrives too slowly: {received} bytes in {ms} ms");
+        ApiError::new(ErrorKind::BodyTimeout, "body_too_slow", message)
+            .with_expected(format!("{rate} bytes per second"))
+    }
 }

@@ -209,8 +209,11 @@ async fn read(
     let bytes = match query {
         Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
-            let limits =
-                BodyLimits { max_bytes: endpoint.settings.max_body_bytes, timeout: endpoint.settings.body_timeout };
+            let limits = BodyLimits {
+                max_bytes: endpoint.settings.max_body_bytes,
+                timeout: endpoint.settings.body_timeout,
+                min_bytes_per_s: endpoint.settings.min_transfer_bytes_per_s,
+            };
             body.receive(&mut receiver, permit, limits).await
         }
     };
@@ -253,6 +256,8 @@ fn policy(endpoint: &Endpoint) -> Policy {
         null_input: endpoint.settings.null_input,
         non_finite_output: endpoint.settings.non_finite_output,
         max_elements: endpoint.settings.max_elements,
+        max_rank: endpoint.settings.max_rank,
+        max_json_depth: endpoint.settings.max_json_depth,
     }
 }
 

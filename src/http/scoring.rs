@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HOST, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 
@@ -14,6 +14,7 @@ use super::cors::Cors;
 use super::document;
 use super::error::ApiError;
 use super::health::{self, Lifecycle, Readiness};
+use super::host;
 use super::request_body::RequestBody;
 use super::router::{Route, route};
 use super::score::{Served, admit, score};
@@ -80,7 +81,7 @@ impl Scoring {
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let (mut call, ids) = Call::begin(&parts.headers, &self.ids);
-        let acceptable = ids.and_then(|()| check_host(&parts));
+        let acceptable = ids.and_then(|()| host::check_single(&parts));
         let route = route(&parts.method, parts.uri.path());
         let mut served = None;
         let outcome = match acceptable {
@@ -164,14 +165,6 @@ impl Scoring {
             }
         }
     }
-}
-
-/// HTTP/1.1 wants exactly one Host (RFC 9112, section 3.2); hyper leaves that to us.
-fn check_host(parts: &Parts) -> Result<(), ApiError> {
-    if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
-        return Err(ApiError::new(ErrorKind::BadInput, "bad_host", "an HTTP/1.1 request has exactly one Host header"));
-    }
-    Ok(())
 }
 
 /// Answers a failed request. What is left of a short body is read and forgotten, so that the connection can be used again;

@@ -3,6 +3,7 @@
 //! Labels come from our own names only (endpoints, deployments, stages, status codes), never from a request. Handles with
 //! their labels filled in are made when a deployment is built, so that a request touches atomics and nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
@@ -40,6 +41,62 @@ impl Stage {
     }
 }
 
+/// Why the server closed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The client did not send a request's headers in time.
+    HeaderTimeout,
+    /// The client did not send another request in time.
+    Idle,
+    /// The client did not take its answer in time.
+    SlowClient,
+    /// All places were taken, and this connection was not using its own.
+    MadeRoom,
+}
+
+impl Closed {
+    const ALL: [Closed; 4] = [Closed::HeaderTimeout, Closed::Idle, Closed::SlowClient, Closed::MadeRoom];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Closed::HeaderTimeout => "header_timeout",
+            Closed::Idle => "idle",
+            Closed::SlowClient => "slow_client",
+            Closed::MadeRoom => "made_room",
+        }
+    }
+}
+
+/// One port's handles.
+#[derive(Debug)]
+pub struct ConnectionMetrics {
+    open: IntGauge,
+    closed: [IntCounter; 4],
+}
+
+/// A connection that is counted as open until this is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(IntGauge);
+
+impl ConnectionMetrics {
+    /// A connection was opened.
+    pub fn open(&self) -> OpenConnection {
+        self.open.inc();
+        OpenConnection(self.open.clone())
+    }
+
+    /// The server closed a connection.
+    pub fn closed(&self, reason: Closed) {
+        self.closed[reason as usize].inc();
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// The server's metrics.
 #[derive(Debug)]
 pub struct Metrics {
@@ -57,8 +114,8 @@ pub struct Metrics {
     model_info: GaugeVec,
     deployment_ready: IntGaugeVec,
     load_duration: GaugeVec,
-    /// Connections open on the scoring port.
-    pub connections: IntGauge,
+    pub scoring_connections: Arc<ConnectionMetrics>,
+    pub admin_connections: Arc<ConnectionMetrics>,
     /// Requests whose log line was left out.
     pub log_lines_dropped: IntCounter,
 }
@@ -88,6 +145,17 @@ impl Metrics {
         let deployment = &["endpoint", "deployment"];
         let build_info = gauge(r, "scoria_build_info", "Always 1; the labels say what is running.", &["version"])?;
         build_info.with_label_values(&[version]).set(1.0);
+        let open = int_gauge(r, "scoria_connections", "Connections open.", &["port"])?;
+        let closed = counter(
+            r,
+            "scoria_connections_closed_total",
+            "Connections that the server closed because a limit was reached.",
+            &["port", "reason"],
+        )?;
+        let connections = |port| {
+            let closed = Closed::ALL.map(|reason| closed.with_label_values(&[port, reason.name()]));
+            Arc::new(ConnectionMetrics { open: open.with_label_values(&[port]), closed })
+        };
         Ok(Metrics {
             requests: counter(
                 r,
@@ -150,7 +218,8 @@ impl Metrics {
                 "Time from reading the model's file to its first answer.",
                 deployment,
             )?,
-            connections: register(r, IntGauge::new("scoria_connections", "Connections open on the scoring port.")?)?,
+            scoring_connections: connections("scoring"),
+            admin_connections: connections("admin"),
             log_lines_dropped: register(
                 r,
                 IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,

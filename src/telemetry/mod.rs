@@ -5,5 +5,5 @@ mod metrics;
 mod request_log;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
-pub use metrics::{DeploymentMetrics, Metrics, ModelLabels, Stage};
+pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage};
 pub use request_log::{RequestLog, Verdict};

@@ -1,6 +1,6 @@
 //! An HTTP/1.1 client that sends exactly what a test says, and no more.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Connection {
 
     /// Sends a request with a body, if it has one, and its length.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
@@ -92,9 +92,18 @@ impl Connection {
         Some(Answer { status, headers, body: Vec::new() })
     }
 
+    /// Reads and forgets whatever comes until the server closes its side.
+    pub fn drain(&mut self) {
+        drop(std::io::copy(&mut self.stream, &mut std::io::sink()));
+    }
+
     /// Whether the server has closed its side.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+        match self.stream.fill_buf() {
+            Ok(bytes) => bytes.is_empty(),
+            // The client's own patience ran out.
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
     }
 
     fn line(&mut self) -> Option<String> {

@@ -1,8 +1,7 @@
-//! Connections and bodies: limits, refusals that arrive, HTTP/2.
+//! Connections and bodies: use and reuse, refusals that arrive, HTTP/2.
 
 use scoria::engine::fake::FakeEngine;
 
-use crate::client::Connection;
 use crate::server::{Server, Start, identity};
 
 const GOOD: &[u8] = br#"{"data": [[1, 2]]}"#;
@@ -79,62 +78,15 @@ fn a_client_that_waits_to_be_told_to_send_is_refused_without_having_sent() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_a_408_and_a_cut_one_ends_the_connection() {
-    let server = start().set("body_timeout_ms", "50").ready();
-    let mut silent = server.connect();
-    silent.send(&head("content-length: 100"));
-    silent.send(b"{");
-    let answer = silent.answer().unwrap();
-    assert_eq!((answer.status, answer.code().as_str()), (408, "body_timeout"));
-    still_serves(&server);
-}
-
-#[test]
-fn a_client_that_says_nothing_is_let_go() {
-    let server = start().set("header_timeout_ms", "50").ready();
-    for first in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"POST /score HTTP/1.1\r\nhost:"] {
-        let mut connection = server.connect();
-        connection.send(first);
-        // Some are closed without a word, a half-sent head may be told 408 first.
-        if let Some(answer) = connection.answer() {
-            assert_eq!(answer.status, 408);
-        }
-        assert!(connection.is_closed(), "{first:?}");
-    }
-    still_serves(&server);
-}
-
-#[test]
 fn a_client_that_hangs_up_within_its_first_bytes_is_let_go_at_once() {
     let server = start().ready();
-    let connections = || server.metric("scoria_connections");
+    let connections = || server.metric("scoria_connections{port=\"scoring\"}");
     let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
     std::io::Write::write_all(&mut stream, b"PRI").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     // The end of the stream, long before the ten seconds that a silent client has.
     assert!(matches!(std::io::Read::read(&mut stream, &mut [0; 1]), Ok(0) | Err(_)));
     while connections() != Some(0.0) {}
-}
-
-#[test]
-fn a_head_beyond_the_limit_is_a_431() {
-    let server = start().ready();
-    let mut connection = server.connect();
-    connection.send(&head(&format!("x-long: {}", "x".repeat(100_000))));
-    assert_eq!(connection.answer().unwrap().status, 431);
-    still_serves(&server);
-}
-
-#[test]
-fn further_clients_wait_while_all_connections_are_taken() {
-    let server = start().set("max_connections", "1").ready();
-    let mut first = server.connect();
-    assert_eq!(first.request("POST", "/score", &[], GOOD).status, 200);
-    let address = server.address();
-    let second = std::thread::spawn(move || Connection::open(address).request("POST", "/score", &[], GOOD).status);
-    assert_eq!(first.request("POST", "/score", &[], GOOD).status, 200);
-    drop(first);
-    assert_eq!(second.join().unwrap(), 200);
 }
 
 #[test]

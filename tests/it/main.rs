@@ -11,6 +11,7 @@ mod connections;
 mod contract;
 mod documents;
 mod drain;
+mod limits;
 mod models;
 mod openapi;
 mod scheduling;

@@ -1,7 +1,5 @@
 //! Deadlines, overload and clients that leave, with an engine that waits until a test lets it pass.
 
-use std::time::Duration;
-
 use scoria::engine::fake::{FakeEngine, Gate};
 
 use crate::client::Connection;
@@ -11,7 +9,7 @@ const GOOD: &[u8] = br#"{"data": [[1, 2]]}"#;
 
 /// A server whose model waits at the gate, after the runs that warmed it up. Loading has to pass the gate too, so it is let
 /// through first.
-fn gated(settings: &[(&'static str, &str)]) -> (Server, Gate, FakeEngine) {
+pub fn gated(settings: &[(&'static str, &str)]) -> (Server, Gate, FakeEngine) {
     let gate = Gate::new();
     let engine = FakeEngine::echo().behind(&gate);
     let mut start = Start::with(engine.clone()).model("echo", &identity()).set("workers", "1");
@@ -25,7 +23,8 @@ fn gated(settings: &[(&'static str, &str)]) -> (Server, Gate, FakeEngine) {
     (server, gate, engine)
 }
 
-fn begin(server: &Server, headers: &str) -> Connection {
+/// Sends a request and does not wait for its answer.
+pub fn begin(server: &Server, headers: &str) -> Connection {
     let mut connection = server.connect();
     let length = GOOD.len();
     let head = format!("POST /score HTTP/1.1\r\nhost: test\r\n{headers}content-length: {length}\r\n\r\n");
@@ -74,7 +73,7 @@ fn a_full_queue_is_a_429_with_a_time_to_come_back() {
     let mut running = begin(&server, "");
     gate.wait_for_arrivals(5);
     let mut waiting = begin(&server, "");
-    wait_for_metric(&server, r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
+    server.wait_for_metric(r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
     let refused = server.post("/score", GOOD);
     assert_eq!((refused.status, refused.code().as_str()), (429, "queue_full"));
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
@@ -100,20 +99,11 @@ fn what_a_client_that_left_was_waiting_for_is_not_run() {
     let mut running = begin(&server, "");
     gate.wait_for_arrivals(5);
     let leaving = begin(&server, "");
-    wait_for_metric(&server, r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
+    server.wait_for_metric(r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
     drop(leaving);
-    wait_for_metric(&server, r#"scoria_requests_in_flight{deployment="default",endpoint="echo"}"#, 1.0);
+    server.wait_for_metric(r#"scoria_requests_in_flight{deployment="default",endpoint="echo"}"#, 1.0);
     gate.open();
     assert_eq!(running.answer().unwrap().status, 200);
     assert_eq!(server.post("/score", GOOD).status, 200);
     assert_eq!(engine.runs(), 4 + 2);
-}
-
-/// Looks until a metric has a value: the state it tells of has no other event to be waited for from outside.
-fn wait_for_metric(server: &Server, series: &str, value: f64) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while server.metric(series) != Some(value) {
-        assert!(std::time::Instant::now() < deadline, "{series} never became {value}");
-        std::thread::yield_now();
-    }
 }

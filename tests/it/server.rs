@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scoria::app::App;
 use scoria::config::{Config, Origin};
@@ -118,6 +118,15 @@ impl Server {
     pub fn metric(&self, series: &str) -> Option<f64> {
         let text = self.admin("/metrics").text().to_owned();
         text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Looks until a metric has a value: the state it tells of has no other event to be waited for from outside.
+    pub fn wait_for_metric(&self, series: &str, value: f64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.metric(series) != Some(value) {
+            assert!(Instant::now() < deadline, "{series} never became {value}");
+            std::thread::yield_now();
+        }
     }
 
     /// The primary key of an endpoint.

@@ -29,8 +29,13 @@ const BINARY: [Format; 4] = [Format::Npy, Format::Npz, Format::Raw, Format::Safe
 const MAX_BYTES: usize = 1 << 20;
 const MAX_ELEMENTS: usize = 100_000;
 
-const POLICY: Policy =
-    Policy { null_input: NullInput::Reject, non_finite_output: NonFiniteOutput::Null, max_elements: MAX_ELEMENTS };
+const POLICY: Policy = Policy {
+    null_input: NullInput::Reject,
+    non_finite_output: NonFiniteOutput::Null,
+    max_elements: MAX_ELEMENTS,
+    max_rank: 64,
+    max_json_depth: 64,
+};
 
 /// A dimension from `"N"` or `"10"`; an empty word is a dynamic one without a name.
 fn dim(word: &str) -> Dim {

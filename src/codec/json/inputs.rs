@@ -5,7 +5,7 @@ use super::mismatch;
 use super::path::Within;
 use super::refusal::shown;
 use super::scan::Scanner;
-use crate::codec::{DecodeError, DecodeFault, Request};
+use crate::codec::{DecodeError, DecodeFault, Request, refusal};
 use crate::tensor::{Signature, Tensor, TensorSpec};
 
 /// The most inputs that a message lists.
@@ -64,6 +64,7 @@ impl<'r> Inputs<'r> {
         if self.elements > self.request.policy.max_elements {
             return Err(mismatch::too_large(self.request.policy.max_elements));
         }
+        refusal::check_rank(&self.request.signature.inputs[index], tensor.shape().len(), self.request.policy.max_rank)?;
         self.tensors[index] = Some(tensor);
         Ok(())
     }

@@ -68,7 +68,8 @@ impl<'a> Receiver<'a> {
 /// Decodes a whole body; for callers that have it in one piece already.
 pub fn decode(body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError> {
     let mut inputs = inputs::Inputs::new(request);
-    let reply = dialect::read(&mut scan::Scanner::new(body), &mut inputs).map_err(path::from_root)?;
+    let mut scanner = scan::Scanner::new(body, request.policy.max_json_depth);
+    let reply = dialect::read(&mut scanner, &mut inputs).map_err(path::from_root)?;
     let inputs = inputs.finish().map_err(path::from_root)?;
     Ok(Decoded { inputs, reply: Reply::Json(reply) })
 }

@@ -9,10 +9,6 @@ use super::refusal::malformed;
 use super::string;
 use crate::codec::DecodeError;
 
-/// The deepest nesting of arrays and objects that is followed. ONNX tensors rarely have more than six dimensions; the
-/// readers recurse, so this bounds their stack.
-pub(super) const MAX_DEPTH: usize = 64;
-
 /// A position in a body.
 #[derive(Clone, Debug)]
 pub(super) struct Scanner<'a> {
@@ -20,18 +16,20 @@ pub(super) struct Scanner<'a> {
     /// At most `body.len()`.
     at: usize,
     depth: usize,
+    max_depth: usize,
 }
 
 impl<'a> Scanner<'a> {
-    pub fn new(body: &'a [u8]) -> Self {
+    /// A scanner at a body's beginning that follows arrays and objects no deeper than `max_depth`.
+    pub fn new(body: &'a [u8], max_depth: usize) -> Self {
         // RFC 8259 §8.1 lets a reader ignore a byte order mark.
         let at = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Scanner { body, at, depth: 0 }
+        Scanner { body, at, depth: 0, max_depth }
     }
 
-    /// A scanner over a part of a body.
-    pub fn inside(part: &'a [u8]) -> Self {
-        Scanner { body: part, at: 0, depth: 0 }
+    /// A scanner over a scalar of a body.
+    pub fn inside(scalar: &'a [u8]) -> Self {
+        Scanner { body: scalar, at: 0, depth: 0, max_depth: 0 }
     }
 
     /// What has not been read.
@@ -68,8 +66,8 @@ impl<'a> Scanner<'a> {
         if !self.take(bracket) {
             return Err(self.unexpected(&format!("expected '{}'", char::from(bracket))));
         }
-        if self.depth == MAX_DEPTH {
-            return Err(malformed(self, format!("it is nested more than {MAX_DEPTH} levels deep")));
+        if self.depth == self.max_depth {
+            return Err(malformed(self, format!("it is nested more than {} levels deep", self.max_depth)));
         }
         self.depth += 1;
         Ok(())
@@ -87,7 +85,7 @@ impl<'a> Scanner<'a> {
         let mut count = 0;
         while let [b'[', inner @ ..] = rest {
             count += 1;
-            if count > MAX_DEPTH {
+            if count > self.max_depth {
                 break;
             }
             rest = skip_space(inner);

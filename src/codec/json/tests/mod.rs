@@ -44,8 +44,13 @@ fn outputs(outputs: &[(&str, &str)]) -> Signature {
     Signature { inputs: Vec::new(), outputs: outputs.iter().map(output).collect() }
 }
 
-const POLICY: Policy =
-    Policy { null_input: NullInput::Reject, non_finite_output: NonFiniteOutput::Null, max_elements: 1 << 24 };
+const POLICY: Policy = Policy {
+    null_input: NullInput::Reject,
+    non_finite_output: NonFiniteOutput::Null,
+    max_elements: 1 << 24,
+    max_rank: 64,
+    max_json_depth: 64,
+};
 
 fn decode_with(signature: &Signature, policy: Policy, body: &[u8]) -> Result<Decoded, DecodeError> {
     let max_bytes = body.len();

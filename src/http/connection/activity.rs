@@ -1,0 +1,167 @@
+//! What a connection is doing, as its byte stream, its requests and the port's roster see it together.
+//!
+//! hyper knows when a request begins and ends and hides it; the timers of [`super::transport`] and the choice of
+//! [`super::roster`] depend on it.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// One connection's doings. Counting a request in and out is a few atomics.
+#[derive(Debug)]
+pub struct Activity {
+    opened: Instant,
+    /// Requests that have begun, ever.
+    begun: AtomicU32,
+    /// Requests in progress: begun, and the answer not handed over to the connection yet.
+    in_progress: AtomicU32,
+    /// When the last request ended, in milliseconds after `opened`; 0 before that.
+    waiting_since_ms: AtomicU64,
+    /// Answers that wait for an HTTP/2 client to take them: an id, and the time it has for that.
+    untaken: Mutex<Vec<(u32, Instant)>>,
+    /// The connection must end although its client may still be sending.
+    linger: AtomicBool,
+    /// The connection should end as soon as no request is in progress.
+    leave: AtomicBool,
+    /// The client should be told that the connection takes no more requests.
+    retire: AtomicBool,
+    /// Wakes the connection's task.
+    waker: OnceLock<Waker>,
+}
+
+impl Activity {
+    pub fn new(opened: Instant) -> Arc<Activity> {
+        Arc::new(Activity {
+            opened,
+            begun: AtomicU32::new(0),
+            in_progress: AtomicU32::new(0),
+            waiting_since_ms: AtomicU64::new(0),
+            untaken: Mutex::new(Vec::new()),
+            linger: AtomicBool::new(false),
+            leave: AtomicBool::new(false),
+            retire: AtomicBool::new(false),
+            waker: OnceLock::new(),
+        })
+    }
+
+    /// Counts a request in, until what is returned is dropped.
+    pub fn begin(self: &Arc<Self>) -> Exchange {
+        let id = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+        Exchange { activity: Arc::clone(self), id, is_answer_timed: false }
+    }
+
+    /// How many requests have begun; wraps around.
+    pub fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.in_progress.load(Ordering::Relaxed) > 0
+    }
+
+    /// Since when the connection has been waiting for its client's next request.
+    pub fn waiting_since(&self) -> Instant {
+        self.opened + Duration::from_millis(self.waiting_since_ms.load(Ordering::Relaxed))
+    }
+
+    /// When the first answer that its client has not taken runs out of time.
+    pub fn first_untaken(&self) -> Option<Instant> {
+        self.untaken.lock().iter().map(|(_, until)| *until).min()
+    }
+
+    /// Set when the connection must end although its client may still be sending.
+    pub fn linger(&self) -> &AtomicBool {
+        &self.linger
+    }
+
+    /// Lets [`Activity::leave`] wake the connection's task. A task's waker is the same for all its life.
+    pub fn wake_by(&self, waker: &Waker) {
+        self.waker.get_or_init(|| waker.clone());
+    }
+
+    /// Asks the connection to end as soon as no request is in progress.
+    pub fn leave(&self) {
+        self.leave.store(true, Ordering::Release);
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub fn should_leave(&self) -> bool {
+        self.leave.load(Ordering::Acquire)
+    }
+
+    /// Asks whoever drives the connection to announce its end to the client.
+    pub fn retire(&self) {
+        self.retire.store(true, Ordering::Release);
+    }
+
+    pub fn should_retire(&self) -> bool {
+        self.retire.load(Ordering::Acquire)
+    }
+}
+
+/// A request in progress.
+#[derive(Debug)]
+pub struct Exchange {
+    activity: Arc<Activity>,
+    id: u32,
+    is_answer_timed: bool,
+}
+
+impl Exchange {
+    /// The answer is ready, and has to be taken by `until`.
+    ///
+    /// For HTTP/2, where a stream's answer can wait for its client while the connection is alive and well. On HTTP/1 it is
+    /// the connection itself that stalls.
+    pub fn answer_by(&mut self, until: Instant) {
+        self.activity.untaken.lock().push((self.id, until));
+        self.is_answer_timed = true;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let activity = &self.activity;
+        if self.is_answer_timed {
+            activity.untaken.lock().retain(|(id, _)| *id != self.id);
+        }
+        let waited = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        activity.waiting_since_ms.store(waited, Ordering::Relaxed);
+        activity.in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_in_and_out() {
+        let activity = Activity::new(Instant::now());
+        assert!(!activity.is_busy());
+        let (first, second) = (activity.begin(), activity.begin());
+        drop(first);
+        assert!(activity.is_busy());
+        drop(second);
+        assert_eq!((activity.is_busy(), activity.begun()), (false, 2));
+    }
+
+    #[test]
+    fn an_answer_counts_as_untaken_until_its_exchange_ends() {
+        let now = Instant::now();
+        let activity = Activity::new(now);
+        let (mut late, mut soon) = (activity.begin(), activity.begin());
+        late.answer_by(now + Duration::from_secs(2));
+        soon.answer_by(now + Duration::from_secs(1));
+        assert_eq!(activity.first_untaken(), Some(now + Duration::from_secs(1)));
+        drop(soon);
+        assert_eq!(activity.first_untaken(), Some(now + Duration::from_secs(2)));
+        drop(late);
+        assert_eq!(activity.first_untaken(), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! One connection, from its first byte to its last.
+//!
+//! [`serve`] finds out the protocol and drives hyper over a [`transport::Transport`], which ends what takes too long. The
+//! [`roster`] is the list of a port's connections.
+
+mod activity;
+mod frames;
+pub mod roster;
+mod sniff;
+mod transport;
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use self::activity::Activity;
+pub use self::activity::Exchange;
+use self::roster::Seat;
+use self::sniff::{Protocol, sniff};
+use self::transport::Transport;
+use super::error::ApiError;
+use super::server::{Service, Stopping};
+use crate::telemetry::Closed;
+
+/// An HTTP/2 client that is silent for so long is asked whether it is still there, and has so long to say yes.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What one HTTP/2 client may have sent without having been read yet: of one stream, and of all.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// What bounds a connection. The meaning of each is that of the setting of its name.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub header_timeout: Duration,
+    pub keep_alive_timeout: Duration,
+    pub write_timeout: Duration,
+    pub min_transfer_bytes_per_s: u64,
+    pub max_header_bytes: usize,
+    pub max_headers: usize,
+    pub http2_max_streams: u32,
+}
+
+impl Limits {
+    /// How long a client may take for so many bytes of an answer: they come at the least rate, and it may pause meanwhile.
+    fn time_to_take(&self, bytes: u64) -> Duration {
+        self.write_timeout + time_at_rate(bytes, self.min_transfer_bytes_per_s)
+    }
+}
+
+/// The time that `bytes` take at a rate. The rate 0 stands for no limit, and a year does too.
+pub fn time_at_rate(bytes: u64, bytes_per_s: u64) -> Duration {
+    const UNLIMITED: Duration = Duration::from_secs(365 * 24 * 3600);
+    bytes
+        .saturating_mul(1_000)
+        .checked_div(bytes_per_s)
+        .map_or(UNLIMITED, |ms| Duration::from_millis(ms).min(UNLIMITED))
+}
+
+/// Serves a connection until it ends, or until the port stops and the request that it is in is answered.
+pub async fn serve(
+    mut stream: TcpStream,
+    seat: Seat,
+    service: Arc<impl Service>,
+    limits: Arc<Limits>,
+    mut stopping: Stopping,
+) {
+    // Answers are written whole, so waiting to fill segments only delays them. A socket that cannot be set up fails soon
+    // enough by itself.
+    drop(stream.set_nodelay(true));
+    let metrics = Arc::clone(service.connections());
+    let _open = metrics.open();
+    let activity = &seat.activity;
+    let sniffed = tokio::select! {
+        sniffed = unless_asked_to_leave(activity, sniff(&mut stream, limits.header_timeout)) => sniffed,
+        () = stopping.wait() => return,
+    };
+    let (protocol, first) = match sniffed {
+        Some(Ok(Some(sniffed))) => sniffed,
+        Some(Ok(None)) => return metrics.closed(Closed::HeaderTimeout),
+        Some(Err(_)) => return,
+        None => return metrics.closed(Closed::MadeRoom),
+    };
+    let transport = Transport::new(stream, (protocol, first), Arc::clone(activity), Arc::clone(&limits), metrics);
+    drive(TokioIo::new(transport), protocol, service, activity, &limits, stopping).await;
+}
+
+/// Runs HTTP over a byte stream.
+async fn drive<IO>(
+    io: IO,
+    protocol: Protocol,
+    service: Arc<impl Service>,
+    activity: &Arc<Activity>,
+    limits: &Arc<Limits>,
+    stopping: Stopping,
+) where
+    IO: Read + Write + Unpin + Send + 'static,
+{
+    let answer = service_fn(|request| {
+        let (service, activity, limits) = (Arc::clone(&service), Arc::clone(activity), Arc::clone(limits));
+        let mut exchange = activity.begin();
+        async move {
+            let answer = unless_it_panics(service.serve(request, activity.linger())).await;
+            let mut response =
+                answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response());
+            let body = response.body_mut();
+            if protocol == Protocol::Http2 && !body.is_empty() {
+                exchange.answer_by(Instant::now() + limits.time_to_take(body.len()));
+            }
+            body.hold(exchange);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                // The transport times heads, and lets clients pause between requests for longer than within one.
+                .header_read_timeout(None)
+                .max_header_size(limits.max_header_bytes)
+                .max_headers(limits.max_headers)
+                .serve_connection(io, answer);
+            until_ended(connection, activity, stopping, |connection| connection.graceful_shutdown()).await;
+        }
+        Protocol::Http2 => {
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits.http2_max_streams)
+                .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .keep_alive_interval(PING_INTERVAL)
+                .keep_alive_timeout(PING_TIMEOUT)
+                .serve_connection(io, answer);
+            until_ended(connection, activity, stopping, |connection| connection.graceful_shutdown()).await;
+        }
+    }
+}
+
+/// What `future` gives, or `None` if it panics: a defect of ours, which is to fail one request and not its neighbours on the
+/// connection. The panic hook has logged it.
+async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(outcome) => outcome.map(Some),
+        // It is not polled again.
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// What `future` gives, or `None` once the connection is asked to leave.
+async fn unless_asked_to_leave<T>(activity: &Activity, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        activity.wake_by(cx.waker());
+        if activity.should_leave() { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) }
+    })
+    .await
+}
+
+/// Drives a connection to its end, asking it to finish early once the port stops or the client has paused for too long.
+async fn until_ended<C>(connection: C, activity: &Activity, mut stopping: Stopping, finish: impl FnOnce(Pin<&mut C>))
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let mut stopped = pin!(stopping.wait());
+    let mut finish = Some(finish);
+    let outcome = poll_fn(|cx| {
+        let outcome = connection.as_mut().poll(cx);
+        if outcome.is_ready() || finish.is_none() || !(activity.should_retire() || stopped.as_mut().poll(cx).is_ready())
+        {
+            return outcome;
+        }
+        if let Some(finish) = finish.take() {
+            finish(connection.as_mut());
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = outcome.await {
+        // Clients reset and time out every day.
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_requests_own() {
+        assert_eq!(unless_it_panics(async { 1 }).await, Some(1));
+        assert_eq!(unless_it_panics(async { panic!("a defect") }).await, None::<()>);
+    }
+
+    #[test]
+    fn time_at_a_rate() {
+        assert_eq!(time_at_rate(2_048, 1_024), Duration::from_secs(2));
+        assert!(time_at_rate(0, 0) > Duration::from_secs(1_000_000), "no rate, no limit");
+        assert!(time_at_rate(u64::MAX, 1) <= Duration::from_secs(365 * 24 * 3600), "still fits into the clock");
+    }
+}
