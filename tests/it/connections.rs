@@ -80,13 +80,12 @@ fn a_client_that_waits_to_be_told_to_send_is_refused_without_having_sent() {
 #[test]
 fn a_client_that_hangs_up_within_its_first_bytes_is_let_go_at_once() {
     let server = start().ready();
-    let connections = || server.metric("scoria_connections{port=\"scoring\"}");
     let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
     std::io::Write::write_all(&mut stream, b"PRI").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     // The end of the stream, long before the ten seconds that a silent client has.
     assert!(matches!(std::io::Read::read(&mut stream, &mut [0; 1]), Ok(0) | Err(_)));
-    while connections() != Some(0.0) {}
+    server.wait_for_metric(r#"scoria_connections{port="scoring"}"#, 0.0);
 }
 
 #[test]

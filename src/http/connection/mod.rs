@@ -111,7 +111,8 @@ async fn drive<IO>(
         let (service, activity, limits) = (Arc::clone(&service), Arc::clone(activity), Arc::clone(limits));
         let mut exchange = activity.begin();
         async move {
-            let answer = unless_it_panics(service.serve(request, activity.linger())).await;
+            // Boxed, since hyper keeps room for a request on every connection, and a request is 10 KB of state.
+            let answer = unless_it_panics(Box::pin(service.serve(request, activity.linger()))).await;
             let mut response =
                 answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response());
             let body = response.body_mut();
@@ -150,8 +151,7 @@ async fn drive<IO>(
 
 /// What `future` gives, or `None` if it panics: a defect of ours, which is to fail one request and not its neighbours on the
 /// connection. The panic hook has logged it.
-async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+async fn unless_it_panics<F: Future>(mut future: Pin<Box<F>>) -> Option<F::Output> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(outcome) => outcome.map(Some),
         // It is not polled again.
@@ -201,8 +201,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_the_requests_own() {
-        assert_eq!(unless_it_panics(async { 1 }).await, Some(1));
-        assert_eq!(unless_it_panics(async { panic!("a defect") }).await, None::<()>);
+        assert_eq!(unless_it_panics(Box::pin(async { 1 })).await, Some(1));
+        assert_eq!(unless_it_panics(Box::pin(async { panic!("a defect") })).await, None::<()>);
     }
 
     #[test]
