@@ -7,6 +7,7 @@ pub mod env;
 mod file;
 mod reference;
 mod settings;
+mod tls;
 mod value;
 
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 pub use file::File;
 pub use reference::reference;
 pub use settings::{Config, SETTINGS, Setting};
-pub use value::{Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue};
+pub use tls::TlsFiles;
+pub use value::{Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion};
 
 /// Where a setting's value came from; later ones win.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::value::{Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue};
+use super::value::{
+    Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion,
+};
 use super::{ConfigError, Origin};
 
 /// One setting, as the command line, the file and the reference present it.
@@ -83,7 +85,7 @@ const fn is_bool<T: SettingValue>() -> bool {
 }
 
 settings! {
-    /// Where scoring is served: HTTP/1.1, and HTTP/2 by prior knowledge.
+    /// Where scoring is served: HTTP/1.1 and HTTP/2, chosen by ALPN with TLS, by prior knowledge without.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
     /// Where metrics, health and the admin API are served, by a thread of their own.
     admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
@@ -92,8 +94,27 @@ settings! {
     /// Names by which the admin port may be called, besides `localhost` and addresses: a request for another `Host` is
     /// answered 421, so that no web page can reach the port through a name of its own (DNS rebinding). Probes are exempt.
     admin_hosts: List = List::default();
-    /// Allow `auth = "none"` on an address other than loopback. Whoever reaches the port can then score.
+    /// Allow `auth = "none"` on an address other than loopback. Whoever reaches the port can then score, or administer.
     insecure_no_auth: bool = false;
+    /// The scoring port's certificate chain, the server's own certificate first, as PEM. With it and `tls_key` the port
+    /// speaks TLS only. Changes of the files are noticed (see `tls_reload_interval_ms`).
+    tls_cert: Option<PathBuf> = None;
+    /// The private key of `tls_cert`, as PEM without a passphrase.
+    tls_key: Option<PathBuf> = None;
+    /// The admin port's certificate chain. Default: `tls_cert`, if `admin_listen` is not on loopback or `admin_client_ca` is
+    /// set; on loopback the admin port speaks plain HTTP otherwise.
+    admin_tls_cert: Option<PathBuf> = None;
+    /// The private key of `admin_tls_cert`.
+    admin_tls_key: Option<PathBuf> = None;
+    /// Certificate authorities, as PEM. If set, clients of the admin port have to show a certificate that one of these has
+    /// issued, for metrics and probes too.
+    admin_client_ca: Option<PathBuf> = None;
+    /// The oldest version of TLS that is spoken: `1.2` (with authenticated ciphers only) or `1.3`.
+    tls_min_version: TlsVersion = TlsVersion::V1_2;
+    /// The time a client may take for its TLS handshake; then the connection is closed.
+    tls_handshake_timeout_ms: u64 = 10_000;
+    /// How often the certificate files are looked at. SIGHUP has them read at once.
+    tls_reload_interval_ms: u64 = 5_000;
     /// Where keys are kept. Default: `$XDG_STATE_HOME/scoria`, else `~/.local/state/scoria`.
     state_dir: Option<PathBuf> = None;
     /// The endpoint that `POST /score` means. Default: the only one, or the one named `default`.
@@ -179,13 +200,7 @@ settings! {
 impl Config {
     /// Rules between settings, and bounds.
     fn check(&self) -> Result<(), ConfigError> {
-        let open_to_all = [self.listen, self.admin_listen].into_iter().find(|address| !address.ip().is_loopback());
-        if let Some(address) = open_to_all.filter(|_| self.auth == Auth::None && !self.insecure_no_auth) {
-            return Err(ConfigError::Conflict(format!(
-                "refusing to listen on {address} without keys: set `auth = \"key\"`, listen on 127.0.0.1, or, if anyone \
-                 who reaches this port may use it, set `insecure_no_auth = true`"
-            )));
-        }
+        self.check_exposure()?;
         let at_least_one = [
             ("queue_max_length", self.queue_max_length as u64),
             ("scoring_timeout_ms", self.scoring_timeout_ms),
@@ -203,6 +218,8 @@ impl Config {
             ("write_timeout_ms", self.write_timeout_ms),
             ("max_headers", self.max_headers as u64),
             ("http2_max_streams", self.http2_max_streams),
+            ("tls_handshake_timeout_ms", self.tls_handshake_timeout_ms),
+            ("tls_reload_interval_ms", self.tls_reload_interval_ms),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Conflict(format!("{key} must be at least 1")));
@@ -219,6 +236,8 @@ impl Config {
             ("drain_delay_ms", self.drain_delay_ms),
             ("drain_timeout_ms", self.drain_timeout_ms),
             ("log_slow_ms", self.log_slow_ms),
+            ("tls_handshake_timeout_ms", self.tls_handshake_timeout_ms),
+            ("tls_reload_interval_ms", self.tls_reload_interval_ms),
         ];
         if let Some((key, _)) = times.iter().find(|(_, value)| *value > YEAR_MS) {
             return Err(ConfigError::Conflict(format!("{key} must be at most {YEAR_MS}, a year")));

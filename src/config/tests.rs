@@ -44,6 +44,51 @@ fn no_keys_beyond_loopback_is_refused_unless_insisted_on() {
 }
 
 #[test]
+fn the_admin_port_is_no_more_open_than_the_scoring_port() {
+    let open = [("admin_listen", "0.0.0.0:8081"), ("auth", "none")];
+    let error = resolve(&open).unwrap_err().to_string();
+    assert!(error.contains("0.0.0.0:8081 (admin_listen) without keys"), "{error}");
+    assert!(resolve(&[open[0], open[1], ("insecure_no_auth", "true")]).is_ok());
+    assert!(resolve(&[("admin_listen", "0.0.0.0:8081")]).is_ok());
+}
+
+#[test]
+fn certificates_and_keys_come_in_pairs() {
+    let told = |texts: &[_]| resolve(texts).unwrap_err().to_string();
+    assert!(told(&[("tls_cert", "c.pem")]).starts_with("tls_cert is set and tls_key is not"));
+    assert!(told(&[("tls_key", "k.pem")]).starts_with("tls_key is set and tls_cert is not"));
+    assert!(told(&[("admin_tls_cert", "c.pem")]).starts_with("admin_tls_cert is set and admin_tls_key is not"));
+    assert!(told(&[("admin_client_ca", "ca.pem")]).contains("needs TLS"));
+    assert!(told(&[("tls_min_version", "1.1")]).contains("expected `1.2` or `1.3`"));
+}
+
+#[test]
+fn the_admin_port_speaks_tls_where_others_could_listen_in() {
+    let pair = [("tls_cert", "c.pem"), ("tls_key", "k.pem")];
+    let with = |more: &[(&'static str, &'static str)]| resolve(&[&pair, more].concat()).unwrap();
+    let certificate = |config: &Config| config.admin_tls().map(|files| files.certificate.display().to_string());
+    assert_eq!(certificate(&with(&[])), None, "loopback");
+    assert_eq!(certificate(&with(&[("admin_listen", "0.0.0.0:8081")])).as_deref(), Some("c.pem"));
+    assert_eq!(certificate(&with(&[("admin_client_ca", "ca.pem")])).as_deref(), Some("c.pem"));
+    let own = [("admin_tls_cert", "a.pem"), ("admin_tls_key", "b.pem")];
+    assert_eq!(certificate(&with(&own)).as_deref(), Some("a.pem"));
+    assert_eq!(resolve(&own).unwrap().scoring_tls(), None);
+    assert_eq!(with(&[("admin_client_ca", "ca.pem")]).scoring_tls().unwrap().client_ca, None);
+}
+
+#[test]
+fn keys_in_clear_text_are_noticed() {
+    let settings = |texts: &[_]| -> Vec<_> {
+        resolve(texts).unwrap().addresses_in_clear().into_iter().map(|(setting, _)| setting).collect()
+    };
+    let (listen, admin) = (("listen", "0.0.0.0:8080"), ("admin_listen", "0.0.0.0:8081"));
+    assert!(settings(&[]).is_empty());
+    assert_eq!(settings(&[listen, admin]), ["listen", "admin_listen"]);
+    assert!(settings(&[listen, admin, ("tls_cert", "c.pem"), ("tls_key", "k.pem")]).is_empty());
+    assert!(settings(&[listen, ("auth", "none"), ("insecure_no_auth", "true")]).is_empty(), "there are no keys");
+}
+
+#[test]
 fn a_limit_of_zero_is_refused_by_name() {
     assert_eq!(resolve(&[("max_body_bytes", "0")]).unwrap_err().to_string(), "max_body_bytes must be at least 1");
 }

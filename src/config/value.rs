@@ -147,6 +147,11 @@ choices! {
 }
 
 choices! {
+    /// The oldest version of TLS that is spoken.
+    TlsVersion { V1_2 = "1.2", V1_3 = "1.3" } "`1.2` or `1.3`"
+}
+
+choices! {
     /// Whether a JSON `null` may stand for NaN in a float input.
     NullInput { Reject = "reject", NaN = "nan" } "`reject` or `nan`"
 }
