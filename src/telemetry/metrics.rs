@@ -11,6 +11,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::tls::{Families as TlsFamilies, TlsMetrics};
+
 /// Upper bounds of the latency histograms, in seconds: from 50 µs, since a small model answers in less than the 5 ms at which
 /// customary buckets begin.
 const LATENCY_BUCKETS: &[f64] = &[
@@ -116,6 +118,7 @@ pub struct Metrics {
     load_duration: GaugeVec,
     pub scoring_connections: Arc<ConnectionMetrics>,
     pub admin_connections: Arc<ConnectionMetrics>,
+    tls: TlsFamilies,
     /// Requests whose log line was left out.
     pub log_lines_dropped: IntCounter,
 }
@@ -220,6 +223,7 @@ impl Metrics {
             )?,
             scoring_connections: connections("scoring"),
             admin_connections: connections("admin"),
+            tls: TlsFamilies::register(r)?,
             log_lines_dropped: register(
                 r,
                 IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,
@@ -246,6 +250,11 @@ impl Metrics {
             request_bytes: self.request_bytes.with_label_values(&labels),
             response_bytes: self.response_bytes.with_label_values(&labels),
         }
+    }
+
+    /// The handles of a port that speaks TLS, by the port's name.
+    pub fn tls(&self, port: &str) -> TlsMetrics {
+        self.tls.port(port)
     }
 
     /// What a deployment runs.
@@ -331,7 +340,12 @@ fn register<T: prometheus::core::Collector + Clone + 'static>(registry: &Registr
     Ok(metric)
 }
 
-fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+pub(super) fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
     register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
@@ -339,7 +353,12 @@ fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> promet
     register(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 
-fn int_gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn int_gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
 }
 

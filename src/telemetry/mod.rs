@@ -3,7 +3,9 @@
 mod logging;
 mod metrics;
 mod request_log;
+mod tls;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage};
 pub use request_log::{RequestLog, Verdict};
+pub use tls::{HandshakeFailure, TlsMetrics};
