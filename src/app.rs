@@ -12,11 +12,12 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
-use crate::config::{Auth, Config, EngineChoice, env};
+use crate::config::{Auth, Config, EngineChoice, TlsFiles, env};
 use crate::control::{Controller, ModelSpec, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
-use crate::http::server::{Limits as ConnectionLimits, Phase, PortLimits, Stopping, serve, stopping};
+use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
+use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
 use crate::schedule::{Limits, Watchdog, WatchdogHandle, Wishes};
@@ -30,6 +31,9 @@ pub struct App {
     pub routing: Arc<Routing>,
     /// `None` when the server runs without keys.
     pub keys: Option<KeyStore>,
+    /// `None` where a port speaks plain HTTP.
+    pub scoring_tls: Option<Arc<Tls>>,
+    pub admin_tls: Option<Arc<Tls>>,
     lifecycle: Arc<Lifecycle>,
     runtime: Runtime,
     scoring: tokio::task::JoinHandle<()>,
@@ -37,8 +41,9 @@ pub struct App {
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
     loaded: watch::Receiver<bool>,
-    /// Kept for its thread, which ends with it.
+    /// Kept for their threads, which end with them.
     _watchdog: WatchdogHandle,
+    _certificates: Option<Watch>,
 }
 
 /// Why the server could not start. The text is for the operator.
@@ -48,6 +53,8 @@ pub enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Keys(#[from] KeyStoreError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("there is no folder to keep keys in: set state_dir (--state-dir), or HOME")]
     NoStateDir,
     #[error("default_endpoint: {0}")]
@@ -76,6 +83,11 @@ impl App {
             .map(|spec| ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, ring)))
             .collect::<Result<_, _>>()?;
 
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
+        let tls = |port, files| open_tls(config, port, files, &metrics);
+        let (scoring_tls, admin_tls) = (tls("scoring", config.scoring_tls())?, tls("admin", config.admin_tls())?);
+        warn_of_clear_text(config);
+
         let start = |what| move |source| StartError::Start { what, source };
         let runtime = Builder::new_multi_thread()
             // One more than there can be inline runs, so that somebody is left to accept, refuse and answer probes.
@@ -89,7 +101,6 @@ impl App {
         let addresses =
             (address_of(&listener, config.listen), admin_listener.local_addr().unwrap_or(config.admin_listen));
 
-        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let routing = Arc::new(Routing::default());
         let lifecycle = Arc::new(Lifecycle::default());
         // A thread that runs a model inline polls no sockets, and the runtime's other threads do not notice that nobody does.
@@ -116,8 +127,14 @@ impl App {
             strict_readiness: config.strict_readiness,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
         };
-        let admin = spawn_admin(admin_listener, admin, port_limits(config, room.admin), admin_stopping)
-            .map_err(start("the admin thread"))?;
+        let limits = Arc::new(connection_limits(config));
+        let admin = Port {
+            service: Arc::new(admin),
+            tls: admin_tls.clone(),
+            max_connections: room.admin,
+            limits: Arc::clone(&limits),
+        };
+        let admin = spawn_admin(admin_listener, admin, admin_stopping).map_err(start("the admin thread"))?;
 
         let (stop_scoring, scoring_stopping) = stopping();
         let drain_timeout = Duration::from_millis(config.drain_timeout_ms);
@@ -125,8 +142,13 @@ impl App {
         let scoring =
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
-        let limits = port_limits(config, room.scoring);
-        let scoring = runtime.spawn(serve(listener, Arc::new(scoring), limits, scoring_stopping, drain_timeout));
+        let scoring =
+            Port { service: Arc::new(scoring), tls: scoring_tls.clone(), max_connections: room.scoring, limits };
+        let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
+        let certificates: Vec<_> = [&scoring_tls, &admin_tls].into_iter().flatten().cloned().collect();
+        let watch = || Watch::start(certificates.clone(), Duration::from_millis(config.tls_reload_interval_ms));
+        let certificates =
+            (!certificates.is_empty()).then(watch).transpose().map_err(start("the watch over certificates"))?;
 
         let (tell_loaded, loaded) = watch::channel(false);
         thread::Builder::new()
@@ -141,6 +163,8 @@ impl App {
             admin_listen: addresses.1,
             routing,
             keys,
+            scoring_tls,
+            admin_tls,
             lifecycle,
             runtime,
             scoring,
@@ -149,6 +173,7 @@ impl App {
             stop_admin,
             loaded,
             _watchdog: watchdog,
+            _certificates: certificates,
         })
     }
 
@@ -171,6 +196,13 @@ impl App {
     /// Where a key was handed over, if the server runs with keys.
     pub fn key_path(&self, endpoint: &Name) -> Option<PathBuf> {
         self.keys.as_ref().map(|keys| keys.key_path(Ring::Endpoint(endpoint), Slot::Primary))
+    }
+
+    /// Reads the certificate files again, whether they seem to have changed or not.
+    pub fn reload_certificates(&self) {
+        for tls in [&self.scoring_tls, &self.admin_tls].into_iter().flatten() {
+            tls.reload(Occasion::Asked);
+        }
     }
 
     /// Ends in order: readiness says 503 at once, connections are accepted for `delay` more, requests in flight finish.
@@ -235,6 +267,29 @@ fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
     Ok(std::path::absolute(&folder).unwrap_or(folder))
 }
 
+fn open_tls(
+    config: &Config,
+    port: &'static str,
+    files: Option<TlsFiles>,
+    metrics: &Metrics,
+) -> Result<Option<Arc<Tls>>, TlsError> {
+    let Some(files) = files else { return Ok(None) };
+    let handshake_timeout = Duration::from_millis(config.tls_handshake_timeout_ms);
+    let settings = TlsSettings { port, files, min_version: config.tls_min_version, handshake_timeout };
+    Tls::open(settings, metrics.tls(port)).map(|tls| Some(Arc::new(tls)))
+}
+
+/// Keys in clear text are the operator's choice, as behind a proxy that ends TLS. They are told what they chose.
+fn warn_of_clear_text(config: &Config) {
+    for (setting, address) in config.addresses_in_clear() {
+        tracing::warn!(
+            setting,
+            %address,
+            "keys and data travel unencrypted to this address; set tls_cert and tls_key, or have a proxy end TLS in front"
+        );
+    }
+}
+
 fn std_listener(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let listener = std::net::TcpListener::bind(address);
     let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
@@ -251,17 +306,12 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
 }
 
 /// The admin port has a thread and a runtime of its own, so that it answers even when every core scores.
-fn spawn_admin(
-    listener: std::net::TcpListener,
-    admin: Admin,
-    limits: PortLimits,
-    stopping: Stopping,
-) -> io::Result<JoinHandle<()>> {
+fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: Stopping) -> io::Result<JoinHandle<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("scoria-admin".to_owned()).spawn(move || {
         runtime.block_on(async {
             match TcpListener::from_std(listener) {
-                Ok(listener) => serve(listener, Arc::new(admin), limits, stopping, Duration::from_secs(1)).await,
+                Ok(listener) => serve(listener, admin, stopping, Duration::from_secs(1)).await,
                 Err(error) => tracing::error!(%error, "the admin port cannot be served"),
             }
         });
@@ -314,8 +364,8 @@ fn room(config: &Config) -> Room {
     room
 }
 
-fn port_limits(config: &Config, max_connections: usize) -> PortLimits {
-    let connection = ConnectionLimits {
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
         header_timeout: Duration::from_millis(config.header_timeout_ms),
         keep_alive_timeout: Duration::from_millis(config.keep_alive_timeout_ms),
         write_timeout: Duration::from_millis(config.write_timeout_ms),
@@ -323,6 +373,5 @@ fn port_limits(config: &Config, max_connections: usize) -> PortLimits {
         max_header_bytes: config.max_header_bytes,
         max_headers: config.max_headers,
         http2_max_streams: u32::try_from(config.http2_max_streams).unwrap_or(u32::MAX),
-    };
-    PortLimits { max_connections, connection }
+    }
 }

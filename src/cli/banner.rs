@@ -1,11 +1,13 @@
 //! What a server says on standard output once it can answer: where, with which key, and a command that works.
 
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::app::App;
 use crate::control::ModelSpec;
 use crate::deployment::{Endpoint, State};
 use crate::engine::EngineInfo;
+use crate::http::tls::{Called, Tls};
 
 /// An example longer than this would fill the screen.
 const SHOWN_EXAMPLE_BYTES_MAX: usize = 400;
@@ -26,14 +28,21 @@ pub fn banner(app: &App, models: &[ModelSpec], engine: &EngineInfo, without_ort:
             (None, state) => line(&mut text, &format!("{}  {}", spec.name, state.name())),
         }
     }
-    line(&mut text, &format!("\nadmin    http://{}/metrics  /readyz  /livez\n", app.admin_listen));
+    let origin = Origin::of(app.admin_listen, app.admin_tls.as_deref()).url;
+    let is_asked = app.admin_tls.as_ref().is_some_and(|tls| tls.asks_for_certificates());
+    let note = if is_asked { "  (with a client certificate)" } else { "" };
+    line(&mut text, &format!("\nadmin    {origin}/metrics  /readyz  /livez{note}\n"));
     text
 }
 
 fn describe(text: &mut String, app: &App, spec: &ModelSpec, endpoint: &Endpoint) {
-    let uri = format!("http://{}/api/v1/service/{}/score", app.listen, spec.name);
+    let origin = Origin::of(app.listen, app.scoring_tls.as_deref());
+    let uri = format!("{}/api/v1/service/{}/score", origin.url, spec.name);
     line(text, &format!("{}", spec.name));
     line(text, &format!("  score  {uri}"));
+    if let Some(note) = origin.note {
+        line(text, &format!("  note   {note}"));
+    }
     let authorization = match app.key_path(&spec.name) {
         Some(path) if path.is_file() => {
             line(text, &format!("  key    {}", path.display()));
@@ -52,7 +61,55 @@ fn describe(text: &mut String, app: &App, spec: &ModelSpec, endpoint: &Endpoint)
         None if sample.is_file() => format!("-d @{}", shell_quote(&sample.display().to_string())),
         None => return,
     };
-    line(text, &format!("  try    curl -s {uri}{authorization} -H 'Content-Type: application/json' {data}"));
+    line(
+        text,
+        &format!(
+            "  try    curl -s{} {uri}{authorization} -H 'Content-Type: application/json' {data}",
+            origin.curl_options
+        ),
+    );
+}
+
+/// How clients reach a port.
+struct Origin {
+    url: String,
+    /// What `curl` needs to be told besides.
+    curl_options: String,
+    note: Option<&'static str>,
+}
+
+impl Origin {
+    fn of(address: SocketAddr, tls: Option<&Tls>) -> Origin {
+        let Some(tls) = tls else {
+            return Origin { url: format!("http://{address}"), curl_options: String::new(), note: None };
+        };
+        // "Any address" is none to connect to, and no certificate has it.
+        let local = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let (address, port) = (SocketAddr::new(local, address.port()), address.port());
+        // Whoever issued the certificate, this one is to be trusted here.
+        let certificate = std::path::absolute(tls.certificate()).unwrap_or_else(|_| tls.certificate().to_owned());
+        let trust = format!(" --cacert {}", shell_quote(&certificate.display().to_string()));
+        match tls.called(local) {
+            Called::Name(name) => {
+                let ip = match local {
+                    IpAddr::V4(ip) => ip.to_string(),
+                    IpAddr::V6(ip) => format!("[{ip}]"),
+                };
+                let curl_options = format!("{trust} --resolve {name}:{port}:{ip}");
+                Origin { url: format!("https://{name}:{port}"), curl_options, note: None }
+            }
+            Called::Address => Origin { url: format!("https://{address}"), curl_options: trust, note: None },
+            Called::Nothing => {
+                let note =
+                    "the certificate holds neither this address nor a host's name (subjectAltName): clients refuse it";
+                Origin { url: format!("https://{address}"), curl_options: trust, note: Some(note) }
+            }
+        }
+    }
 }
 
 fn engine_name(engine: &EngineInfo) -> &str {

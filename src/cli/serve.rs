@@ -41,11 +41,16 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     let app = App::start(&config, models.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
     let signal = app.block_on(async {
         let mut stop = std::pin::pin!(next_signal());
+        let mut reload = std::pin::pin!(reload_on_hangup(&app));
         tokio::select! {
             signal = stop.as_mut() => return signal,
+            failed = reload.as_mut() => return failed,
             () = app.loaded() => drop(print(&banner(&app, &models, &info, without_ort.as_deref()))),
         }
-        stop.await
+        tokio::select! {
+            signal = stop => signal,
+            failed = reload => failed,
+        }
     });
     let signal = signal.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
     tracing::info!(?signal, "stopping");
@@ -76,6 +81,18 @@ fn log_settings(config: &Config) -> LogSettings {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     LogSettings { style, level, no_color: env::no_color() }
+}
+
+/// Has SIGHUP mean that certificates are read again, where there are any. Elsewhere it ends the process, as it always does.
+async fn reload_on_hangup(app: &App) -> std::io::Result<Signal> {
+    if app.scoring_tls.is_none() && app.admin_tls.is_none() {
+        return std::future::pending().await;
+    }
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        hangup.recv().await;
+        app.reload_certificates();
+    }
 }
 
 async fn next_signal() -> std::io::Result<Signal> {

@@ -18,6 +18,7 @@ mod router;
 mod score;
 mod scoring;
 pub mod server;
+pub mod tls;
 
 pub use admin::Admin;
 pub use body::Body;

@@ -14,15 +14,18 @@ use tokio::time::{sleep, timeout};
 
 pub use super::connection::Limits;
 use super::connection::{self, roster::Roster};
+use super::tls::Tls;
 use super::{Admin, Body, Scoring};
 use crate::telemetry::ConnectionMetrics;
 
-/// What bounds a port.
-#[derive(Clone, Debug)]
-pub struct PortLimits {
+/// A port: what answers, over what, and within which bounds.
+pub struct Port<S> {
+    pub service: Arc<S>,
+    /// `None` for plain HTTP.
+    pub tls: Option<Arc<Tls>>,
     pub max_connections: usize,
     /// What bounds each of its connections.
-    pub connection: Limits,
+    pub limits: Arc<Limits>,
 }
 
 /// What answers a port's requests.
@@ -83,15 +86,9 @@ impl Stopping {
 }
 
 /// Serves a port until it is told to stop, then until its connections have ended or `drain_timeout` has passed.
-pub async fn serve(
-    listener: TcpListener,
-    service: Arc<impl Service>,
-    limits: PortLimits,
-    mut stopping: Stopping,
-    drain_timeout: Duration,
-) {
-    let roster = Roster::new(limits.max_connections);
-    let limits = Arc::new(limits.connection);
+pub async fn serve(listener: TcpListener, port: Port<impl Service>, mut stopping: Stopping, drain_timeout: Duration) {
+    let roster = Roster::new(port.max_connections);
+    let port = Arc::new(port);
     loop {
         // One that there is no place for yet is held here, and further clients in the kernel's backlog.
         let next = async {
@@ -104,8 +101,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, seat)) => {
-                let (service, limits, stopping) = (Arc::clone(&service), Arc::clone(&limits), stopping.clone());
-                tokio::spawn(connection::serve(stream, seat, service, limits, stopping));
+                tokio::spawn(connection::serve(stream, seat, Arc::clone(&port), stopping.clone()));
             }
             Err(error) => wait_after(error).await,
         }

@@ -68,6 +68,13 @@ impl Activity {
         self.opened + Duration::from_millis(self.waiting_since_ms.load(Ordering::Relaxed))
     }
 
+    /// The client's next request is waited for from now on: the one before has ended, or a handshake has, which had time of
+    /// its own.
+    pub fn wait_from_now(&self) {
+        let opened_ago = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.waiting_since_ms.store(opened_ago, Ordering::Relaxed);
+    }
+
     /// When the first answer that its client has not taken runs out of time.
     pub fn first_untaken(&self) -> Option<Instant> {
         self.untaken.lock().iter().map(|(_, until)| *until).min()
@@ -130,8 +137,7 @@ impl Drop for Exchange {
         if self.is_answer_timed {
             activity.untaken.lock().retain(|(id, _)| *id != self.id);
         }
-        let waited = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        activity.waiting_since_ms.store(waited, Ordering::Relaxed);
+        activity.wait_from_now();
         activity.in_progress.fetch_sub(1, Ordering::Relaxed);
     }
 }

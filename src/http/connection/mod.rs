@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 //!
-//! [`serve`] finds out the protocol and drives hyper over a [`transport::Transport`], which ends what takes too long. The
+//! [`serve`] finds out the protocol, by TLS or by the first bytes, and drives hyper over a [`transport::Transport`], which ends what takes too long. The
 //! [`roster`] is the list of a port's connections.
 
 mod activity;
@@ -17,19 +17,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use self::activity::Activity;
 pub use self::activity::Exchange;
 use self::roster::Seat;
-use self::sniff::{Protocol, sniff};
+pub use self::sniff::Protocol;
+use self::sniff::{First, sniff};
 use self::transport::Transport;
 use super::error::ApiError;
-use super::server::{Service, Stopping};
+use super::server::{Port, Service, Stopping};
 use crate::telemetry::Closed;
 
 /// An HTTP/2 client that is silent for so long is asked whether it is still there, and has so long to say yes.
@@ -69,46 +70,53 @@ pub fn time_at_rate(bytes: u64, bytes_per_s: u64) -> Duration {
 }
 
 /// Serves a connection until it ends, or until the port stops and the request that it is in is answered.
-pub async fn serve(
-    mut stream: TcpStream,
-    seat: Seat,
-    service: Arc<impl Service>,
-    limits: Arc<Limits>,
-    mut stopping: Stopping,
-) {
+pub async fn serve(mut stream: TcpStream, seat: Seat, port: Arc<Port<impl Service>>, mut stopping: Stopping) {
     // Answers are written whole, so waiting to fill segments only delays them. A socket that cannot be set up fails soon
     // enough by itself.
     drop(stream.set_nodelay(true));
-    let metrics = Arc::clone(service.connections());
+    let metrics = Arc::clone(port.service.connections());
     let _open = metrics.open();
     let activity = &seat.activity;
+    if let Some(tls) = &port.tls {
+        let accepted = tokio::select! {
+            accepted = unless_asked_to_leave(activity, tls.accept(stream)) => accepted,
+            () = stopping.wait() => return,
+        };
+        match accepted {
+            Some(Some((stream, protocol))) => {
+                activity.wait_from_now();
+                drive(stream, (protocol, First::default()), activity, &port, stopping).await;
+            }
+            Some(None) => {}
+            None => metrics.closed(Closed::MadeRoom),
+        }
+        return;
+    }
     let sniffed = tokio::select! {
-        sniffed = unless_asked_to_leave(activity, sniff(&mut stream, limits.header_timeout)) => sniffed,
+        sniffed = unless_asked_to_leave(activity, sniff(&mut stream, port.limits.header_timeout)) => sniffed,
         () = stopping.wait() => return,
     };
-    let (protocol, first) = match sniffed {
-        Some(Ok(Some(sniffed))) => sniffed,
-        Some(Ok(None)) => return metrics.closed(Closed::HeaderTimeout),
-        Some(Err(_)) => return,
-        None => return metrics.closed(Closed::MadeRoom),
-    };
-    let transport = Transport::new(stream, (protocol, first), Arc::clone(activity), Arc::clone(&limits), metrics);
-    drive(TokioIo::new(transport), protocol, service, activity, &limits, stopping).await;
+    match sniffed {
+        Some(Ok(Some(opening))) => drive(stream, opening, activity, &port, stopping).await,
+        Some(Ok(None)) => metrics.closed(Closed::HeaderTimeout),
+        Some(Err(_)) => {}
+        None => metrics.closed(Closed::MadeRoom),
+    }
 }
 
-/// Runs HTTP over a byte stream.
-async fn drive<IO>(
-    io: IO,
-    protocol: Protocol,
-    service: Arc<impl Service>,
+/// Runs HTTP over a byte stream, whose first bytes may have been read already.
+async fn drive(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    opening: (Protocol, First),
     activity: &Arc<Activity>,
-    limits: &Arc<Limits>,
+    port: &Port<impl Service>,
     stopping: Stopping,
-) where
-    IO: Read + Write + Unpin + Send + 'static,
-{
+) {
+    let (service, limits, protocol) = (&port.service, &port.limits, opening.0);
+    let metrics = Arc::clone(service.connections());
+    let io = TokioIo::new(Transport::new(stream, opening, Arc::clone(activity), Arc::clone(limits), metrics));
     let answer = service_fn(|request| {
-        let (service, activity, limits) = (Arc::clone(&service), Arc::clone(activity), Arc::clone(limits));
+        let (service, activity, limits) = (Arc::clone(service), Arc::clone(activity), Arc::clone(limits));
         let mut exchange = activity.begin();
         async move {
             // Boxed, since hyper keeps room for a request on every connection, and a request is 10 KB of state.

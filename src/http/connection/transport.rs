@@ -294,7 +294,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         loop {
             match &mut this.shutdown {
                 Shutdown::NotBegun => {
-                    ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                    let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
+                    if outcome.is_pending() {
+                        // TLS has a last word, which the client does not take.
+                        ready!(this.wrote(cx, Poll::Pending))?;
+                    }
+                    ready!(outcome)?;
                     this.shutdown = Shutdown::Lingering { until: None, forgotten_bytes: 0 };
                 }
                 Shutdown::Lingering { until, forgotten_bytes } => {
