@@ -32,6 +32,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tract_onnx::", &["src/engine/tract.rs"]),
     ("hyper::", &["src/http/"]),
     ("hyper_util::", &["src/http/"]),
+    ("tokio_rustls::", &["src/http/tls/"]),
+    ("webpki::", &["src/http/tls/"]),
     ("std::env::var", &["src/config/env.rs"]),
     ("std::env::set_var", &["src/config/env.rs"]),
 ];

@@ -36,8 +36,8 @@ impl Answer {
 
 /// A connection that can be used again.
 #[derive(Debug)]
-pub struct Connection {
-    stream: BufReader<TcpStream>,
+pub struct Connection<S: Read = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Connection {
@@ -45,7 +45,22 @@ impl Connection {
         let stream = TcpStream::connect(address).expect("the server accepts");
         // A server that never answers fails its test instead of hanging it.
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+        Connection::over(stream)
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// HTTP over a stream, such as one of TLS.
+    pub fn over(stream: S) -> Connection<S> {
         Connection { stream: BufReader::new(stream) }
+    }
+
+    pub fn stream(&self) -> &S {
+        self.stream.get_ref()
+    }
+
+    pub fn into_stream(self) -> S {
+        self.stream.into_inner()
     }
 
     /// Sends bytes as they are. A server that has closed already says so in its answer, or by the lack of one.

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use scoria::engine::fake::FakeEngine;
-
-use crate::server::{Start, identity};
+use crate::authority::Authority;
 
 fn document(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
@@ -20,9 +18,12 @@ fn the_configuration_reference_is_the_generated_one() {
 
 #[test]
 fn the_metrics_document_names_exactly_the_metrics_there_are() {
-    let server = Start::with(FakeEngine::echo()).model("echo", &identity()).ready();
-    server.post("/score", r#"{"data": [[1, 2]]}"#);
-    server.post("/nowhere", "");
+    let authority = Authority::new("authority");
+    // The port speaks TLS, so that the metrics of that are there.
+    let server = crate::tls::start(&authority, "localhost").ready();
+    let mut client = authority.connect(server.address(), "localhost");
+    client.request("POST", "/score", &[], br#"{"data": [[1, 2]]}"#);
+    client.request("POST", "/nowhere", &[], b"");
     let text = server.admin("/metrics").text().to_owned();
     let exposed: BTreeSet<_> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -9,14 +9,14 @@ use crate::server::{bundled, read_key};
 use crate::support::Folder;
 
 /// The real binary, with its banner read.
-struct Process {
+pub struct Process {
     child: Child,
-    banner: String,
+    pub banner: String,
     folder: Folder,
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Process {
+    pub fn start(arguments: &[&str]) -> Process {
         let folder = Folder::new();
         let mut child = Command::new(env!("CARGO_BIN_EXE_scoria"))
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--engine", "tract"])
@@ -29,25 +29,25 @@ impl Process {
             .expect("the binary starts");
         let mut lines = BufReader::new(child.stdout.as_mut().expect("piped")).lines();
         let mut banner = String::new();
-        while !banner.contains("admin    http://") {
+        while !banner.contains("admin    http") {
             banner += &lines.next().expect("the banner ends with the admin line").expect("standard output is text");
             banner.push('\n');
         }
         Process { child, banner, folder }
     }
 
-    fn address(&self, marker: &str) -> SocketAddr {
+    pub fn address(&self, marker: &str) -> SocketAddr {
         let rest = self.banner.split(marker).nth(1).expect("the banner has the address");
         rest.split('/').next().expect("an address ends at a slash").parse().expect("an address")
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
     /// Its exit code and what it logged.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("the process ends");
         let mut log = String::new();
         self.child.stderr.take().expect("piped").read_to_string(&mut log).expect("the log is text");

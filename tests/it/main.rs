@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod authority;
 mod client;
 mod connections;
 mod contract;
@@ -16,4 +17,5 @@ mod models;
 mod openapi;
 mod scheduling;
 mod server;
+mod tls;
 mod tour;

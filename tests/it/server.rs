@@ -54,6 +54,11 @@ impl Start {
         self
     }
 
+    /// Writes a file into the server's folder and gives its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        write(self.folder.path(), name, text)
+    }
+
     pub fn set(mut self, key: &'static str, text: impl Into<String>) -> Start {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, text.into()));
@@ -91,6 +96,11 @@ impl Server {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Writes a file into the server's folder.
+    pub fn write(&self, name: &str, text: &str) {
+        write(self.folder(), name, text);
     }
 
     pub fn connect(&self) -> Connection {
@@ -146,6 +156,12 @@ impl Drop for Server {
             app.drain(Duration::ZERO);
         }
     }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("the folder is there");
+    path.display().to_string()
 }
 
 pub fn read_key(path: &Path) -> String {
