@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use serde_json::{Value as Json, json};
@@ -35,7 +36,9 @@ impl Admin {
     /// Answers one request. Nothing here waits: request bodies are not read.
     pub async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
         let (parts, _) = request.into_parts();
-        self.answer(&parts).unwrap_or_else(ApiError::into_response)
+        let mut response = self.answer(&parts).unwrap_or_else(ApiError::into_response);
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
     }
 
     fn answer(&self, request: &Parts) -> Result<Response<Body>, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 
@@ -98,6 +98,7 @@ impl Scoring {
             self.cors.allow(&parts.headers, headers);
         }
         headers.insert(MS_SERVER_VERSION, HeaderValue::from_static(SERVER_VERSION));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         call.stamp(headers);
         response
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests the server with real programs: numpy, ONNX Runtime, requests, curl, Chromium, promtool. Arguments go to pytest.
+# Tests the server with real programs: numpy, ONNX Runtime, requests, curl, Chromium, promtool, testssl. Arguments go to pytest.
 #
 #   SCORIA_BIN      a server to test instead of building one
 #   SCORIA_ORT_LIB  its ONNX Runtime library (`make test-real` sets it)
@@ -49,7 +49,9 @@ command -v python3 >/dev/null || fail "python3 is missing"
 
 install_program curl curl
 install_program chromium chromium
+install_program openssl openssl
 install_program strace strace
+install_program testssl testssl.sh
 unpack_promtool
 
 if [ -z "${SCORIA_BIN:-}" ]; then

@@ -45,8 +45,8 @@ class Server:
             self.process.kill()
             raise AssertionError(f"no banner; standard error was:\n{self.stderr}")
         self.banner = self.stdout
-        self.admin = re.search(r"^\s*admin\s+(http://[^/]+)", self.banner, re.M).group(1)
-        score = re.search(r"^\s*score\s+(http://[^/]+)", self.banner, re.M)
+        self.admin = re.search(r"^\s*admin\s+(https?://[^/]+)", self.banner, re.M).group(1)
+        score = re.search(r"^\s*score\s+(https?://[^/]+)", self.banner, re.M)
         self.base = score.group(1) if score else None
         return self
 
@@ -60,7 +60,7 @@ class Server:
         for line in self.process.stdout:
             self.out_lines.append(line)
             # The banner's last line.
-            if re.match(r"\s*admin\s+http://", line):
+            if re.match(r"\s*admin\s+https?://", line):
                 self._started.put(True)
         self._started.put(False)
 
@@ -91,7 +91,7 @@ class Server:
 
     @property
     def host_and_port(self):
-        host, port = self.base.removeprefix("http://").split(":")
+        host, port = self.base.partition("://")[2].split(":")
         return host, int(port)
 
     def score_uri(self, name):

@@ -250,6 +250,8 @@ impl Loaded {
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&identity.key))));
         config.alpn_protocols = [HTTP2, HTTP1].map(<[u8]>::to_vec).into();
+        // All of the suites are sound, so whose order wins is a matter of taste; scanners hold that it is the server's.
+        config.ignore_client_order = true;
         // Tickets are made anew with each reload: one from before would let a client in by a certificate that may since have
         // lost its authority, as a resumption looks at no certificates.
         config.ticketer = ring::Ticketer::new().map_err(|_| TlsError::Random)?;
