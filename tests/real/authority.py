@@ -17,6 +17,10 @@ def rsa2048():
     return rsa.generate_private_key(65537, 2048)
 
 
+# Scanners hold that a certificate should be valid for more than 60 days still, and for no more than 90 in all.
+DAYS = 80
+
+
 class Authority:
     """Writes its own certificate, and those that it issues, into a folder."""
 
@@ -26,14 +30,14 @@ class Authority:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.key = ecdsa()
         certificate = (
-            self._builder(self.name, self.key, days=60)
+            self._builder(self.name, self.key, days=DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self.key, hashes.SHA256())
         )
         self.path = folder / "ca.pem"
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name, key=None, days=60, usage=ExtendedKeyUsageOID.SERVER_AUTH):
+    def issue(self, name, key=None, days=DAYS, usage=ExtendedKeyUsageOID.SERVER_AUTH):
         """The paths of a certificate for localhost and of its key; `days` below 0 make one that has expired."""
         key = key or ecdsa()
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
