@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 //!
-//! [`serve`] finds out the protocol, by TLS or by the first bytes, and drives hyper over a [`transport::Transport`], which ends what takes too long. The
-//! [`roster`] is the list of a port's connections.
+//! [`serve`] finds out the protocol, by TLS or by the first bytes, and drives hyper over a [`transport::Transport`], which ends
+//! what takes too long. The [`roster`] is the list of a port's connections.
 
 mod activity;
 mod frames;
