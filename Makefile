@@ -8,7 +8,7 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test test-real lint fuzz reference
+.PHONY: help build serve test test-real lint fuzz reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,3 +48,6 @@ fuzz: ## Fuzz each decoder for FUZZ_SECONDS (60): no crash, nothing over 1 s, at
 reference: ## Rewrite the generated documents
 	cargo run --release --quiet -- config reference > docs/configuration.md
 	cargo run --release --quiet --example openapi_golden
+
+swagger-ui: ## Fetch the pinned Swagger UI again, checked by digest
+	assets/swagger-ui/fetch.sh

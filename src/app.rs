@@ -345,6 +345,7 @@ fn scoring_settings(config: &Config) -> ScoringSettings {
     ScoringSettings {
         cors_origins: config.cors_origins.0.clone(),
         strict_readiness: config.strict_readiness,
+        docs: config.docs,
         log_slow: Duration::from_millis(config.log_slow_ms),
         log_sample_per_second: config.log_sample_per_second,
     }

@@ -121,6 +121,9 @@ settings! {
     default_endpoint: Option<String> = None;
     /// Origins whose pages may call the scoring routes, or `*`. Empty: no CORS headers at all.
     cors_origins: List = List::default();
+    /// Whether the scoring port has a page that shows the OpenAPI documents and tries them out, at `/docs` (Swagger UI, from
+    /// the binary). The documents themselves are served either way.
+    docs: bool = true;
     /// Which engine runs the models: `ort`, `tract`, or `auto` (ONNX Runtime where its library is found, tract otherwise).
     engine: EngineChoice = EngineChoice::Auto;
     /// The ONNX Runtime library. Default: searched beside the executable, in `../lib`, in the Python environment the

@@ -3,37 +3,38 @@
 //! Anyone may read them, so they hold the contract and no data: where scoring needs a key, the example is made from the
 //! signature and not the sample beside the model.
 
+use hyper::header::HeaderMap;
 use hyper::Response;
 
 use super::error::ApiError;
-use super::health::text;
+use super::etag;
 use super::router::Document;
 use super::score::find_endpoint;
 use super::{Body, Scoring};
 use crate::codec::json::example_body;
-use crate::deployment::Endpoint;
+use crate::deployment::{Endpoint, RoutingTable};
 use crate::error::ErrorKind;
 use crate::openapi::{Access, Service, Version, endpoint_document, server_document};
 
 /// Answers a request for a document.
-pub fn answer(server: &Scoring, document: &Document, query: Option<&str>) -> Result<Response<Body>, ApiError> {
+pub fn answer(
+    server: &Scoring,
+    document: &Document,
+    query: Option<&str>,
+    request: &HeaderMap,
+) -> Result<Response<Body>, ApiError> {
     let table = server.routing.table();
-    let loaded = || table.entries().filter_map(|(_, entry)| entry.endpoint.as_deref());
-    let json = match document {
-        Document::Swagger { endpoint } => {
-            let version = version(query)?;
-            if endpoint.is_none() && table.default_endpoint().is_none() {
-                whole(version, loaded())
-            } else {
-                single(version, find_endpoint(&table, endpoint.as_deref())?.as_ref())
-            }
-        }
-        Document::OpenApi { endpoint: Some(name) } => {
-            single(Version::V3_1, find_endpoint(&table, Some(name))?.as_ref())
-        }
-        Document::OpenApi { endpoint: None } => whole(Version::V3_1, loaded()),
+    let (version, endpoint) = match document {
+        // Without a default endpoint it is the whole server's.
+        Document::Swagger { endpoint: None } if table.default_endpoint().is_none() => (version(query)?, None),
+        Document::Swagger { endpoint } => (version(query)?, Some(find_endpoint(&table, endpoint.as_deref())?)),
+        Document::OpenApi { endpoint: Some(name) } => (Version::V3_1, Some(find_endpoint(&table, Some(name))?)),
+        Document::OpenApi { endpoint: None } => (Version::V3_1, None),
     };
-    Ok(text(json.to_string(), "application/json"))
+    let made = server.documents.get(&table, endpoint.as_ref().map(|endpoint| &endpoint.name), version, || {
+        endpoint.as_ref().map_or_else(|| whole(version, &table), |endpoint| single(version, endpoint))
+    });
+    Ok(etag::answer(request, &made.tag, "no-cache", "application/json", made.json))
 }
 
 /// The version asked for; 2 otherwise, as Azure's server has it.
@@ -52,7 +53,8 @@ fn single(version: Version, endpoint: &Endpoint) -> serde_json::Value {
     endpoint_document(version, &service(endpoint, made_up.as_deref()))
 }
 
-fn whole<'a>(version: Version, endpoints: impl Iterator<Item = &'a Endpoint>) -> serde_json::Value {
+fn whole(version: Version, table: &RoutingTable) -> serde_json::Value {
+    let endpoints = table.entries().filter_map(|(_, entry)| entry.endpoint.as_deref());
     let endpoints: Vec<_> = endpoints.map(|endpoint| (endpoint, example_body(&endpoint.signature))).collect();
     let services: Vec<_> = endpoints.iter().map(|(endpoint, made_up)| service(endpoint, made_up.as_deref())).collect();
     server_document(version, &services)

@@ -15,6 +15,7 @@ pub enum Route {
     },
     Probe(Probe),
     Document(Document),
+    Docs(Docs),
     /// A path that exists, by another method.
     WrongMethod {
         allow: &'static str,
@@ -29,6 +30,15 @@ pub enum Document {
     Swagger { endpoint: Option<String> },
     /// `openapi.json`, of an endpoint or the whole server.
     OpenApi { endpoint: Option<String> },
+}
+
+/// Swagger UI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Docs {
+    /// The page, of an endpoint or the whole server.
+    Page { endpoint: Option<String> },
+    /// A file of the page.
+    Asset { digest: String, name: String },
 }
 
 /// A route for load balancers and orchestrators; the same on both ports.
@@ -58,6 +68,8 @@ const READ_METHODS: &str = "GET, HEAD";
 /// The prefix of Azure's scoring URIs.
 const SERVICE_PREFIX: &str = "/api/v1/service/";
 
+const ASSET_PREFIX: &str = "/docs/";
+
 /// Routes a request on the scoring port.
 pub fn route(method: &Method, path: &str) -> Route {
     if let Some(probe) = probe(path) {
@@ -68,13 +80,16 @@ pub fn route(method: &Method, path: &str) -> Route {
         Some((name, leaf)) => (Some(name.to_owned()), leaf),
         None => (None, path.strip_prefix('/').unwrap_or_default()),
     };
-    let document = match leaf {
-        "score" => return score_route(method, endpoint),
-        "swagger.json" => Document::Swagger { endpoint },
-        "openapi.json" => Document::OpenApi { endpoint },
+    let asset = path.strip_prefix(ASSET_PREFIX).and_then(|rest| rest.split_once('/'));
+    let read = match (leaf, asset) {
+        ("score", _) => return score_route(method, endpoint),
+        ("swagger.json", _) => Route::Document(Document::Swagger { endpoint }),
+        ("openapi.json", _) => Route::Document(Document::OpenApi { endpoint }),
+        ("docs", _) => Route::Docs(Docs::Page { endpoint }),
+        (_, Some((digest, name))) => Route::Docs(Docs::Asset { digest: digest.to_owned(), name: name.to_owned() }),
         _ => return Route::Unknown,
     };
-    if is_read(method) { Route::Document(document) } else { Route::WrongMethod { allow: READ_METHODS } }
+    if is_read(method) { read } else { Route::WrongMethod { allow: READ_METHODS } }
 }
 
 fn score_route(method: &Method, endpoint: Option<String>) -> Route {

@@ -11,13 +11,15 @@ use hyper::{Request, Response, Version};
 
 use super::call::{Call, IdSource};
 use super::cors::Cors;
+use super::docs::Docs;
 use super::document;
+use super::document_cache::DocumentCache;
 use super::error::ApiError;
 use super::health::{self, Lifecycle, Readiness};
 use super::host;
 use super::request_body::RequestBody;
-use super::router::{Route, route};
-use super::score::{Served, admit, score};
+use super::router::{self, Route, route};
+use super::score::{Served, admit, find_endpoint, score};
 use super::{Body, SERVER_VERSION};
 use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
@@ -34,6 +36,8 @@ pub struct Scoring {
     pub lifecycle: Arc<Lifecycle>,
     pub metrics: Arc<Metrics>,
     pub settings: ScoringSettings,
+    pub(super) documents: DocumentCache,
+    docs: Option<Docs>,
     cors: Cors,
     ids: IdSource,
     log: RequestLog,
@@ -45,6 +49,7 @@ pub struct Scoring {
 pub struct ScoringSettings {
     pub cors_origins: Vec<String>,
     pub strict_readiness: bool,
+    pub docs: bool,
     pub log_slow: Duration,
     pub log_sample_per_second: u64,
 }
@@ -64,6 +69,8 @@ impl Scoring {
         settings: ScoringSettings,
     ) -> Result<Scoring, getrandom::Error> {
         Ok(Scoring {
+            documents: DocumentCache::default(),
+            docs: settings.docs.then(Docs::new),
             cors: Cors::new(&settings.cors_origins),
             log: RequestLog::new(settings.log_slow, settings.log_sample_per_second),
             routing,
@@ -121,13 +128,25 @@ impl Scoring {
             Route::Probe(probe) => {
                 Ok(health::answer(*probe, &self.routing.table(), &self.lifecycle, self.settings.readiness()))
             }
-            Route::Document(document) => document::answer(self, document, parts.uri.query()),
+            Route::Document(document) => {
+                document::answer(self, document, parts.uri.query(), &parts.headers)
+            }
+            Route::Docs(asked) => self.docs(asked, parts),
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
-            Route::Unknown => Err(ApiError::new(
-                ErrorKind::NotFound,
-                "unknown_route",
-                "there is nothing at this path; scoring is POST /score or POST /api/v1/service/<endpoint>/score",
-            )),
+            Route::Unknown => Err(unknown_route()),
+        }
+    }
+
+    fn docs(&self, asked: &router::Docs, parts: &Parts) -> Result<Response<Body>, ApiError> {
+        let docs = self.docs.as_ref().ok_or_else(unknown_route)?;
+        match asked {
+            router::Docs::Page { endpoint: None } => Ok(docs.server_page(&parts.headers)),
+            router::Docs::Page { endpoint: Some(name) } => {
+                // There is no page for what has no document.
+                find_endpoint(&self.routing.table(), Some(name))?;
+                Ok(docs.endpoint_page(&parts.headers))
+            }
+            router::Docs::Asset { digest, name } => docs.asset(digest, name, &parts.headers),
         }
     }
 
@@ -166,6 +185,11 @@ impl Scoring {
             }
         }
     }
+}
+
+fn unknown_route() -> ApiError {
+    let message = "there is nothing at this path; scoring is POST /score or POST /api/v1/service/<endpoint>/score";
+    ApiError::new(ErrorKind::NotFound, "unknown_route", message)
 }
 
 /// Answers a failed request. What is left of a short body is read and forgotten, so that the connection can be used again;
