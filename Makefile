@@ -47,7 +47,7 @@ fuzz: ## Fuzz each decoder for FUZZ_SECONDS (60): no crash, nothing over 1 s, at
 
 reference: ## Rewrite the generated documents
 	cargo run --release --quiet -- config reference > docs/configuration.md
-	cargo run --release --quiet --example openapi_golden
+	cargo run --release --quiet --example goldens
 
 swagger-ui: ## Fetch the pinned Swagger UI again, checked by digest
 	assets/swagger-ui/fetch.sh

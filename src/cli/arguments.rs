@@ -33,9 +33,16 @@ pub fn command() -> Command {
             ),
         )
         .subcommand(
-            Command::new("config").about("Settings").subcommand_required(true).subcommand(
-                Command::new("reference").about("Print the reference of all settings (docs/configuration.md)"),
-            ),
+            Command::new("config")
+                .about("Settings")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("reference").about("Print the reference of all settings (docs/configuration.md)"),
+                )
+                .subcommand(
+                    Command::new("schema")
+                        .about("Print the JSON Schema of the configuration file (schemas/config.schema.json)"),
+                ),
         )
 }
 
@@ -53,10 +60,10 @@ fn flag(setting: &'static Setting) -> Arg {
     let doc = setting.doc.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
     let arg = Arg::new(setting.key)
         .long(setting.flag())
-        .value_name(if setting.is_switch { "true|false" } else { "VALUE" })
+        .value_name(if setting.is_switch() { "true|false" } else { "VALUE" })
         .action(ArgAction::Set)
         .help(format!("{doc} [env: {}]{default}", setting.variable()));
-    if setting.is_switch {
+    if setting.is_switch() {
         arg.num_args(0..=1).require_equals(true).default_missing_value("true")
     } else {
         arg.allow_hyphen_values(true)

@@ -36,7 +36,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("runtime", matches)) => runtime_info(matches.subcommand_matches("info").unwrap_or(matches)),
-        Some(("config", _)) => print(&config::reference()),
+        Some(("config", matches)) => match matches.subcommand_name() {
+            Some("schema") => print(&config::schema()),
+            _ => print(&config::reference()),
+        },
         _ => Err(Failure::Usage("nothing to do; see scoria --help".to_owned())),
     };
     match outcome {

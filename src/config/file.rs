@@ -1,9 +1,9 @@
-//! The configuration file: TOML, flat, unknown keys refused.
+//! The configuration file: TOML, flat; unknown keys and values of another type are refused.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, SETTINGS};
+use super::{ConfigError, Form, SETTINGS};
 
 /// A configuration file's settings, as texts.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,9 @@ impl File {
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
                 return Err(ConfigError::UnknownKey { path: path.to_owned(), hint: closest(&key), key });
             };
-            let text = text_of(value).ok_or_else(|| failed(format!("{key}: expected {}", setting.kind)))?;
+            let got = value.type_str();
+            let text = text_of(setting.form, value)
+                .ok_or_else(|| failed(format!("{key}: expected {}, got a TOML {got}", setting.kind)))?;
             file.values.insert(setting.key, text);
         }
         Ok(file)
@@ -41,12 +43,12 @@ impl File {
     }
 }
 
-fn text_of(value: toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(flag) => Some(flag.to_string()),
-        array @ toml::Value::Array(_) => texts(array).map(|items| items.join(",")),
+fn text_of(form: Form, value: toml::Value) -> Option<String> {
+    match (form, value) {
+        (Form::Text, toml::Value::String(text)) => Some(text),
+        (Form::Number, toml::Value::Integer(number)) => Some(number.to_string()),
+        (Form::Switch, toml::Value::Boolean(flag)) => Some(flag.to_string()),
+        (Form::List, array @ toml::Value::Array(_)) => texts(array).map(|items| items.join(",")),
         _ => None,
     }
 }

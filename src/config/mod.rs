@@ -1,11 +1,13 @@
 //! What the operator can set: one table of settings, resolved once from flags, environment, file and defaults.
 //!
 //! Raw text becomes a checked [`Config`] here and is not looked at again anywhere else. A setting is declared once, in
-//! `settings.rs`; its flag, its `SCORIA_…` variable, its key in the file and its line in `docs/configuration.md` follow.
+//! `settings.rs`; its flag, its `SCORIA_…` variable, its key in the file, its line in `docs/configuration.md` and its place in
+//! `schemas/config.schema.json` follow.
 
 pub mod env;
 mod file;
 mod reference;
+mod schema;
 mod settings;
 mod tls;
 mod value;
@@ -14,9 +16,12 @@ use std::path::PathBuf;
 
 pub use file::File;
 pub use reference::reference;
+pub use schema::schema;
 pub use settings::{Config, SETTINGS, Setting};
 pub use tls::TlsFiles;
-pub use value::{Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion};
+pub use value::{
+    Auth, EngineChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion,
+};
 
 /// Where a setting's value came from; later ones win.
 #[derive(Clone, Debug, PartialEq, Eq)]

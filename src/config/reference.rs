@@ -13,6 +13,14 @@ given as a flag without a value. Lists are separated by commas in a flag or a va
 
 The file has one key more, `models = [\"name=path\", …]`: what to serve when the command line names nothing.
 
+[`schemas/config.schema.json`](../schemas/config.schema.json) is the file's JSON Schema (`scoria config schema` prints it). An editor
+that knows TOML by Taplo, such as VS Code with Even Better TOML, completes, explains and checks the file by it if this is its first
+line, with the path as seen from the file:
+
+```toml
+#:schema ./config.schema.json
+```
+
 This page is generated from `src/config/settings.rs` (`scoria config reference`); a test compares the two.
 ";
 

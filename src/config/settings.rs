@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use schemars::{Schema, SchemaGenerator};
+
 use super::value::{
-    Auth, EngineChoice, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion,
+    Auth, EngineChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion,
 };
 use super::{ConfigError, Origin};
 
@@ -19,8 +21,14 @@ pub struct Setting {
     pub kind: &'static str,
     /// The default's text; empty when there is none.
     pub default: fn() -> String,
-    /// Whether the flag can stand alone, as `--strict-readiness` for `--strict-readiness=true`.
-    pub is_switch: bool,
+    /// How the file writes it.
+    pub form: Form,
+    /// The least number, or the shortest list.
+    pub at_least: u64,
+    /// The largest number.
+    pub at_most: u64,
+    /// What the file may hold, but for the bounds.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 impl Setting {
@@ -33,10 +41,38 @@ impl Setting {
     pub fn flag(&self) -> String {
         self.key.replace('_', "-")
     }
+
+    /// Whether the flag can stand alone, as `--strict-readiness` for `--strict-readiness=true`.
+    pub fn is_switch(&self) -> bool {
+        self.form == Form::Switch
+    }
+
+    fn check_size(&self, size: Option<u64>) -> Result<(), ConfigError> {
+        let Some(size) = size else { return Ok(()) };
+        let verb = if self.form == Form::List { "name" } else { "be" };
+        let bound = if size < self.at_least {
+            format!("at least {}", self.at_least)
+        } else if size > self.at_most {
+            format!("at most {}", self.at_most)
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Conflict(format!("{} must {verb} {bound}", self.key)))
+    }
+}
+
+/// The bound that a setting has, else what any of its type has.
+macro_rules! bound {
+    ($any:expr) => {
+        $any
+    };
+    ($any:expr, $own:expr) => {
+        $own
+    };
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $key:ident: $t:ty = $default:expr;)*) => {
+    ($($(#[doc = $doc:literal])+ $key:ident: $t:ty = $default:expr $(, at_least $least:expr)? $(, at_most $most:expr)?;)*) => {
         /// Every setting, checked.
         #[derive(Clone, Debug)]
         pub struct Config {
@@ -52,7 +88,10 @@ macro_rules! settings {
                 let default: $t = $default;
                 default.to_text()
             },
-            is_switch: is_bool::<$t>(),
+            form: <$t as SettingValue>::FORM,
+            at_least: bound!(0 $(, $least)?),
+            at_most: bound!(u64::MAX $(, $most)?),
+            schema: <$t as SettingValue>::schema,
         }),*];
 
         impl Config {
@@ -64,12 +103,14 @@ macro_rules! settings {
                 let config = Config {
                     $($key: {
                         let setting = settings.next().expect("the table and the struct come from one list");
-                        match layers(setting) {
+                        let value: $t = match layers(setting) {
                             Some((text, origin)) => <$t>::from_text(&text).map_err(|reason| {
                                 ConfigError::Invalid { key: setting.key, text, origin, reason }
                             })?,
                             None => $default,
-                        }
+                        };
+                        setting.check_size(value.size())?;
+                        value
                     },)*
                 };
                 config.check()?;
@@ -79,10 +120,8 @@ macro_rules! settings {
     };
 }
 
-const fn is_bool<T: SettingValue>() -> bool {
-    // The kinds are distinct texts, and only `bool` has this one.
-    matches!(T::KIND.as_bytes(), b"true or false")
-}
+/// A time that is added to the clock has to fit into it.
+const YEAR_MS: u64 = 365 * 24 * 3600 * 1_000;
 
 settings! {
     /// Where scoring is served: HTTP/1.1 and HTTP/2, chosen by ALPN with TLS, by prior knowledge without.
@@ -112,9 +151,9 @@ settings! {
     /// The oldest version of TLS that is spoken: `1.2` (with authenticated ciphers only) or `1.3`.
     tls_min_version: TlsVersion = TlsVersion::V1_2;
     /// The time a client may take for its TLS handshake; then the connection is closed.
-    tls_handshake_timeout_ms: u64 = 10_000;
+    tls_handshake_timeout_ms: u64 = 10_000, at_least 1, at_most YEAR_MS;
     /// How often the certificate files are looked at. SIGHUP has them read at once.
-    tls_reload_interval_ms: u64 = 5_000;
+    tls_reload_interval_ms: u64 = 5_000, at_least 1, at_most YEAR_MS;
     /// Where keys are kept. Default: `$XDG_STATE_HOME/scoria`, else `~/.local/state/scoria`.
     state_dir: Option<PathBuf> = None;
     /// The endpoint that `POST /score` means. Default: the only one, or the one named `default`.
@@ -132,62 +171,64 @@ settings! {
     /// Accept an ONNX Runtime older than 1.31. Older ones leak memory or crash on hostile requests.
     allow_old_ort: bool = false;
     /// Execution providers in order of preference. A provider that is not in the list is never fallen back to.
-    providers: List = List(vec!["cpu".to_owned()]);
+    providers: List = List(vec!["cpu".to_owned()]), at_least 1;
     /// Sessions per model, each with a worker thread. 0: chosen by measurement when the model is loaded.
     workers: usize = 0;
     /// Threads that one run may use inside an operator. 0: chosen by measurement when the model is loaded.
     intra_op_threads: usize = 0;
     /// Requests that may wait for a model's workers; more are answered 429.
-    queue_max_length: usize = 1024;
+    queue_max_length: usize = 1024, at_least 1;
     /// A request that would wait longer than this for a worker is answered 429 at once.
-    queue_max_wait_ms: u64 = 1_000;
+    queue_max_wait_ms: u64 = 1_000, at_most YEAR_MS;
     /// The deadline of a request, from the end of its headers. A client may shorten it with `x-scoria-timeout-ms`.
-    scoring_timeout_ms: u64 = 60_000;
+    scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS;
     /// What a JSON `null` means in a float input: `reject` (400) or `nan`.
     null_input: NullInput = NullInput::Reject;
     /// What NaN and infinities in an output become in a JSON answer: `null`, or an `error` (406).
     non_finite_output: NonFiniteOutput = NonFiniteOutput::Null;
     /// The longest body that is read; longer ones are answered 413.
-    max_body_bytes: usize = 16 * 1024 * 1024;
+    max_body_bytes: usize = 16 * 1024 * 1024, at_least 1;
     /// The time a body may take to arrive; then 408.
-    body_timeout_ms: u64 = 30_000;
+    body_timeout_ms: u64 = 30_000, at_least 1, at_most YEAR_MS;
     /// A client that sends its body more slowly than this, after a first 5 s, gets 408; one that takes its answer more slowly,
     /// pauses up to `write_timeout_ms` aside, is disconnected. 0: as slow as it likes.
     min_transfer_bytes_per_s: u64 = 1_024;
     /// The most elements that all inputs of one request may have together.
-    max_elements: usize = 16 * 1024 * 1024;
+    max_elements: usize = 16 * 1024 * 1024, at_least 1;
+    // The readers of JSON recurse, and a thread's stack is 2 MiB.
     /// The deepest nesting of arrays and objects in a JSON body; deeper ones are answered 400.
-    max_json_depth: usize = 64;
+    max_json_depth: usize = 64, at_least 1, at_most 1_000;
     /// The most dimensions that a tensor in a body may have; more are answered 400.
-    max_rank: usize = 64;
+    max_rank: usize = 64, at_least 1;
     /// Requests in progress at once, over all endpoints; more are answered 429 before their body is read.
-    max_in_flight: usize = 4_096;
+    max_in_flight: usize = 4_096, at_least 1;
     /// Bytes of request bodies held at once, over all endpoints; beyond, 429.
-    max_in_flight_bytes: usize = 1024 * 1024 * 1024;
+    max_in_flight_bytes: usize = 1024 * 1024 * 1024, at_least 1;
     /// Connections open at once on the scoring port. For further ones, those that are idle or have not sent a whole request
     /// are closed, the longest waiting first; while every connection has a request in progress, further ones wait.
     /// Never more than the process has file descriptors for (`ulimit -n`).
-    max_connections: usize = 10_000;
+    max_connections: usize = 10_000, at_least 1;
     /// The same for the admin port, whose file descriptors are kept free of scoring connections.
-    max_admin_connections: usize = 64;
+    max_admin_connections: usize = 64, at_least 1;
     /// The time a client may take to send a request's headers; then the connection is closed.
-    header_timeout_ms: u64 = 10_000;
+    header_timeout_ms: u64 = 10_000, at_least 1, at_most YEAR_MS;
     /// The time a client may pause between requests; then the connection is closed. Keep it above that of a load balancer in
     /// front (often 60 s), so that it is the one to close.
-    keep_alive_timeout_ms: u64 = 75_000;
+    keep_alive_timeout_ms: u64 = 75_000, at_least 1, at_most YEAR_MS;
     /// The time a client may take none of an answer that is ready; then the connection is closed.
-    write_timeout_ms: u64 = 30_000;
+    write_timeout_ms: u64 = 30_000, at_least 1, at_most YEAR_MS;
+    // hyper refuses smaller read buffers (`http1::Builder::max_buf_size`).
     /// The longest request head; longer ones are answered 431.
-    max_header_bytes: usize = 32 * 1024;
+    max_header_bytes: usize = 32 * 1024, at_least 8192;
     /// The most headers of a request; more are answered 431.
-    max_headers: usize = 100;
+    max_headers: usize = 100, at_least 1;
     /// Streams that one HTTP/2 connection may have open.
-    http2_max_streams: u64 = 100;
+    http2_max_streams: u64 = 100, at_least 1, at_most u32::MAX as u64;
     /// After SIGTERM: how long connections are still accepted while readiness already says 503, so that load balancers
     /// notice. SIGINT skips it.
-    drain_delay_ms: u64 = 5_000;
+    drain_delay_ms: u64 = 5_000, at_most YEAR_MS;
     /// After the drain delay: how long requests in flight may take to finish.
-    drain_timeout_ms: u64 = 20_000;
+    drain_timeout_ms: u64 = 20_000, at_most YEAR_MS;
     /// Whether `/readyz` waits for models that could not be loaded, too.
     strict_readiness: bool = false;
     /// How log lines look: `human`, `json`, or `auto` (human on a terminal).
@@ -195,69 +236,17 @@ settings! {
     /// The least important line that is logged: `error`, `warn`, `info` or `debug`.
     log_level: LogLevel = LogLevel::Info;
     /// Requests slower than this are logged, every one of them.
-    log_slow_ms: u64 = 1_000;
+    log_slow_ms: u64 = 1_000, at_most YEAR_MS;
     /// Of the other successful requests, how many are logged in each second. What was left out is counted in the next line.
     log_sample_per_second: u64 = 1;
 }
 
 impl Config {
-    /// Rules between settings, and bounds.
+    /// Rules between settings.
     fn check(&self) -> Result<(), ConfigError> {
         self.check_exposure()?;
-        let at_least_one = [
-            ("queue_max_length", self.queue_max_length as u64),
-            ("scoring_timeout_ms", self.scoring_timeout_ms),
-            ("max_body_bytes", self.max_body_bytes as u64),
-            ("body_timeout_ms", self.body_timeout_ms),
-            ("max_elements", self.max_elements as u64),
-            ("max_json_depth", self.max_json_depth as u64),
-            ("max_rank", self.max_rank as u64),
-            ("max_in_flight", self.max_in_flight as u64),
-            ("max_in_flight_bytes", self.max_in_flight_bytes as u64),
-            ("max_connections", self.max_connections as u64),
-            ("max_admin_connections", self.max_admin_connections as u64),
-            ("header_timeout_ms", self.header_timeout_ms),
-            ("keep_alive_timeout_ms", self.keep_alive_timeout_ms),
-            ("write_timeout_ms", self.write_timeout_ms),
-            ("max_headers", self.max_headers as u64),
-            ("http2_max_streams", self.http2_max_streams),
-            ("tls_handshake_timeout_ms", self.tls_handshake_timeout_ms),
-            ("tls_reload_interval_ms", self.tls_reload_interval_ms),
-        ];
-        if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
-            return Err(ConfigError::Conflict(format!("{key} must be at least 1")));
-        }
-        // A time that is added to the clock has to fit into it.
-        const YEAR_MS: u64 = 365 * 24 * 3600 * 1_000;
-        let times = [
-            ("queue_max_wait_ms", self.queue_max_wait_ms),
-            ("scoring_timeout_ms", self.scoring_timeout_ms),
-            ("body_timeout_ms", self.body_timeout_ms),
-            ("header_timeout_ms", self.header_timeout_ms),
-            ("keep_alive_timeout_ms", self.keep_alive_timeout_ms),
-            ("write_timeout_ms", self.write_timeout_ms),
-            ("drain_delay_ms", self.drain_delay_ms),
-            ("drain_timeout_ms", self.drain_timeout_ms),
-            ("log_slow_ms", self.log_slow_ms),
-            ("tls_handshake_timeout_ms", self.tls_handshake_timeout_ms),
-            ("tls_reload_interval_ms", self.tls_reload_interval_ms),
-        ];
-        if let Some((key, _)) = times.iter().find(|(_, value)| *value > YEAR_MS) {
-            return Err(ConfigError::Conflict(format!("{key} must be at most {YEAR_MS}, a year")));
-        }
-        // The readers of JSON recurse, and a thread's stack is 2 MiB.
-        if self.max_json_depth > 1_000 {
-            return Err(ConfigError::Conflict("max_json_depth must be at most 1000".to_owned()));
-        }
-        // hyper refuses smaller read buffers (`http1::Builder::max_buf_size`).
-        if self.max_header_bytes < 8 * 1024 {
-            return Err(ConfigError::Conflict("max_header_bytes must be at least 8192".to_owned()));
-        }
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             return Err(ConfigError::Conflict(format!("listen and admin_listen are both {}", self.listen)));
-        }
-        if self.providers.0.is_empty() {
-            return Err(ConfigError::Conflict("providers must name at least one, such as cpu".to_owned()));
         }
         Ok(())
     }

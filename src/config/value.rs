@@ -3,20 +3,43 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
 /// A type that a setting can have.
 pub trait SettingValue: Sized {
     /// How the reference names the type.
     const KIND: &'static str;
 
+    /// How the file writes it.
+    const FORM: Form;
+
     fn from_text(text: &str) -> Result<Self, String>;
 
     fn to_text(&self) -> String;
+
+    /// What the file may hold, as JSON Schema.
+    fn schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// What the setting's lower bound speaks of: a number, or the length of a list.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// The types that a value has in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Number,
+    Switch,
+    Text,
+    List,
 }
 
 macro_rules! from_str {
-    ($($t:ty => $kind:literal),* $(,)?) => {$(
+    ($($t:ty: $form:ident, $kind:literal, $schema:expr, $size:expr;)*) => {$(
         impl SettingValue for $t {
             const KIND: &'static str = $kind;
+            const FORM: Form = Form::$form;
 
             fn from_text(text: &str) -> Result<Self, String> {
                 text.trim().parse().map_err(|_| format!("expected {}", $kind))
@@ -25,19 +48,33 @@ macro_rules! from_str {
             fn to_text(&self) -> String {
                 self.to_string()
             }
+
+            fn schema(generator: &mut SchemaGenerator) -> Schema {
+                $schema(generator)
+            }
+
+            fn size(&self) -> Option<u64> {
+                $size(*self)
+            }
         }
     )*};
 }
 
 from_str! {
-    u64 => "a whole number",
-    usize => "a whole number",
-    SocketAddr => "an address such as 127.0.0.1:8080",
-    bool => "true or false",
+    u64: Number, "a whole number", u64::json_schema, Some;
+    usize: Number, "a whole number", usize::json_schema, |number| Some(number as u64);
+    bool: Switch, "true or false", bool::json_schema, |_| None;
+    SocketAddr: Text, "an address such as 127.0.0.1:8080", address, |_| None;
+}
+
+/// Numbers with a port behind them, and no name: which numbers are an address is left to the reader.
+fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$" })
 }
 
 impl SettingValue for PathBuf {
     const KIND: &'static str = "a path";
+    const FORM: Form = Form::Text;
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err("expected a path".to_owned()) } else { Ok(PathBuf::from(text)) }
@@ -46,10 +83,15 @@ impl SettingValue for PathBuf {
     fn to_text(&self) -> String {
         self.display().to_string()
     }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
+    }
 }
 
 impl SettingValue for String {
     const KIND: &'static str = "text";
+    const FORM: Form = Form::Text;
 
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
@@ -58,11 +100,16 @@ impl SettingValue for String {
     fn to_text(&self) -> String {
         self.clone()
     }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
 }
 
 /// A setting that may be left out; its text is then empty.
 impl<T: SettingValue> SettingValue for Option<T> {
     const KIND: &'static str = T::KIND;
+    const FORM: Form = T::FORM;
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() { Ok(None) } else { T::from_text(text).map(Some) }
@@ -70,6 +117,12 @@ impl<T: SettingValue> SettingValue for Option<T> {
 
     fn to_text(&self) -> String {
         self.as_ref().map(T::to_text).unwrap_or_default()
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::schema(generator);
+        schema.remove("minLength");
+        schema
     }
 }
 
@@ -79,6 +132,7 @@ pub struct List(pub Vec<String>);
 
 impl SettingValue for List {
     const KIND: &'static str = "a list";
+    const FORM: Form = Form::List;
 
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(List(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()))
@@ -86,6 +140,14 @@ impl SettingValue for List {
 
     fn to_text(&self) -> String {
         self.0.join(",")
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": { "type": "string", "minLength": 1 } })
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
     }
 }
 
@@ -99,6 +161,7 @@ macro_rules! choices {
 
         impl SettingValue for $name {
             const KIND: &'static str = $kind;
+            const FORM: Form = Form::Text;
 
             fn from_text(text: &str) -> Result<Self, String> {
                 match text.trim() {
@@ -111,6 +174,10 @@ macro_rules! choices {
                 match self {
                     $($name::$variant => $text.to_owned(),)*
                 }
+            }
+
+            fn schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": [$($text),*] })
             }
         }
     };

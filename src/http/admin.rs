@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
 
 use super::Body;
 use super::error::ApiError;
@@ -14,10 +14,10 @@ use super::health::{self, Lifecycle, Readiness};
 use super::host::{self, AllowedHosts};
 use super::router::{AdminRoute, admin_route};
 use super::score::bearer;
+use super::service_status::{ServiceList, ServiceStatus};
 use crate::auth::{KeyDigest, KeyRing};
-use crate::deployment::{Deployment, Entry, Execution, Routing, State};
+use crate::deployment::Routing;
 use crate::error::ErrorKind;
-use crate::name::Name;
 use crate::telemetry::Metrics;
 
 /// What answers operators.
@@ -62,9 +62,7 @@ impl Admin {
             }
             AdminRoute::Services => {
                 self.authenticate(request)?;
-                let table = self.routing.table();
-                let services: Vec<_> = table.entries().map(|(name, entry)| describe(name, entry)).collect();
-                Ok(health::text(json!({ "services": services }).to_string(), "application/json"))
+                Ok(json(&ServiceList::of(&self.routing.table())))
             }
             AdminRoute::Service { endpoint } => {
                 self.authenticate(request)?;
@@ -72,7 +70,7 @@ impl Admin {
                 let (name, entry) = table.entries().find(|(name, _)| name.as_str() == endpoint).ok_or_else(|| {
                     ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")
                 })?;
-                Ok(health::text(describe(name, entry).to_string(), "application/json"))
+                Ok(json(&ServiceStatus::of(name, entry)))
             }
             AdminRoute::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             AdminRoute::Unknown => Err(ApiError::new(
@@ -100,48 +98,7 @@ impl Admin {
     }
 }
 
-fn describe(name: &Name, entry: &Entry) -> Json {
-    let mut service = json!({ "name": name.as_str(), "state": entry.state.name() });
-    if let State::Failed { reason } = &entry.state {
-        service["reason"] = json!(reason);
-    }
-    if let Some(endpoint) = &entry.endpoint {
-        let inputs =
-            endpoint.signature.inputs.iter().map(|input| json!({ "name": input.name, "type": input.to_string() }));
-        let outputs = endpoint
-            .signature
-            .outputs
-            .iter()
-            .map(|output| json!({ "name": output.name, "type": output.value.to_string() }));
-        service["scoring_path"] = json!(format!("/api/v1/service/{name}/score"));
-        service["inputs"] = inputs.collect();
-        service["outputs"] = outputs.collect();
-        service["deployments"] =
-            endpoint.deployments.iter().map(|deployment| describe_deployment(deployment)).collect();
-    }
-    service
-}
-
-fn describe_deployment(deployment: &Deployment) -> Json {
-    let model = &deployment.model;
-    let missing: serde_json::Map<_, _> =
-        model.providers_missing.iter().map(|(provider, reason)| (provider.clone(), json!(reason))).collect();
-    let opsets: serde_json::Map<_, _> =
-        model.opsets.iter().map(|(domain, version)| (domain.clone(), json!(version))).collect();
-    json!({
-        "name": deployment.name.as_str(),
-        "model": {
-            "path": model.path, "version": model.version, "sha256": model.digest, "producer": model.producer, "opsets": opsets,
-        },
-        "engine": {
-            "name": deployment.engine.name, "version": deployment.engine.version, "library": deployment.engine.library_path,
-        },
-        "providers": { "asked": model.providers_asked, "got": model.providers_got, "missing": missing },
-        "workers": deployment.plan.workers,
-        "intra_op_threads": deployment.plan.intra_op_threads,
-        "execution": match deployment.plan.execution {
-            Execution::Inline { .. } => "inline",
-            Execution::Pooled => "pooled",
-        },
-    })
+fn json(answer: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(answer).expect("texts and numbers always serialize");
+    health::text(body, "application/json")
 }

@@ -3,8 +3,8 @@
 //! Anyone may read them, so they hold the contract and no data: where scoring needs a key, the example is made from the
 //! signature and not the sample beside the model.
 
-use hyper::header::HeaderMap;
 use hyper::Response;
+use hyper::header::HeaderMap;
 
 use super::error::ApiError;
 use super::etag;

@@ -4,6 +4,7 @@
 
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -54,24 +55,38 @@ struct Details {
     allow: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Wire<'a> {
+/// The body of every refusal.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub struct Wire<'a> {
     error: WireError<'a>,
-    /// Once more at the top, where clients of Azure's server look for it.
+    /// The message once more at the top, where clients of Azure's server look for it.
     message: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorDetails")]
 struct WireError<'a> {
+    /// Stable, for programs.
+    #[schemars(regex(pattern = "^[a-z0-9_]+$"))]
     code: &'static str,
+    /// For people.
     message: &'a str,
+    /// The place in the body: a JSON path, or the name of an input.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     path: Option<&'a str>,
+    /// What belongs there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     expected: Option<&'a str>,
+    /// What was there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     got: Option<&'a str>,
+    /// A body that the model takes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
     example: Option<Box<RawValue>>,
 }
 

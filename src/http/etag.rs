@@ -23,9 +23,10 @@ impl ETag {
         let own = self.0.as_bytes();
         let lists = request.get_all(IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
         // Our tags hold no comma, so that one within another's tag cannot make it ours.
-        lists.flat_map(|list| list.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).any(|tag| {
-            tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own
-        })
+        lists
+            .flat_map(|list| list.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own)
     }
 }
 
@@ -94,9 +95,9 @@ mod tests {
         request.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         let response = answer(&request, &ETag::of(b"text"), "no-cache", "text/plain", "text");
         assert!(response.body().is_empty());
-        assert_eq!((&response.headers()[ETAG], &response.headers()[CACHE_CONTROL]), (
-            &ETag::of(b"text").0,
-            &HeaderValue::from_static("no-cache")
-        ));
+        assert_eq!(
+            (&response.headers()[ETAG], &response.headers()[CACHE_CONTROL]),
+            (&ETag::of(b"text").0, &HeaderValue::from_static("no-cache"))
+        );
     }
 }

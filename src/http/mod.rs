@@ -16,11 +16,13 @@ mod error;
 mod etag;
 mod health;
 mod host;
+mod json_schema;
 mod request_body;
 mod router;
 mod score;
 mod scoring;
 pub mod server;
+mod service_status;
 pub mod tls;
 
 pub use admin::Admin;
@@ -28,6 +30,7 @@ pub use body::Body;
 pub use descriptors::Room;
 pub use health::Lifecycle;
 pub use host::AllowedHosts;
+pub use json_schema::schemas;
 pub use scoring::{Scoring, ScoringSettings};
 
 /// The server's name and version, as Azure's server says its own in `x-ms-server-version`.

@@ -177,6 +177,22 @@ mod tests {
     }
 
     #[test]
+    fn pages_and_their_files_are_read() {
+        let page = |endpoint: Option<&str>| Route::Docs(Docs::Page { endpoint: endpoint.map(str::to_owned) });
+        assert_eq!(route(&Method::GET, "/docs"), page(None));
+        assert_eq!(route(&Method::HEAD, "/api/v1/service/a/docs"), page(Some("a")));
+        let asset = |name: &str| Route::Docs(Docs::Asset { digest: "0f".to_owned(), name: name.to_owned() });
+        assert_eq!(route(&Method::GET, "/docs/0f/start.js"), asset("start.js"));
+        assert_eq!(route(&Method::GET, "/docs/0f/../x"), asset("../x"), "a name like any other, which no file has");
+        for path in ["/docs", "/docs/0f/start.js"] {
+            assert_eq!(route(&Method::POST, path), Route::WrongMethod { allow: "GET, HEAD" });
+        }
+        for path in ["/docs/", "/docs/start.js", "/docs.html", "/api/v1/service/a/docs/0f/start.js"] {
+            assert_eq!(route(&Method::GET, path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
     fn probes_are_read_on_both_ports() {
         for (path, probe) in
             [("/", Probe::Root), ("/livez", Probe::Live), ("/readyz", Probe::Ready), ("/healthz", Probe::Health)]

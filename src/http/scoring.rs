@@ -128,9 +128,7 @@ impl Scoring {
             Route::Probe(probe) => {
                 Ok(health::answer(*probe, &self.routing.table(), &self.lifecycle, self.settings.readiness()))
             }
-            Route::Document(document) => {
-                document::answer(self, document, parts.uri.query(), &parts.headers)
-            }
+            Route::Document(document) => document::answer(self, document, parts.uri.query(), &parts.headers),
             Route::Docs(asked) => self.docs(asked, parts),
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             Route::Unknown => Err(unknown_route()),

@@ -7,6 +7,7 @@
 mod bodies;
 mod operations;
 mod schema;
+mod server;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -75,8 +76,8 @@ pub struct Service<'a> {
 /// The document of one endpoint.
 pub fn endpoint_document(version: Version, service: &Service<'_>) -> Json {
     let mut document = Document::new(version, service.name.as_str());
-    document.add(service, "");
-    document.add_specification(&format!("/api/v1/service/{}/swagger.json", service.name));
+    document.add(service, "", &[]);
+    document.add_documents(&format!("/api/v1/service/{}", service.name));
     document.finish()
 }
 
@@ -84,9 +85,10 @@ pub fn endpoint_document(version: Version, service: &Service<'_>) -> Json {
 pub fn server_document(version: Version, services: &[Service<'_>]) -> Json {
     let mut document = Document::new(version, "Scoria");
     for service in services {
-        document.add(service, &format!("_{}", service.name));
+        document.add(service, &format!("_{}", service.name), &[service.name.as_str()]);
     }
-    document.add_specification("/swagger.json");
+    document.add_documents("");
+    document.add_probes();
     document.finish()
 }
 
@@ -104,21 +106,28 @@ impl Document {
         let mut schemas = Map::new();
         schemas.insert("ErrorResponse".to_owned(), operations::error_schema(version));
         let mut paths = Map::new();
-        paths.insert("/".to_owned(), operations::health(version));
+        paths.insert("/".to_owned(), server::health(version));
         Document { version, title: title.to_owned(), paths, schemas, access: Access::Open }
     }
 
-    fn add(&mut self, service: &Service<'_>, suffix: &str) {
+    fn add(&mut self, service: &Service<'_>, suffix: &str, tags: &[&str]) {
         bodies::Bodies { version: self.version, service, suffix }.define(&mut self.schemas);
         let path = format!("/api/v1/service/{}/score", service.name);
-        self.paths.insert(path, operations::scoring(self.version, service, suffix));
+        self.paths.insert(path, operations::scoring(self.version, service, suffix, tags));
         if service.access == Access::Key {
             self.access = Access::Key;
         }
     }
 
-    fn add_specification(&mut self, path: &str) {
-        self.paths.insert(path.to_owned(), operations::specification(self.version));
+    /// Adds the routes of the documents themselves, below a path.
+    fn add_documents(&mut self, below: &str) {
+        self.paths.insert(format!("{below}/swagger.json"), server::swagger(self.version));
+        self.paths.insert(format!("{below}/openapi.json"), server::openapi(self.version));
+    }
+
+    fn add_probes(&mut self) {
+        self.schemas.insert("Readiness".to_owned(), server::readiness_schema());
+        self.paths.extend(server::probes(self.version).map(|(path, operation)| (path.to_owned(), operation)));
     }
 
     fn finish(self) -> Json {
@@ -130,12 +139,7 @@ impl Document {
         });
         let security = match self.access {
             Access::Open => json!({}),
-            Access::Key => json!({ "Bearer": {
-                "type": "apiKey",
-                "name": "Authorization",
-                "in": "header",
-                "description": "`Bearer <key>`, with the primary or the secondary key of the endpoint.",
-            }}),
+            Access::Key => json!({ "Bearer": bearer(self.version) }),
         };
         let responses = operations::error_responses(self.version, self.access);
         match self.version {
@@ -155,6 +159,23 @@ impl Document {
                 "components": { "schemas": self.schemas, "responses": responses, "securitySchemes": security },
             }),
         }
+    }
+}
+
+/// The key, as each version can say it. In 2.0, as in Azure's documents, it is the header whole.
+fn bearer(version: Version) -> Json {
+    match version {
+        Version::V2 => json!({
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "description": "`Bearer <key>`, with the primary or the secondary key of the endpoint.",
+        }),
+        Version::V3_0 | Version::V3_1 => json!({
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The primary or the secondary key of the endpoint.",
+        }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Paths: the operations of a document with their parameters and answers.
+//! The operations of a scoring URI, with their parameters and answers, and the errors that all operations share.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -6,7 +6,7 @@ use super::schema::reference;
 use super::{Access, Service, Version};
 use crate::tensor::{DType, ValueType};
 
-const JSON_TYPE: &str = "application/json";
+pub(super) const JSON_TYPE: &str = "application/json";
 const NPY_TYPE: &str = "application/x-npy";
 const NPZ_TYPE: &str = "application/x-npz";
 const RAW_TYPE: &str = "application/octet-stream";
@@ -30,48 +30,8 @@ const ERRORS: [(&str, &str); 14] = [
     ("504", "The deadline passed before the model had answered."),
 ];
 
-/// The errors that answer a request for a document.
-const SPECIFICATION_ERRORS: [&str; 5] = ["400", "404", "405", "431", "503"];
-
-/// `GET /`.
-pub(super) fn health(version: Version) -> Json {
-    let healthy = json!({ "type": "string" });
-    let mut operation = json!({
-        "operationId": "ServiceHealthCheck",
-        "description": "Whether the server answers. For load balancers; it asks no model.",
-        "responses": {
-            "200": response(version, "The server answers.", &[("text/html", healthy)], request_id(version)),
-            "405": error_reference(version, "405"),
-            "431": error_reference(version, "431"),
-        },
-    });
-    if version == Version::V2 {
-        operation["produces"] = json!(["text/html"]);
-    }
-    json!({ "get": operation })
-}
-
-/// `GET …/swagger.json`.
-pub(super) fn specification(version: Version) -> Json {
-    let wanted = json!({ "type": "string", "enum": Version::NAMES, "default": "2" });
-    let mut responses: Map<_, _> =
-        SPECIFICATION_ERRORS.iter().map(|status| ((*status).to_owned(), error_reference(version, status))).collect();
-    let document = [(JSON_TYPE, json!({ "type": "object" }))];
-    responses.insert("200".to_owned(), response(version, "The document.", &document, request_id(version)));
-    let mut operation = json!({
-        "operationId": "GetSwaggerSpec",
-        "description": "This document, in a version of the specification.",
-        "parameters": [parameter(version, ("query", "version"), "The version.", wanted)],
-        "responses": responses,
-    });
-    if version == Version::V2 {
-        operation["produces"] = json!([JSON_TYPE]);
-    }
-    json!({ "get": operation })
-}
-
 /// `POST` and `GET` on a scoring URI.
-pub(super) fn scoring(version: Version, service: &Service<'_>, suffix: &str) -> Json {
+pub(super) fn scoring(version: Version, service: &Service<'_>, suffix: &str, tags: &[&str]) -> Json {
     let input = reference(version, &format!("ServiceInput{suffix}"));
     let output = reference(version, &format!("ServiceOutput{suffix}"));
     let (consumed, produced) = (consumed(service), produced(service));
@@ -82,13 +42,18 @@ pub(super) fn scoring(version: Version, service: &Service<'_>, suffix: &str) -> 
 
     let mut post = json!({
         "operationId": format!("RunMLService{suffix}"),
+        "summary": "Score",
         "description": "Runs the model on the inputs in the body. The answer comes in the form of the request, unless \
                         Accept names another.",
         "parameters": header_parameters(version, service),
         "responses": responses,
     });
+    if !tags.is_empty() {
+        post["tags"] = json!(tags);
+    }
     let mut get = post.clone();
     get["operationId"] = json!(format!("RunMLServiceGet{suffix}"));
+    get["summary"] = json!("Score what is in the query");
     get["description"] = json!("Runs the model on the inputs in the query, each of them as JSON.");
     if service.access == Access::Key {
         post["security"] = json!([{ "Bearer": [] }]);
@@ -152,12 +117,13 @@ pub(super) fn error_responses(version: Version, access: Access) -> Json {
     let named = errors(access).map(|(status, about)| {
         let mut headers = request_id(version);
         let mut add = |name: &str, kind: &str, about: &str| {
-            headers.insert(name.to_owned(), header(version, json!({ "type": kind }), about));
+            headers.insert(name.to_owned(), header(version, Presence::Always, json!({ "type": kind }), about));
         };
         match status {
             "401" => add("www-authenticate", "string", "`Bearer`."),
             "405" => add("allow", "string", "The methods that the path takes."),
             "429" | "503" => add("retry-after", "integer", "Seconds to wait before another try."),
+            "500" => add("x-ms-run-function-failed", "string", "`True`."),
             _ => {}
         }
         (format!("Error{status}"), response(version, about, &content, headers))
@@ -170,7 +136,7 @@ fn errors(access: Access) -> impl Iterator<Item = (&'static str, &'static str)> 
     ERRORS.into_iter().filter(move |(status, _)| access == Access::Key || !matches!(*status, "401" | "403"))
 }
 
-fn error_reference(version: Version, status: &str) -> Json {
+pub(super) fn error_reference(version: Version, status: &str) -> Json {
     match version {
         Version::V2 => json!({ "$ref": format!("#/responses/Error{status}") }),
         Version::V3_0 | Version::V3_1 => json!({ "$ref": format!("#/components/responses/Error{status}") }),
@@ -214,10 +180,11 @@ fn contents(version: Version, media_types: &[&'static str], json_schema: &Json) 
 }
 
 /// An answer. Swagger 2.0 has room for one schema: that of the first content.
-fn response(version: Version, about: &str, contents: &[(&str, Json)], headers: Map<String, Json>) -> Json {
+pub(super) fn response(version: Version, about: &str, contents: &[(&str, Json)], headers: Map<String, Json>) -> Json {
     let mut response = json!({ "description": about, "headers": headers });
+    let Some((_, first)) = contents.first() else { return response };
     match version {
-        Version::V2 => response["schema"] = contents.first().map_or(json!({}), |(_, schema)| schema.clone()),
+        Version::V2 => response["schema"] = first.clone(),
         Version::V3_0 | Version::V3_1 => {
             let contents = contents.iter();
             response["content"] = contents
@@ -229,27 +196,42 @@ fn response(version: Version, about: &str, contents: &[(&str, Json)], headers: M
     response
 }
 
-fn request_id(version: Version) -> Map<String, Json> {
-    let id = header(version, json!({ "type": "string" }), "The request's id: the client's own, or a new one.");
+pub(super) fn request_id(version: Version) -> Map<String, Json> {
+    let about = "The request's id: the client's own, or a new one.";
+    let id = header(version, Presence::Always, json!({ "type": "string" }), about);
     Map::from_iter([("x-request-id".to_owned(), id)])
 }
 
 fn success_headers(version: Version) -> Map<String, Json> {
+    use Presence::{Always, Sometimes};
     let mut headers = request_id(version);
-    for (name, about) in [
-        ("server-timing", "Milliseconds in each stage."),
-        ("azureml-model-deployment", "The deployment that answered."),
+    for (name, presence, kind, about) in [
+        ("server-timing", Always, "string", "Milliseconds in each stage."),
+        ("azureml-model-deployment", Always, "string", "The deployment that answered."),
+        ("x-ms-run-function-failed", Always, "string", "`False`."),
+        ("x-ms-run-fn-exec-ms", Always, "number", "Milliseconds inside the model."),
+        ("x-scoria-dtype", Sometimes, "string", "The types of the outputs in a raw answer."),
+        ("x-scoria-shape", Sometimes, "string", "The shapes of the outputs in a raw answer."),
     ] {
-        headers.insert(name.to_owned(), header(version, json!({ "type": "string" }), about));
+        headers.insert(name.to_owned(), header(version, presence, json!({ "type": kind }), about));
     }
     headers
 }
 
-/// A header that is always there.
-fn header(version: Version, schema: Json, about: &str) -> Json {
+/// Whether a header is always there. Swagger 2.0 does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    Always,
+    Sometimes,
+}
+
+/// A header of an answer.
+pub(super) fn header(version: Version, presence: Presence, schema: Json, about: &str) -> Json {
     match version {
         Version::V2 => merged(json!({ "description": about }), schema),
-        Version::V3_0 | Version::V3_1 => json!({ "description": about, "required": true, "schema": schema }),
+        Version::V3_0 | Version::V3_1 => {
+            json!({ "description": about, "required": presence == Presence::Always, "schema": schema })
+        }
     }
 }
 
@@ -303,7 +285,7 @@ fn query_parameters(version: Version, service: &Service<'_>, suffix: &str) -> Ve
 }
 
 /// A parameter that may be left out.
-fn parameter(version: Version, (place, name): (&str, &str), about: &str, schema: Json) -> Json {
+pub(super) fn parameter(version: Version, (place, name): (&str, &str), about: &str, schema: Json) -> Json {
     let parameter = json!({ "in": place, "name": name, "description": about });
     match version {
         Version::V2 => merged(parameter, schema),

@@ -10,6 +10,7 @@ mod authority;
 mod client;
 mod connections;
 mod contract;
+mod docs;
 mod documents;
 mod drain;
 mod limits;

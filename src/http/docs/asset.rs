@@ -100,7 +100,10 @@ impl Asset {
 enum Stored {
     Plain(Tagged),
     /// Inflated for the first client that does not take it so, and then kept: it is rare, and the same every time.
-    Gzip { zipped: Tagged, plain: OnceLock<Tagged> },
+    Gzip {
+        zipped: Tagged,
+        plain: OnceLock<Tagged>,
+    },
 }
 
 impl Stored {
