@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 
 ANSWER_TIMEOUT_S = 30
@@ -15,6 +16,14 @@ ANSWER_TIMEOUT_S = 30
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-default-apps --disable-extensions --metrics-recording-only
 --window-size=1400,2000 --remote-debugging-pipe""".split()
+
+# The protocol's pipes are descriptors 3 and 4 of the browser. Python's own may be these very numbers, so they move out of the way.
+LAUNCH = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
+os.dup2(pipes[0], 3), os.dup2(pipes[1], 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -31,8 +40,7 @@ class Browser:
         command_read, self._commands = os.pipe()
         self._answers, answer_write = os.pipe()
         log = open(f"{self.profile}.log", "wb")
-        # The protocol's pipes are descriptors 3 and 4 of the browser. A shell puts them there, since Python's own are elsewhere.
-        command = ["sh", "-c", f'exec "$@" 3<&{command_read} 4>&{answer_write}', "sh"]
+        command = [sys.executable, "-c", LAUNCH, str(command_read), str(answer_write)]
         command += ["chromium", *FLAGS, f"--user-data-dir={self.profile}"]
         with log:
             self.process = subprocess.Popen(command, stderr=log, pass_fds=(command_read, answer_write))
@@ -40,6 +48,7 @@ class Browser:
         os.close(answer_write)
         self._count = 0
         self._loaded = threading.Event()
+        self._noted = threading.Condition()
         self._session = None
         self._replies = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -67,7 +76,9 @@ class Browser:
                     if "id" in message:
                         self._replies.put(message)
                     else:
-                        self._note(message["method"], message["params"])
+                        with self._noted:
+                            self._note(message["method"], message["params"])
+                            self._noted.notify_all()
 
     def _note(self, event, what):
         if event == "Network.requestWillBeSent":
@@ -84,7 +95,8 @@ class Browser:
             self.complaints.append(f"console: {[said.get('value', said.get('description')) for said in what['args']]}")
         elif event == "Runtime.exceptionThrown":
             self.complaints.append(f"exception: {what['exceptionDetails']}")
-        elif event == "Audits.issueAdded":
+        # Generic issues are advice on forms and history.
+        elif event == "Audits.issueAdded" and what["issue"]["code"] != "GenericIssue":
             self.complaints.append(f"issue: {what['issue']}")
 
     def send(self, method, **parameters):
@@ -94,7 +106,11 @@ class Browser:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._commands, json.dumps(message).encode() + b"\0")
-        reply = self._replies.get(timeout=ANSWER_TIMEOUT_S)
+        try:
+            reply = self._replies.get(timeout=ANSWER_TIMEOUT_S)
+        except queue.Empty:
+            with open(f"{self.profile}.log") as log:
+                raise AssertionError(f"no answer to {method}; chromium said:\n{log.read()[-2000:]}") from None
         assert reply["id"] == self._count and "error" not in reply, f"{method}: {reply}"
         return reply["result"]
 
@@ -122,6 +138,12 @@ class Browser:
             const end = performance.now() + %d;
             look();
         })""" % (expression, ANSWER_TIMEOUT_S * 1000 * 2 // 3))
+
+    def wait_for_complaint(self, words):
+        """Waits until the browser has complained of something in these words."""
+        with self._noted:
+            heard = self._noted.wait_for(lambda: any(words in text for text in self.complaints), ANSWER_TIMEOUT_S)
+        assert heard, f"nothing of '{words}' among {self.complaints}"
 
     def click(self, selector):
         self.wait(f"document.querySelector({json.dumps(selector)}) !== null")

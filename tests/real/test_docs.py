@@ -130,6 +130,22 @@ def test_a_wrong_key_is_shown_as_401(serve, models, browser):
         assert [text for text in browser.complaints if "401" not in text] == []
 
 
+@pytest.mark.parametrize("what", [
+    "fetch('http://127.0.0.1:1/').catch(() => 'stopped')",
+    "document.head.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = true'}))",
+    "document.body.setAttribute('style', 'color: red')",
+    "document.body.append(Object.assign(document.createElement('img'), {src: 'http://127.0.0.1:1/image.png'}))",
+])
+def test_its_policy_stops_what_it_does_not_need(serve, models, browser, what):
+    with serve(models / "ridge", auth="none") as server:
+        open_page(browser, server.base + "/docs")
+        check_company(browser, server.base)
+        browser.evaluate(f"void ({what})")
+        browser.wait_for_complaint("Content Security Policy")
+        assert browser.evaluate("window.ran") is None
+        assert [url for url in browser.statuses if "127.0.0.1:1/" in url] == []
+
+
 @pytest.mark.parametrize("page, operation", [
     ("/docs", "ridge-RunMLService_ridge"),
     ("/api/v1/service/ridge/docs", "default-RunMLService"),
