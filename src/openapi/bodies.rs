@@ -36,6 +36,9 @@ impl Bodies<'_> {
             }
             define("Frame", self.frame());
             define("Outputs", self.outputs());
+            if let Some(rows) = self.rows() {
+                define("Rows", rows);
+            }
         }
         define("ServiceInput", self.service_input());
         define("ServiceOutput", self.service_output());
@@ -65,6 +68,11 @@ impl Bodies<'_> {
 
     fn reference(&self, name: &str) -> Json {
         reference(self.version, &format!("{name}{}", self.suffix))
+    }
+
+    /// What a form without a name of its own is called by generators and pages, which would number it otherwise.
+    fn titled(&self, title: &str) -> String {
+        format!("{title}{}", self.suffix)
     }
 
     fn service_input(&self) -> Json {
@@ -105,14 +113,14 @@ impl Bodies<'_> {
         let tensor = self.single().map(|_| self.reference("Input1"));
         let records = self.records().map(|_| self.reference("Records"));
         let (named, frame) = (Some(self.reference("NamedInputs")), Some(self.reference("Frame")));
-        let (forms, about) = match key {
-            "data" => ([tensor, named, records, frame], "Azure's scoring scripts"),
-            "input_data" => ([tensor, named, records, frame], "Azure's MLflow models"),
-            "Inputs" => ([tensor, named, records, frame], "Power BI and AutoML"),
-            "inputs" => ([tensor, named, self.no_rows(), None], "TensorFlow Serving, by columns"),
-            "instances" => ([tensor, records, None, None], "TensorFlow Serving, by rows"),
-            "dataframe_records" => ([records, None, None, None], "MLflow, pandas by records"),
-            _ => ([frame, None, None, None], "MLflow, a pandas frame in split form"),
+        let (forms, title, about) = match key {
+            "data" => ([tensor, named, records, frame], "Data", "Azure's scoring scripts"),
+            "input_data" => ([tensor, named, records, frame], "InputData", "Azure's MLflow models"),
+            "Inputs" => ([tensor, named, records, frame], "PowerBi", "Power BI and AutoML"),
+            "inputs" => ([tensor, named, self.no_rows(), None], "TensorFlowColumns", "TensorFlow Serving, by columns"),
+            "instances" => ([tensor, records, None, None], "TensorFlowRows", "TensorFlow Serving, by rows"),
+            "dataframe_records" => ([records, None, None, None], "MlflowRecords", "MLflow, pandas by records"),
+            _ => ([frame, None, None, None], "MlflowSplit", "MLflow, a pandas frame in split form"),
         };
         let forms: Vec<_> = forms.into_iter().flatten().collect();
         if forms.is_empty() {
@@ -123,6 +131,7 @@ impl Bodies<'_> {
         let contradictions: Vec<_> = others.into_iter().map(|other| json!({ "required": [other] })).collect();
         Some(json!({
             "type": "object",
+            "title": self.titled(title),
             "description": about,
             "required": [key],
             "properties": { key: any_of(self.version, forms) },
@@ -233,12 +242,16 @@ impl Bodies<'_> {
         }
         let outputs = self.reference("Outputs");
         let mut predictions = vec![outputs.clone()];
-        predictions.extend(self.rows());
+        predictions.extend(self.rows().map(|_| self.reference("Rows")));
         let mut forms = vec![outputs.clone()];
-        for (key, schema) in
-            [("predictions", any_of(self.version, predictions)), ("outputs", outputs.clone()), ("Results", outputs)]
-        {
-            forms.push(closed_object(Map::from_iter([(key.to_owned(), schema)])));
+        for (key, title, schema) in [
+            ("predictions", "Predictions", any_of(self.version, predictions)),
+            ("outputs", "TensorFlowOutputs", outputs.clone()),
+            ("Results", "PowerBiResults", outputs),
+        ] {
+            let mut form = closed_object(Map::from_iter([(key.to_owned(), schema)]));
+            form["title"] = json!(self.titled(title));
+            forms.push(form);
         }
         json!({ "anyOf": forms })
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests the server with real programs: numpy, ONNX Runtime, requests, curl, Chromium, promtool, testssl. Arguments go to pytest.
+# Tests the server with real programs, from numpy and curl to Chromium, testssl and generators of clients. Arguments go to pytest.
 #
 #   SCORIA_BIN      a server to test instead of building one
 #   SCORIA_ORT_LIB  its ONNX Runtime library (`make test-real` sets it)
@@ -52,6 +52,9 @@ install_program chromium chromium
 install_program openssl openssl
 install_program strace strace
 install_program testssl testssl.sh
+install_program node nodejs
+install_program npm npm
+(cd "$tests/clients" && npm ci --silent) || fail "npm could not install what tests/real/clients/package-lock.json names"
 unpack_promtool
 
 if [ -z "${SCORIA_BIN:-}" ]; then
