@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::SETTINGS;
+use super::{Form, SETTINGS, Setting};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -39,10 +39,22 @@ pub fn reference() -> String {
             setting.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim(),
             setting.flag(),
             setting.variable(),
-            setting.kind,
+            takes(setting),
             default,
         )
         .expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// The type with its bounds.
+fn takes(setting: &Setting) -> String {
+    let mut text = setting.kind.to_owned();
+    if setting.at_least > 0 {
+        text += &format!(", {} least {}", if setting.form == Form::List { "of at" } else { "at" }, setting.at_least);
+    }
+    if setting.at_most < u64::MAX {
+        text += &format!(", at most {}", setting.at_most);
     }
     text
 }

@@ -94,6 +94,34 @@ fn a_limit_of_zero_is_refused_by_name() {
 }
 
 #[test]
+fn bounds_are_those_that_were_declared() {
+    for setting in SETTINGS.iter().filter(|setting| setting.form == Form::Number) {
+        let is_taken = |number: u64| resolve(&[(setting.key, &number.to_string())]).is_ok();
+        assert!(is_taken(setting.at_least), "{}", setting.key);
+        assert!(setting.at_least == 0 || !is_taken(setting.at_least - 1), "{}", setting.key);
+        assert!(setting.at_most == u64::MAX || is_taken(setting.at_most), "{}", setting.key);
+        assert!(setting.at_most == u64::MAX || !is_taken(setting.at_most + 1), "{}", setting.key);
+    }
+    assert_eq!(resolve(&[("providers", "")]).unwrap_err().to_string(), "providers must name at least 1");
+    let too_many = (u64::from(u32::MAX) + 1).to_string();
+    let error = resolve(&[("http2_max_streams", &too_many)]).unwrap_err().to_string();
+    assert_eq!(error, "http2_max_streams must be at most 4294967295");
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_by_name() {
+    for (text, expected) in [
+        ("max_body_bytes = '1024'", "max_body_bytes: expected a whole number, got a TOML string"),
+        ("strict_readiness = 1", "strict_readiness: expected true or false, got a TOML integer"),
+        ("cors_origins = '*'", "cors_origins: expected a list, got a TOML string"),
+        ("cors_origins = [1]", "cors_origins: expected a list, got a TOML array"),
+    ] {
+        let error = file(text).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn a_file_gives_texts_lists_and_models() {
     let file = file(
         "max_body_bytes = 1024\ncors_origins = [\"https://a.example\", \"https://b.example\"]\n\

@@ -179,3 +179,68 @@ fn a_frame_of_several_inputs_has_columns_or_a_first_record() {
     assert_eq!(forms[0]["properties"]["columns"]["items"]["enum"], json!(["x", "y"]));
     assert_eq!(forms[1]["properties"]["data"]["minItems"], 1);
 }
+
+#[test]
+fn operations_are_called_as_in_azures_documents() {
+    let signature = signature(vec![input("x", DType::F32, Some(&[N]))], vec![tensor(DType::F32, &[N])]);
+    for version in Version::ALL {
+        let document = document(version, &signature, Access::Key);
+        for (path, method, id) in [
+            ("/", "get", "ServiceHealthCheck"),
+            ("/api/v1/service/a/score", "post", "RunMLService"),
+            ("/api/v1/service/a/swagger.json", "get", "GetSwaggerSpec"),
+        ] {
+            assert_eq!(document["paths"][path][method]["operationId"], id);
+        }
+        for name in ["ServiceInput", "ServiceOutput", "ErrorResponse"] {
+            assert!(schema(&document, name).is_object(), "{name}");
+        }
+        let bearer = match version {
+            Version::V2 => &document["securityDefinitions"]["Bearer"],
+            Version::V3_0 | Version::V3_1 => &document["components"]["securitySchemes"]["Bearer"],
+        };
+        assert_eq!(bearer["type"], if version == Version::V2 { "apiKey" } else { "http" });
+    }
+}
+
+#[test]
+fn every_operation_names_its_refusals_and_a_document_its_tag() {
+    let signature = signature(vec![input("x", DType::F32, Some(&[N]))], vec![tensor(DType::F32, &[N])]);
+    let document = document(Version::V3_1, &signature, Access::Key);
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            for status in ["400", "405", "431"] {
+                assert!(operation["responses"][status].is_object(), "{method} {path} {status}");
+            }
+        }
+    }
+    let responses = &document["paths"]["/api/v1/service/a/openapi.json"]["get"]["responses"];
+    assert_eq!(responses["200"]["headers"]["etag"], responses["304"]["headers"]["etag"]);
+    assert!(responses["304"].get("content").is_none());
+    let refusals = &document["components"]["responses"];
+    for (status, header) in
+        [("401", "www-authenticate"), ("405", "allow"), ("429", "retry-after"), ("503", "retry-after")]
+    {
+        assert_eq!(refusals[format!("Error{status}")]["headers"][header]["required"], true, "{status}");
+    }
+}
+
+#[test]
+fn titles_in_the_servers_document_are_each_there_once() {
+    let signature = signature(vec![input("x", DType::F32, Some(&[N, N]))], vec![tensor(DType::F32, &[N])]);
+    let names = ["a", "b"].map(|name| Name::parse(name).unwrap());
+    let services = names.each_ref().map(|name| Service {
+        name,
+        signature: &signature,
+        example: None,
+        access: Access::Open,
+        null_input: NullInput::Reject,
+        non_finite_output: NonFiniteOutput::Null,
+        deployments: vec!["default"],
+    });
+    let text = server_document(Version::V3_1, &services).to_string();
+    let titles: Vec<_> =
+        text.split("\"title\":\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect();
+    assert_eq!(titles.len(), 1 + 2 * 10, "the document's own, and seven forms in and three out for each: {titles:?}");
+    assert!(titles.iter().enumerate().all(|(index, title)| !titles[..index].contains(title)), "{titles:?}");
+}
