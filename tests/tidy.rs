@@ -34,6 +34,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper_util::", &["src/http/"]),
     ("tokio_rustls::", &["src/http/tls/"]),
     ("webpki::", &["src/http/tls/"]),
+    ("rustix::", &["src/engine/external_data.rs", "src/http/descriptors.rs", "src/probe/limits.rs"]),
     ("std::env::var", &["src/config/env.rs"]),
     ("std::env::set_var", &["src/config/env.rs"]),
 ];

@@ -55,9 +55,7 @@ impl Loader {
         let started = Instant::now();
         let graph = Graph::read(&spec.path)?;
         let (digest, file_bytes) = digest_file(&spec.path)?;
-        let external_bytes =
-            graph.external_files.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len());
-        let model_bytes = file_bytes + external_bytes.sum::<u64>();
+        let model_bytes = file_bytes + graph.external_files().iter().map(|file| file.bytes).sum::<u64>();
         let sample = self.sample(spec, &graph.signature);
         let Prepared { loaded, lanes, plan, runs_sample } =
             self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;
@@ -140,6 +138,7 @@ impl Loader {
         options: &LoadOptions,
     ) -> Result<(Loaded, Vec<Arc<Lane>>), LoadError> {
         let mut loaded = self.engine.load(path, graph, options)?;
+        graph.check_unchanged()?;
         let lanes = loaded.sessions.drain(..).map(|session| Lane::new(session, &self.watchdog)).collect();
         Ok((loaded, lanes))
     }

@@ -6,9 +6,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use prost::Message;
-
-use super::{external_data, onnx};
+use super::onnx_file::{self, FileState};
+use super::{element_name, external_data, onnx};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// The parts of an ONNX graph that the server reasons about.
@@ -19,8 +18,8 @@ pub struct Graph {
     pub opsets: Vec<(String, i64)>,
     /// The exporter, as it named itself.
     pub producer: String,
-    /// The files that hold weights outside of the model's own, all of them plain files in its folder or below.
-    pub external_files: Vec<PathBuf>,
+    /// The model's own file, then those that hold weights outside of it, all of them plain files in its folder or below.
+    pub files: Vec<FileState>,
 }
 
 /// Why a file is not a model that can be served. The text is for the operator.
@@ -30,58 +29,88 @@ pub enum GraphError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is not an ONNX model: {reason}", path.display())]
     NotOnnx { path: PathBuf, reason: String },
+    #[error(
+        "{} has {bytes} bytes, and an ONNX file ends at 2 GiB; keep the weights beside it: \
+         onnx.save(model, path, save_as_external_data=True)",
+        path.display()
+    )]
+    TooLarge { path: PathBuf, bytes: u64 },
     #[error("{place} '{name}' is {what}, which cannot be served; {remedy}")]
     Unservable { place: &'static str, name: String, what: String, remedy: &'static str },
     #[error("the weights '{tensor}' lie in '{location}', which is refused: {reason}")]
     ExternalData { tensor: String, location: String, reason: String },
+    #[error("{} changed while the model was being loaded; load it again", path.display())]
+    Changed { path: PathBuf },
 }
 
 impl Graph {
     /// Reads the graph of an ONNX file.
     pub fn read(path: &Path) -> Result<Graph, GraphError> {
-        let bytes = std::fs::read(path).map_err(|source| GraphError::Read { path: path.to_owned(), source })?;
-        let not_onnx = |reason: String| GraphError::NotOnnx { path: path.to_owned(), reason };
-        if bytes.is_empty() {
-            return Err(not_onnx("the file is empty".to_owned()));
-        }
-        let model = onnx::Model::decode(bytes.as_slice()).map_err(|error| not_onnx(error.to_string()))?;
-        let external_files = external_data::files(&model, path.parent().unwrap_or(Path::new("")))?;
-        let graph = model.graph.ok_or_else(|| not_onnx("it holds no graph".to_owned()))?;
-        let opsets = model
-            .opset_import
-            .into_iter()
-            .map(|set| (if set.domain.is_empty() { "ai.onnx".to_owned() } else { set.domain }, set.version));
+        let (model, state) = onnx_file::read(path)?;
+        let mut files = vec![state];
+        files.extend(external_data::files(&model, onnx_file::folder(path))?);
+        let signature = signature(&model.graph.unwrap_or_default())?;
         Ok(Graph {
-            opsets: opsets.collect(),
+            opsets: opsets(&model.opset_import),
             producer: [model.producer_name, model.producer_version].join(" ").trim().to_owned(),
-            signature: signature(graph)?,
-            external_files,
+            signature,
+            files,
         })
+    }
+
+    /// The files that hold weights outside of the model's own.
+    pub fn external_files(&self) -> &[FileState] {
+        self.files.get(1..).unwrap_or_default()
+    }
+
+    /// Whether the files are still the ones that were read. Asked after a runtime has opened them again by their paths: what
+    /// took their place meanwhile has not been checked.
+    pub fn check_unchanged(&self) -> Result<(), GraphError> {
+        match self.files.iter().find(|file| !file.is_unchanged()) {
+            Some(file) => Err(GraphError::Changed { path: file.path.clone() }),
+            None => Ok(()),
+        }
     }
 }
 
-fn signature(graph: onnx::Graph) -> Result<Signature, GraphError> {
-    // Before IR version 4 every initializer was listed among the inputs too; since then that makes it a default which a
-    // caller could override. Either way a request need not give it.
-    let defaults: HashSet<&str> = (graph.initializer.iter())
+/// `(domain, version)` of each operator set, the default domain by its name.
+pub(super) fn opsets(sets: &[onnx::OperatorSet]) -> Vec<(String, i64)> {
+    sets.iter().map(|set| (domain_name(&set.domain).to_owned(), set.version)).collect()
+}
+
+/// The default domain is written as nothing.
+pub(super) fn domain_name(domain: &str) -> &str {
+    if domain.is_empty() { "ai.onnx" } else { domain }
+}
+
+/// The inputs that have a default, and so need not be given.
+///
+/// Before IR version 4 every initializer was listed among the inputs too; since then that makes it a default which a caller
+/// could override. Either way a request need not give it.
+pub(super) fn defaults(graph: &onnx::Graph) -> HashSet<&str> {
+    (graph.initializer.iter())
         .chain(graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()))
         .map(|tensor| tensor.name.as_str())
-        .collect();
-    let inputs = (graph.input.into_iter())
+        .collect()
+}
+
+pub(super) fn signature(graph: &onnx::Graph) -> Result<Signature, GraphError> {
+    let defaults = defaults(graph);
+    let inputs = (graph.input.iter())
         .filter(|input| !defaults.contains(input.name.as_str()))
         .map(input_spec)
         .collect::<Result<_, _>>()?;
-    let outputs = graph.output.into_iter().map(output_spec).collect::<Result<_, _>>()?;
+    let outputs = graph.output.iter().map(output_spec).collect::<Result<_, _>>()?;
     Ok(Signature { inputs, outputs })
 }
 
-fn input_spec(info: onnx::ValueInfo) -> Result<TensorSpec, GraphError> {
+fn input_spec(info: &onnx::ValueInfo) -> Result<TensorSpec, GraphError> {
     let refuse =
         |what: String, remedy| GraphError::Unservable { place: "input", name: info.name.clone(), what, remedy };
     match info.kind.as_ref().and_then(|kind| kind.value.as_ref()) {
         Some(onnx::TypeValue::Tensor(tensor)) => {
             let dtype = DType::from_onnx(tensor.elem_type)
-                .ok_or_else(|| refuse(format!("a tensor of {}", onnx_type_name(tensor.elem_type)), CAST_REMEDY))?;
+                .ok_or_else(|| refuse(format!("a tensor of {}", element_name(tensor.elem_type)), CAST_REMEDY))?;
             Ok(TensorSpec { name: info.name.clone(), dtype, dims: dims(tensor.shape.as_ref()) })
         }
         Some(onnx::TypeValue::Sequence(_)) => Err(refuse("a sequence".into(), TENSOR_INPUT_REMEDY)),
@@ -92,11 +121,11 @@ fn input_spec(info: onnx::ValueInfo) -> Result<TensorSpec, GraphError> {
     }
 }
 
-fn output_spec(info: onnx::ValueInfo) -> Result<OutputSpec, GraphError> {
+fn output_spec(info: &onnx::ValueInfo) -> Result<OutputSpec, GraphError> {
     let value = info.kind.as_ref().and_then(|kind| kind.value.as_ref());
     match value_type(value) {
-        Ok(value) => Ok(OutputSpec { name: info.name, value }),
-        Err((what, remedy)) => Err(GraphError::Unservable { place: "output", name: info.name, what, remedy }),
+        Ok(value) => Ok(OutputSpec { name: info.name.clone(), value }),
+        Err((what, remedy)) => Err(GraphError::Unservable { place: "output", name: info.name.clone(), what, remedy }),
     }
 }
 
@@ -105,7 +134,7 @@ fn value_type(value: Option<&onnx::TypeValue>) -> Result<ValueType, (String, &'s
     match value {
         Some(onnx::TypeValue::Tensor(tensor)) => match DType::from_onnx(tensor.elem_type) {
             Some(dtype) => Ok(ValueType::Tensor { dtype, dims: dims(tensor.shape.as_ref()) }),
-            None => Err((format!("a tensor of {}", onnx_type_name(tensor.elem_type)), CAST_REMEDY)),
+            None => Err((format!("a tensor of {}", element_name(tensor.elem_type)), CAST_REMEDY)),
         },
         Some(onnx::TypeValue::Sequence(sequence)) => {
             Ok(ValueType::Sequence(Box::new(nested(sequence.elem_type.as_deref())?)))
@@ -114,7 +143,7 @@ fn value_type(value: Option<&onnx::TypeValue>) -> Result<ValueType, (String, &'s
             Some(key @ (DType::I64 | DType::String)) => {
                 Ok(ValueType::Map { key, value: Box::new(nested(map.value_type.as_deref())?) })
             }
-            _ => Err((format!("a map keyed by {}", onnx_type_name(map.key_type)), MAP_KEY_REMEDY)),
+            _ => Err((format!("a map keyed by {}", element_name(map.key_type)), MAP_KEY_REMEDY)),
         },
         Some(onnx::TypeValue::Optional(_)) => Err(("optional".into(), TENSOR_OUTPUT_REMEDY)),
         Some(onnx::TypeValue::Sparse(_)) => Err(("a sparse tensor".into(), TENSOR_OUTPUT_REMEDY)),
@@ -138,27 +167,6 @@ const MAP_INPUT_REMEDY: &str = "export the model without DictVectorizer (CastMap
 const TENSOR_OUTPUT_REMEDY: &str = "export the model with plain tensor outputs";
 const MAP_KEY_REMEDY: &str = "export the model with int64 or string class labels, or with zipmap disabled";
 
-/// The name of an element type that Scoria does not serve (onnx.proto, enum `DataType`).
-fn onnx_type_name(number: i32) -> String {
-    match number {
-        0 => "an undefined type",
-        14 => "complex64",
-        15 => "complex128",
-        17 => "float8e4m3fn",
-        18 => "float8e4m3fnuz",
-        19 => "float8e5m2",
-        20 => "float8e5m2fnuz",
-        21 => "uint4",
-        22 => "int4",
-        23 => "float4e2m1",
-        24 => "float8e8m0",
-        25 => "uint2",
-        26 => "int2",
-        other => return DType::from_onnx(other).map_or(format!("element type {other}"), |dtype| dtype.to_string()),
-    }
-    .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +186,7 @@ mod tests {
     }
 
     fn signature_of(input: Vec<ValueInfo>, output: Vec<ValueInfo>) -> Result<Signature, GraphError> {
-        signature(onnx::Graph { input, output, ..onnx::Graph::default() })
+        signature(&onnx::Graph { input, output, ..onnx::Graph::default() })
     }
 
     #[test]
@@ -205,7 +213,7 @@ mod tests {
             input: ["w", "x", "sparse"].map(|name| value(name, tensor(1, None))).into(),
             ..onnx::Graph::default()
         };
-        let signature = signature(graph).expect("plain tensors");
+        let signature = signature(&graph).expect("plain tensors");
         assert_eq!(signature.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["x"]);
     }
 

@@ -4,11 +4,15 @@
 //! a time. `schedule` owns the sessions; nobody else calls [`Session::run`]. One conformance suite
 //! (`tests/conformance.rs`) holds every engine to the same answers.
 
+mod element_type;
 mod external_data;
 pub mod fake;
+mod file_kind;
 mod graph;
+mod inventory;
 pub mod library;
 mod onnx;
+mod onnx_file;
 pub mod ort;
 mod provider;
 #[cfg(feature = "tract")]
@@ -17,8 +21,13 @@ pub mod tract;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use external_data::ExternalData;
+pub use file_kind::kind as file_kind;
 pub use graph::{Graph, GraphError};
+pub use inventory::{Initializers, Inventory, Operator};
+pub use onnx_file::FileState;
 
+use self::element_type::{element_bits, element_name};
 use crate::error::ErrorKind;
 use crate::tensor::{Tensor, Value};
 

@@ -17,7 +17,7 @@ use scoria::engine::ort::{OldRuntime, OrtEngine, TelemetryOff, start};
 /// A machine without it fails the tests that need it: a suite that skips half of itself proves nothing.
 pub fn ort() -> OrtEngine {
     switch_telemetry_off();
-    let library = std::env::var_os("SCORIA_ORT_LIB").map_or_else(bundled_library, PathBuf::from);
+    let library = ort_library();
     let exe = std::env::current_exe().expect("a test has an executable");
     let telemetry = TelemetryOff::from_variable(std::env::var_os(TelemetryOff::VARIABLE).as_deref());
     let candidates = candidates(Some(&library), &exe);
@@ -26,8 +26,10 @@ pub fn ort() -> OrtEngine {
     })
 }
 
-fn bundled_library() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(".onnxruntime")
+/// Where the tests' ONNX Runtime is: a library, or a folder with one.
+pub fn ort_library() -> PathBuf {
+    let bundled = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".onnxruntime");
+    std::env::var_os("SCORIA_ORT_LIB").map_or_else(bundled, PathBuf::from)
 }
 
 #[allow(unsafe_code, reason = "changing the environment is unsafe, and the runtime can be told in no other way")]

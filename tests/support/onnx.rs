@@ -94,9 +94,14 @@ impl Constant {
 
     /// A tensor whose bytes are the file `location` beside the model.
     pub fn external(dtype: DType, dims: &[i64], location: &str) -> Constant {
-        let entry = wire::StringEntry { key: "location".to_owned(), value: location.to_owned() };
-        let external = wire::Tensor { external_data: vec![entry], data_location: 1, ..wire::Tensor::new(dtype, dims) };
-        Constant(external)
+        Constant::external_part(dtype, dims, &[("location", location)])
+    }
+
+    /// A tensor whose bytes are where these entries say: `location`, `offset`, `length`.
+    pub fn external_part(dtype: DType, dims: &[i64], entries: &[(&str, &str)]) -> Constant {
+        let entry = |(key, value): &(&str, &str)| wire::StringEntry { key: key.to_string(), value: value.to_string() };
+        let external_data = entries.iter().map(entry).collect();
+        Constant(wire::Tensor { external_data, data_location: 1, ..wire::Tensor::new(dtype, dims) })
     }
 }
 

@@ -1,0 +1,149 @@
+//! Tensors as rows along their first dimension: joined, taken apart, compared.
+
+use ndarray::{ArrayD, Axis, Slice, concatenate};
+
+use super::{Element, Tensor, with_tensor};
+
+/// The tensors one after the other along their first dimension.
+///
+/// `None` if there are none, or they differ in type or in another dimension, or are scalars.
+pub fn join_rows(parts: &[&Tensor]) -> Option<Tensor> {
+    fn join<T: Element>(parts: &[&Tensor], _: &ArrayD<T>) -> Option<Tensor> {
+        let arrays = parts.iter().map(|part| T::array(part).map(|array| array.view())).collect::<Option<Vec<_>>>()?;
+        concatenate(Axis(0), &arrays).ok().map(|joined| T::wrap(joined.as_standard_layout().into_owned()))
+    }
+    let first = *parts.first()?;
+    if first.shape().is_empty() {
+        return None;
+    }
+    with_tensor!(first, array => join(parts, array))
+}
+
+/// The tensor's rows in parts of these sizes; `None` unless they add up to its first dimension.
+pub fn split_rows(tensor: &Tensor, sizes: &[usize]) -> Option<Vec<Tensor>> {
+    fn part<T: Element>(array: &ArrayD<T>, from: usize, to: usize) -> Tensor {
+        T::wrap(array.slice_axis(Axis(0), Slice::from(from..to)).as_standard_layout().into_owned())
+    }
+    if tensor.shape().first() != Some(&sizes.iter().sum::<usize>()) {
+        return None;
+    }
+    let mut from = 0;
+    let parts = sizes.iter().map(|size| {
+        let start = from;
+        from += size;
+        with_tensor!(tensor, array => part(array, start, from))
+    });
+    Some(parts.collect())
+}
+
+/// How far two tensors are apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Difference {
+    /// The same bits.
+    None,
+    /// The same but for floats, whose greatest difference is this: as it is, and relative to the greater of 1 and the number.
+    Floats { absolute: f64, relative: f64 },
+    /// Of another type or shape, another integer or text, or a number in place of none.
+    Other,
+}
+
+/// Compares two tensors. One NaN is like another.
+pub fn difference(a: &Tensor, b: &Tensor) -> Difference {
+    fn exact<T: Element + PartialEq>(a: &ArrayD<T>, b: &Tensor) -> Difference {
+        if T::array(b).is_some_and(|b| a == b) { Difference::None } else { Difference::Other }
+    }
+    fn floats<T: Element + Copy + Into<f64>>(a: &ArrayD<T>, b: &Tensor) -> Difference {
+        let Some(b) = T::array(b).filter(|b| a.shape() == b.shape()) else { return Difference::Other };
+        let (mut absolute, mut relative, mut is_same) = (0f64, 0f64, true);
+        for (&a, &b) in a.iter().zip(b) {
+            let (a, b): (f64, f64) = (a.into(), b.into());
+            if a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) {
+                continue;
+            }
+            let apart = (a - b).abs();
+            // NaN in one, or an infinity in one or of two signs.
+            if !apart.is_finite() {
+                return Difference::Other;
+            }
+            is_same = false;
+            absolute = absolute.max(apart);
+            relative = relative.max(apart / b.abs().max(1.0));
+        }
+        if is_same { Difference::None } else { Difference::Floats { absolute, relative } }
+    }
+    match a {
+        Tensor::F16(a) => floats(a, b),
+        Tensor::BF16(a) => floats(a, b),
+        Tensor::F32(a) => floats(a, b),
+        Tensor::F64(a) => floats(a, b),
+        Tensor::Bool(a) => exact(a, b),
+        Tensor::I8(a) => exact(a, b),
+        Tensor::I16(a) => exact(a, b),
+        Tensor::I32(a) => exact(a, b),
+        Tensor::I64(a) => exact(a, b),
+        Tensor::U8(a) => exact(a, b),
+        Tensor::U16(a) => exact(a, b),
+        Tensor::U32(a) => exact(a, b),
+        Tensor::U64(a) => exact(a, b),
+        Tensor::String(a) => exact(a, b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{IxDyn, arr0};
+
+    use super::*;
+
+    fn floats(shape: &[usize], values: &[f32]) -> Tensor {
+        Tensor::F32(ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_is_joined_comes_apart_again() {
+        let (a, b) = (floats(&[1, 2], &[1.0, 2.0]), floats(&[2, 2], &[3.0, 4.0, 5.0, 6.0]));
+        let joined = join_rows(&[&a, &b]).unwrap();
+        assert_eq!(joined, floats(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        assert_eq!(split_rows(&joined, &[1, 2]), Some(vec![a, b]));
+        assert_eq!(split_rows(&joined, &[1, 1]), None);
+    }
+
+    #[test]
+    fn parts_are_contiguous_as_every_tensor_is() {
+        let tensor = floats(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        for part in split_rows(&tensor, &[2, 1]).unwrap() {
+            assert!(f32::array(&part).unwrap().is_standard_layout());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_joined() {
+        let (a, b) = (floats(&[1, 2], &[1.0, 2.0]), floats(&[1, 1], &[3.0]));
+        let text = Tensor::String(ArrayD::from_elem(IxDyn(&[1, 2]), String::new()));
+        let scalar = Tensor::F32(arr0(1.0).into_dyn());
+        assert_eq!(join_rows(&[]), None);
+        assert_eq!(join_rows(&[&a, &b]), None);
+        assert_eq!(join_rows(&[&a, &text]), None);
+        assert_eq!(join_rows(&[&scalar, &scalar]), None);
+        assert_eq!(split_rows(&scalar, &[]), None);
+    }
+
+    #[test]
+    fn differences_are_measured_between_floats_and_final_elsewhere() {
+        let a = floats(&[3], &[1.0, f32::NAN, 200.0]);
+        assert_eq!(difference(&a, &a), Difference::None);
+        let b = floats(&[3], &[1.5, f32::NAN, 201.0]);
+        assert_eq!(difference(&a, &b), Difference::Floats { absolute: 1.0, relative: 0.5 / 1.5 });
+        for other in [floats(&[1, 3], &[1.0; 3]), floats(&[3], &[1.0, 0.0, 200.0]), floats(&[3], &[f32::INFINITY; 3])] {
+            assert_eq!(difference(&a, &other), Difference::Other);
+        }
+        let int = |value| Tensor::I64(arr0(value).into_dyn());
+        assert_eq!(difference(&int(1), &int(1)), Difference::None);
+        assert_eq!(difference(&int(1), &int(2)), Difference::Other);
+        // The sign of zero is a bit that differs.
+        assert_eq!(
+            difference(&floats(&[1], &[0.0]), &floats(&[1], &[-0.0])),
+            Difference::Floats { absolute: 0.0, relative: 0.0 }
+        );
+    }
+}
