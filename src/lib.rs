@@ -15,6 +15,7 @@ pub mod error;
 pub mod http;
 pub mod name;
 pub mod openapi;
+pub mod probe;
 pub mod schedule;
 pub mod telemetry;
 pub mod tensor;

@@ -14,6 +14,7 @@ use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Endpoint, ModelInfo};
 use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
+use crate::probe::decode_sample;
 use crate::schedule::{Lane, Measurement, Place, Plan, Scheduler, Watchdog, plan};
 use crate::telemetry::{Metrics, ModelLabels};
 use crate::tensor::{Signature, Tensor};
@@ -199,14 +200,7 @@ impl Loader {
             max_rank: self.settings.endpoint.max_rank,
             max_json_depth: self.settings.endpoint.max_json_depth,
         };
-        let request = codec::Request {
-            signature,
-            policy,
-            announced_bytes: Some(body.len()),
-            max_bytes: body.len(),
-            raw_shape: None,
-        };
-        codec::json::decode(body, request).map(|decoded| decoded.inputs)
+        decode_sample(body, signature, policy)
     }
 
     fn failed(&self, reason: String) -> LoadError {
@@ -228,7 +222,7 @@ pub fn sample_path(model: &Path) -> PathBuf {
 }
 
 /// The SHA-256 of a file in hexadecimal, and its length.
-fn digest_file(path: &Path) -> Result<(String, u64), LoadError> {
+pub fn digest_file(path: &Path) -> Result<(String, u64), LoadError> {
     let mut hasher = Sha256::new();
     let length = fs::File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut HashWriter(&mut hasher)))
