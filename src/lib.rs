@@ -10,6 +10,7 @@ pub mod codec;
 pub mod config;
 pub mod control;
 pub mod deployment;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod http;

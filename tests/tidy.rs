@@ -21,6 +21,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("schedule", 2),
     ("deployment", 3),
     ("control", 4),
+    ("doctor", 5),
     ("http", 5),
     ("app", 6),
     ("cli", 7),

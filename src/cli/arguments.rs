@@ -15,11 +15,28 @@ pub fn command() -> Command {
         .about("Turns ONNX models into production scoring endpoints")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(with_settings(Command::new("serve").about("Serve models over HTTP")).arg(
-            Arg::new("models").value_name("MODEL").num_args(0..).help(
-                "file.onnx, name=file.onnx, a folder of .onnx files, or a repository (<name>/<version>/model.onnx)",
+        .subcommand(with_settings(Command::new("serve").about("Serve models over HTTP")).arg(models().num_args(0..)))
+        .subcommand(
+            with_settings(
+                Command::new("doctor")
+                    .about("Say what a server would make of a model's file, and what is wrong with it"),
+            )
+            .arg(models().num_args(1..).required(true))
+            .arg(
+                Arg::new("output")
+                    .short('o')
+                    .long("output")
+                    .value_name("FORMAT")
+                    .value_parser(PossibleValuesParser::new(["table", "json"]))
+                    .help("table or json; default: table on a terminal, json otherwise"),
             ),
-        ))
+        )
+        .subcommand(
+            // What `doctor` starts to have a model tried out; it tells events as lines of JSON.
+            with_settings(Command::new("probe").about("Try one model out on one engine, under limits").hide(true))
+                .arg(Arg::new("sample").long("sample").value_name("FILE"))
+                .arg(Arg::new("model").value_name("FILE").required(true)),
+        )
         .subcommand(
             Command::new("runtime").about("The engine that runs models").subcommand_required(true).subcommand(
                 with_settings(Command::new("info").about("Show which engine would be used, and its version")).arg(
@@ -44,6 +61,12 @@ pub fn command() -> Command {
                         .about("Print the JSON Schema of the configuration file (schemas/config.schema.json)"),
                 ),
         )
+}
+
+fn models() -> Arg {
+    Arg::new("models")
+        .value_name("MODEL")
+        .help("file.onnx, name=file.onnx, a folder of .onnx files, or a repository (<name>/<version>/model.onnx)")
 }
 
 fn with_settings(command: Command) -> Command {

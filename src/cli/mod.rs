@@ -2,6 +2,8 @@
 
 mod arguments;
 mod banner;
+mod doctor;
+mod probe;
 mod serve;
 
 use std::ffi::OsString;
@@ -21,6 +23,8 @@ pub enum Failure {
     Failed(String),
     /// Exit code 2: the command line or the configuration is wrong.
     Usage(String),
+    /// Exit code 3: what the command is about is not there.
+    NotFound(String),
 }
 
 /// Runs the command that `arguments` (the program's name first) mean.
@@ -35,6 +39,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
+        Some(("doctor", matches)) => doctor::doctor(matches),
+        Some(("probe", matches)) => probe::probe(matches),
         Some(("runtime", matches)) => runtime_info(matches.subcommand_matches("info").unwrap_or(matches)),
         Some(("config", matches)) => match matches.subcommand_name() {
             Some("schema") => print(&config::schema()),
@@ -46,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(message)) => complain(&message, 1),
         Err(Failure::Usage(message)) => complain(&message, 2),
+        Err(Failure::NotFound(message)) => complain(&message, 3),
     }
 }
 

@@ -176,6 +176,10 @@ settings! {
     workers: usize = 0;
     /// Threads that one run may use inside an operator. 0: chosen by measurement when the model is loaded.
     intra_op_threads: usize = 0;
+    /// How long a model may take to be tried out in a process of its own (`scoria doctor`); then it is ended.
+    probe_timeout_ms: u64 = 120_000, at_least 1, at_most YEAR_MS;
+    /// The address space that such a process may take, at least 4 GiB. 0: three quarters of the memory that is available.
+    probe_max_memory_bytes: u64 = 0;
     /// Requests that may wait for a model's workers; more are answered 429.
     queue_max_length: usize = 1024, at_least 1;
     /// A request that would wait longer than this for a worker is answered 429 at once.

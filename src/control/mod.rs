@@ -5,7 +5,7 @@ mod loader;
 mod model_spec;
 
 pub use controller::{Controller, Settings};
-pub use loader::sample_path;
+pub use loader::{digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 
 #[cfg(test)]

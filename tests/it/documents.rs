@@ -42,3 +42,12 @@ fn the_metrics_document_names_exactly_the_metrics_there_are() {
         .collect();
     assert_eq!(named, exposed);
 }
+
+#[test]
+fn the_doctors_document_lists_every_code() {
+    let document = document("docs/doctor.md");
+    let problems = document.split("## Problems").nth(1).expect("a section on problems");
+    let listed: Vec<_> = problems.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let codes: Vec<_> = scoria::doctor::Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(listed, codes);
+}

@@ -11,6 +11,7 @@ mod client;
 mod connections;
 mod contract;
 mod docs;
+mod doctor;
 mod documents;
 mod drain;
 mod limits;
