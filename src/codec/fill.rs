@@ -4,7 +4,10 @@
 //! format: the dialects say which input comes next and with what shape, and push little-endian elements.
 
 use super::{DecodeError, DecodeFault, Request, elements, refusal};
-use crate::tensor::{DType, Element, Shape, Tensor, TensorSpec, element_count};
+use crate::tensor::{DType, Element, Shape, Tensor, TensorSpec, element_count, extent};
+
+/// The most that the dimensions other than 0 of an array without elements can make when multiplied.
+const EMPTY_EXTENT_MAX: usize = 64 * 1024;
 
 /// Bytes of the length before each string of the raw form.
 const STRING_LENGTH_BYTES: usize = size_of::<u32>();
@@ -85,13 +88,12 @@ impl Allowance {
     }
 
     fn take_elements(&mut self, spec: &TensorSpec, shape: &[usize]) -> Result<usize, DecodeError> {
-        // An array of no elements still multiplies its other dimensions into strides, which must be in range.
-        let strides = shape
-            .iter()
-            .filter(|&&dim| dim > 0)
-            .try_fold(1isize, |product, &dim| product.checked_mul(isize::try_from(dim).ok()?));
         let left = self.elements_left;
-        match element_count(shape).filter(|&count| strides.is_some() && count <= left) {
+        let count = element_count(shape);
+        if count == Some(0) {
+            return check_empty(spec, shape, left);
+        }
+        match count.filter(|&count| count <= left) {
             Some(count) => {
                 self.elements_left -= count;
                 Ok(count)
@@ -144,6 +146,24 @@ impl Allowance {
     fn bytes_to_come(&self) -> usize {
         self.bytes_left.min(self.announced_left.unwrap_or(usize::MAX))
     }
+}
+
+/// An array without elements takes no memory, and its dimensions still cost: `[1000000000, 0]` is a thousand million empty
+/// lists in a JSON answer. Those other than 0 are bounded as elements would be, and more tightly, as no body pays for them.
+fn check_empty(spec: &TensorSpec, shape: &[usize], elements_left: usize) -> Result<usize, DecodeError> {
+    let limit = elements_left.min(EMPTY_EXTENT_MAX);
+    if extent(shape).is_some_and(|extent| extent <= limit) {
+        return Ok(0);
+    }
+    let message = format!(
+        "input '{}' of shape {} has no elements, but its other dimensions are too large: multiplied they can be {limit}",
+        spec.name,
+        Shape(shape),
+    );
+    Err(DecodeError::new(DecodeFault::TooLarge, message)
+        .at(&spec.name)
+        .expected(format!("dimensions that make at most {limit}"))
+        .got(Shape(shape).to_string()))
 }
 
 impl<'a> Fill<'a> {

@@ -12,7 +12,7 @@ mod value;
 pub use dtype::DType;
 pub use element::Element;
 pub use rows::{Difference, difference, join_rows, split_rows};
-pub use shape::{Shape, element_count};
+pub use shape::{Shape, element_count, extent};
 pub use signature::{Dim, OutputSpec, ShapeMismatch, Signature, TensorSpec, ValueType};
 pub use value::{MapKeys, Tensor, Value};
 

@@ -29,3 +29,10 @@ pub fn element_count(dims: &[usize]) -> Option<usize> {
     }
     dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim))
 }
+
+/// The product of the dimensions other than 0, as which an array without elements has to fit its strides; `None` when it does
+/// not fit an `isize`.
+pub fn extent(dims: &[usize]) -> Option<usize> {
+    let product = dims.iter().filter(|&&dim| dim > 0).try_fold(1usize, |product, &dim| product.checked_mul(dim))?;
+    isize::try_from(product).is_ok().then_some(product)
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ndarray::ArrayD;
 
-use super::{DType, Element, Shape, Tensor, element_count, with_dtype};
+use super::{DType, Element, Shape, Tensor, element_count, extent, with_dtype};
 
 /// One dimension of a declared shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ fn write_type(f: &mut fmt::Formatter<'_>, dtype: DType, dims: Option<&[Dim]>) ->
 
 impl Signature {
     /// The smallest useful inputs: zeros, `false` and empty texts in each input's example shape; `None` when even these have
-    /// more than `max_elements` together.
+    /// more than `max_elements` together, or dimensions that no array can have.
     pub fn example_inputs(&self, max_elements: usize) -> Option<Vec<Tensor>> {
         fn zeros<T: Element>(shape: &[usize]) -> Tensor {
             T::wrap(ArrayD::from_elem(shape, T::default()))
@@ -131,7 +131,8 @@ impl Signature {
         let total = counts.into_iter().try_fold(0usize, |total, count| total.checked_add(count?))?;
         let tensors =
             self.inputs.iter().zip(&shapes).map(|(input, shape)| with_dtype!(input.dtype, T => zeros::<T>(shape)));
-        (total <= max_elements).then(|| tensors.collect())
+        let is_possible = shapes.iter().all(|shape| extent(shape).is_some());
+        (total <= max_elements && is_possible).then(|| tensors.collect())
     }
 
     /// The position of an input by name.

@@ -20,6 +20,9 @@ fn a_shape_with_a_zero_has_no_elements_whatever_else_it_says() {
     assert_eq!(element_count(&[2, 3]), Some(6));
     assert_eq!(element_count(&[usize::MAX, 2]), None);
     assert_eq!(element_count(&[usize::MAX, 2, 0]), Some(0));
+    assert_eq!(extent(&[3, 0, 2]), Some(6));
+    assert_eq!(extent(&[usize::MAX, 2, 0]), None);
+    assert_eq!(extent(&[usize::MAX, 0]), None);
 }
 
 #[test]
@@ -61,8 +64,10 @@ fn examples_are_as_small_as_the_shapes_allow_and_bounded() {
     assert_eq!(examples.iter().map(Tensor::shape).collect::<Vec<_>>(), [&[1, 3][..], &[], &[]]);
     assert_eq!(examples.iter().map(Tensor::dtype).collect::<Vec<_>>(), [DType::U8, DType::String, DType::F64]);
     assert_eq!(signature.example_inputs(4), None);
-    let huge = input("x", DType::F32, &[Dim::Fixed(usize::MAX), Dim::Fixed(2)]);
-    assert_eq!(Signature { inputs: vec![huge], outputs: Vec::new() }.example_inputs(usize::MAX), None);
+    for dims in [&[Dim::Fixed(usize::MAX), Dim::Fixed(2)][..], &[Dim::Fixed(usize::MAX), Dim::Fixed(0)]] {
+        let huge = Signature { inputs: vec![input("x", DType::F32, dims)], outputs: Vec::new() };
+        assert_eq!(huge.example_inputs(usize::MAX), None);
+    }
 }
 
 #[test]

@@ -90,6 +90,9 @@ fn shapes_beyond_the_limits_take_no_memory() {
     refuse("1099511627776,1099511627776", &["[1099511627776, 1099511627776]"]);
     refuse("1099511627776,1099511627776,0", &["too large"]);
     refuse("18446744073709551615,0", &["too large"]);
+    refuse("65537,0", &["[65537, 0]", "no elements", "65536"]);
+    refuse("0,65537", &["too large"]);
+    assert_eq!(raw(shaped(&signature, "65536,0"), &[]).unwrap()[0].shape(), [65536, 0]);
     refuse("100001", &["100000 elements"]);
 
     let small = Request { max_bytes: 79, ..shaped(&signature, "10") };

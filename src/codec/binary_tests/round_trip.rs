@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SHAPES: [&[usize]; 6] = [&[], &[0], &[2, 0], &[3], &[2, 3, 4], &[0, 1 << 40]];
+const SHAPES: [&[usize]; 6] = [&[], &[0], &[2, 0], &[3], &[2, 3, 4], &[0, 1 << 16]];
 
 fn carries(format: Format, dtype: DType) -> bool {
     !(format == Format::Safetensors && dtype == DType::String)

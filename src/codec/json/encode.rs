@@ -7,8 +7,9 @@ use bytes::Bytes;
 use half::{bf16, f16};
 
 use super::JsonReply;
+use super::example::written;
 use crate::codec::{EncodeError, Encoded, Format, NonFiniteOutput, Policy};
-use crate::tensor::{MapKeys, Signature, Tensor, Value, element_count, with_tensor};
+use crate::tensor::{MapKeys, Shape, Signature, Tensor, Value, element_count, with_tensor};
 
 /// Writes outputs, which are in the signature's order, in the envelope asked for.
 pub fn encode(
@@ -19,6 +20,7 @@ pub fn encode(
 ) -> Result<Encoded, EncodeError> {
     let names = signature.outputs.iter().map(|output| output.name.as_str());
     let outputs: Vec<Output<'_>> = names.zip(outputs).map(|(name, value)| Output { name, value }).collect();
+    outputs.iter().try_for_each(|output| check_empty_lists(output.name, output.value, policy.max_elements))?;
     let size = outputs.iter().map(|output| output.name.len() + 8 + text_size(output.value)).sum::<usize>();
     let mut writer = Writer { text: Vec::with_capacity(size + 32), policy: *policy };
     writer.envelope(&outputs, form).map_err(|NonFinite { index, value }| EncodeError::NonFinite {
@@ -199,6 +201,24 @@ impl Writer {
             self.text.push(b',');
         }
     }
+}
+
+/// A tensor without elements takes no memory, however large its other dimensions are; written out, `[1000000000, 0]` would.
+fn check_empty_lists(name: &str, value: &Value, max: usize) -> Result<(), EncodeError> {
+    let shape = match value {
+        Value::Tensor(tensor) => tensor.shape(),
+        Value::Sequence(items) => return items.iter().try_for_each(|item| check_empty_lists(name, item, max)),
+        // Its values have one dimension.
+        Value::Map { .. } => return Ok(()),
+    };
+    if !shape.contains(&0) || written(shape).is_some_and(|lists| lists <= max) {
+        return Ok(());
+    }
+    Err(EncodeError::NotRepresentable(format!(
+        "output '{name}' of shape {} would be more than {max} empty lists in JSON; ask for a binary reply such as \
+         application/x-npy",
+        Shape(shape),
+    )))
 }
 
 /// The common first dimension, if all outputs are tensors that have one.

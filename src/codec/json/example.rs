@@ -30,7 +30,7 @@ pub fn example_body(signature: &Signature) -> Option<String> {
 }
 
 /// The values and empty lists that a shape is written with.
-fn written(shape: &[usize]) -> Option<usize> {
+pub(super) fn written(shape: &[usize]) -> Option<usize> {
     let filled = shape.iter().position(|&size| size == 0).unwrap_or(shape.len());
     element_count(&shape[..filled])
 }

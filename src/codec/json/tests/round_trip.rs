@@ -127,6 +127,18 @@ fn what_json_has_no_number_for_is_null_or_an_error() {
 }
 
 #[test]
+fn a_tensor_of_nothing_is_not_written_out_without_end() {
+    let model = outputs(&[("y", "float32[…]")]);
+    let empty = |shape: &[usize]| f32::wrap(ArrayD::from_shape_vec(IxDyn(shape), Vec::new()).expect("no elements"));
+    assert_eq!(text(&[empty(&[2, 0, 1 << 40]).into()], &model, JsonReply::Bare), "[[],[]]");
+    for value in [empty(&[1 << 40, 0]).into(), Value::Sequence(vec![empty(&[1 << 20, 1 << 20, 0]).into()])] {
+        let error = encode(&[value], &model, JsonReply::Bare, &POLICY).expect_err("too long");
+        let EncodeError::NotRepresentable(message) = error else { panic!("{error}") };
+        assert!(message.contains("'y'") && message.contains("application/x-npy"), "{message}");
+    }
+}
+
+#[test]
 fn sequences_and_maps_of_scikit_learn() {
     let label = i64::wrap(ArrayD::from_shape_vec(IxDyn(&[2]), vec![1, 0]).expect("two"));
     let map = |keys, values: [f32; 2]| Value::Map {
