@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure};
+use super::{Configured, Failure, health};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -37,6 +37,7 @@ pub fn command() -> Command {
                 .arg(Arg::new("sample").long("sample").value_name("FILE"))
                 .arg(Arg::new("model").value_name("FILE").required(true)),
         )
+        .subcommand(with_settings(health::command()))
         .subcommand(
             Command::new("runtime").about("The engine that runs models").subcommand_required(true).subcommand(
                 with_settings(Command::new("info").about("Show which engine would be used, and its version")).arg(

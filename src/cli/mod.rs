@@ -3,6 +3,7 @@
 mod arguments;
 mod banner;
 mod doctor;
+mod health;
 mod probe;
 mod serve;
 
@@ -41,6 +42,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("probe", matches)) => probe::probe(matches),
+        Some(("health", matches)) => health::health(matches),
         Some(("runtime", matches)) => runtime_info(matches.subcommand_matches("info").unwrap_or(matches)),
         Some(("config", matches)) => match matches.subcommand_name() {
             Some("schema") => print(&config::schema()),
