@@ -17,8 +17,14 @@ pub struct File {
 impl File {
     /// Reads and checks the keys of a file. Values are checked when the [`Config`](super::Config) is resolved.
     pub fn read(path: &Path) -> Result<File, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), reason: error.to_string() })?;
+        File::parse(&text, path)
+    }
+
+    /// [`File::read`] of a text that came from `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<File, ConfigError> {
         let failed = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
         let mut file = File { path: path.to_owned(), ..File::default() };
         for (key, value) in table {

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::*;
 
@@ -10,13 +11,7 @@ fn resolve(texts: &[(&str, &str)]) -> Result<Config, ConfigError> {
 }
 
 fn file(text: &str) -> Result<File, ConfigError> {
-    let folder = std::env::temp_dir().join(format!("scoria-config-{}-{:p}", std::process::id(), text));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("scoria.toml");
-    std::fs::write(&path, text).unwrap();
-    let file = File::read(&path);
-    std::fs::remove_dir_all(&folder).unwrap();
-    file
+    File::parse(text, Path::new("scoria.toml"))
 }
 
 #[test]
@@ -132,6 +127,17 @@ fn a_file_gives_texts_lists_and_models() {
     assert_eq!(file.text("cors_origins"), Some("https://a.example,https://b.example"));
     assert_eq!(file.text("strict_readiness"), Some("true"));
     assert_eq!(file.models, ["ridge=models/ridge.onnx"]);
+}
+
+#[test]
+fn a_file_is_read_from_its_path_which_errors_name() {
+    let path = std::env::temp_dir().join(format!("scoria-config-{}.toml", std::process::id()));
+    std::fs::write(&path, "max_elements = 7").unwrap();
+    let file = File::read(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(file.unwrap().text("max_elements"), Some("7"));
+    let error = File::read(&path).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cannot read the configuration {}: ", path.display())), "{error}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Loader {
         let started = Instant::now();
         let graph = Graph::read(&spec.path)?;
         let (digest, file_bytes) = digest_file(&spec.path)?;
-        let model_bytes = file_bytes + graph.external_files().iter().map(|file| file.bytes).sum::<u64>();
+        let model_bytes = file_bytes + graph.external_files.iter().map(|file| file.bytes).sum::<u64>();
         let sample = self.sample(spec, &graph.signature);
         let Prepared { loaded, lanes, plan, runs_sample } =
             self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;

@@ -18,8 +18,10 @@ pub struct Graph {
     pub opsets: Vec<(String, i64)>,
     /// The exporter, as it named itself.
     pub producer: String,
-    /// The model's own file, then those that hold weights outside of it, all of them plain files in its folder or below.
-    pub files: Vec<FileState>,
+    /// The model's own file, if it was read from one.
+    pub file: Option<FileState>,
+    /// Those that hold weights outside of it, all of them plain files in its folder or below.
+    pub external_files: Vec<FileState>,
 }
 
 /// Why a file is not a model that can be served. The text is for the operator.
@@ -47,26 +49,30 @@ impl Graph {
     /// Reads the graph of an ONNX file.
     pub fn read(path: &Path) -> Result<Graph, GraphError> {
         let (model, state) = onnx_file::read(path)?;
-        let mut files = vec![state];
-        files.extend(external_data::files(&model, onnx_file::folder(path))?);
+        Graph::of(model, path, Some(state))
+    }
+
+    /// [`Graph::read`] of bytes that came from `path`. What becomes of that file is not followed.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Graph, GraphError> {
+        Graph::of(onnx_file::parse(bytes, path)?, path, None)
+    }
+
+    fn of(model: onnx::Model, path: &Path, file: Option<FileState>) -> Result<Graph, GraphError> {
+        let external_files = external_data::files(&model, onnx_file::folder(path))?;
         let signature = signature(&model.graph.unwrap_or_default())?;
         Ok(Graph {
             opsets: opsets(&model.opset_import),
             producer: [model.producer_name, model.producer_version].join(" ").trim().to_owned(),
             signature,
-            files,
+            file,
+            external_files,
         })
-    }
-
-    /// The files that hold weights outside of the model's own.
-    pub fn external_files(&self) -> &[FileState] {
-        self.files.get(1..).unwrap_or_default()
     }
 
     /// Whether the files are still the ones that were read. Asked after a runtime has opened them again by their paths: what
     /// took their place meanwhile has not been checked.
     pub fn check_unchanged(&self) -> Result<(), GraphError> {
-        match self.files.iter().find(|file| !file.is_unchanged()) {
+        match self.file.iter().chain(&self.external_files).find(|file| !file.is_unchanged()) {
             Some(file) => Err(GraphError::Changed { path: file.path.clone() }),
             None => Ok(()),
         }

@@ -74,8 +74,12 @@ pub fn read(path: &Path) -> Result<(onnx::Model, FileState), GraphError> {
     let mut bytes = Vec::new();
     // A file that grows meanwhile is read no further than it was long.
     file.take(state.bytes).read_to_end(&mut bytes).map_err(not_read)?;
-    let model = decode(&bytes).map_err(|reason| GraphError::NotOnnx { path: path.to_owned(), reason })?;
-    Ok((model, state))
+    Ok((parse(&bytes, path)?, state))
+}
+
+/// Reads a model from the bytes of its file, which has a graph then.
+pub fn parse(bytes: &[u8], path: &Path) -> Result<onnx::Model, GraphError> {
+    decode(bytes).map_err(|reason| GraphError::NotOnnx { path: path.to_owned(), reason })
 }
 
 fn decode(bytes: &[u8]) -> Result<onnx::Model, String> {

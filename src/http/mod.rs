@@ -33,5 +33,16 @@ pub use host::AllowedHosts;
 pub use json_schema::schemas;
 pub use scoring::{Scoring, ScoringSettings};
 
+/// The readers of a request's head, for the fuzzer, which calls each by itself (`fuzz/fuzz_targets/route.rs`).
+#[doc(hidden)]
+pub mod head {
+    pub use super::call::{Call, IdSource};
+    pub use super::cors::Cors;
+    pub use super::host::check_single as check_single_host;
+    pub use super::request_body::announced_bytes;
+    pub use super::router::{AdminRoute, Document, Route, admin_route, route};
+    pub use super::score::{accepted, bearer, body_format, timeout};
+}
+
 /// The server's name and version, as Azure's server says its own in `x-ms-server-version`.
 pub const SERVER_VERSION: &str = concat!("scoria/", env!("CARGO_PKG_VERSION"));

@@ -175,7 +175,7 @@ fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
 }
 
 /// A shorter deadline, if the client asks for one.
-fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let asked = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|ms| *ms > 0);
     asked.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(|| {
@@ -229,7 +229,7 @@ async fn read(
     decoded.map_err(|error| helpful(error.into()))
 }
 
-fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
+pub fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
     // A body without a type is JSON: the simplest clients send none.
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Format::Json) };
     value.to_str().ok().and_then(Format::from_media_type).ok_or_else(|| {
@@ -244,7 +244,7 @@ fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
 }
 
 /// The format that the client asks for by name; anything else (`*/*`, a type we do not write) leaves the caller's own.
-fn accepted(headers: &HeaderMap) -> Option<Format> {
+pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get(ACCEPT)?.to_str().ok()?;
     let named = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
     let mut formats = named.filter(|range| range.starts_with("application/")).filter_map(Format::from_media_type);
