@@ -8,12 +8,12 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test test-real lint fuzz reference swagger-ui
+.PHONY: help build serve test test-real lint fuzz fuzz-keep audit image reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-$(ORT_LIB): deploy/onnxruntime/fetch.sh deploy/onnxruntime/requirements.txt
+$(ORT_LIB): deploy/onnxruntime/fetch.sh deploy/onnxruntime/cpu.txt
 	deploy/onnxruntime/fetch.sh $(@D)
 	@touch $@
 
@@ -22,6 +22,9 @@ build: $(ORT_LIB) ## Build the server and fetch the pinned ONNX Runtime
 
 serve: build ## Serve a bundled model with keys on (MODEL=path, ARGS="--flags")
 	target/release/scoria serve $(MODEL) --state-dir .scoria $(ARGS)
+
+image: ## Build the container image `scoria`, with ONNX Runtime on the processor
+	docker build --tag scoria .
 
 test: $(ORT_LIB) ## Run all tests, on both engines
 	cargo test --release --locked --workspace
@@ -34,16 +37,18 @@ lint: ## Check format and lints
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
 
-FUZZ_TARGETS := json npy npz raw safetensors query media_type
 FUZZ_SECONDS ?= 60
 
-fuzz: ## Fuzz each decoder for FUZZ_SECONDS (60): no crash, nothing over 1 s, at most 2 GB
-	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
-	set -e; for target in $(FUZZ_TARGETS); do \
-	    mkdir -p fuzz/corpus/$$target; \
-	    cargo fuzz run --release --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
-	        -max_total_time=$(FUZZ_SECONDS) -max_len=65538 -timeout=1 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
-	done
+fuzz: ## Fuzz each target for FUZZ_SECONDS (60): no crash, bounded memory, nothing over 1 s
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+fuzz-keep: ## Keep the least of what fuzzing found, to be committed
+	fuzz/keep.sh
+
+audit: ## Check dependencies: licences, sources, duplicates, known vulnerabilities (needs the network)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --locked check
+	cd fuzz && cargo deny --locked --config ../deny.toml check
 
 reference: ## Rewrite the generated documents
 	cargo run --release --quiet -- config reference > docs/configuration.md

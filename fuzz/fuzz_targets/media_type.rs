@@ -1,3 +1,5 @@
+//! Media types, and the names of endpoints and models.
+
 #![no_main]
 
 use scoria::codec::Format;

@@ -1,5 +1,8 @@
+//! Bodies of this format.
+
 #![no_main]
 
-mod body;
+use scoria::codec::Format;
+use scoria_fuzz::body;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| body::decode(scoria::codec::Format::Safetensors, data, None));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::decode(Format::Safetensors, data, None));

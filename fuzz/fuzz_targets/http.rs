@@ -1,0 +1,12 @@
+//! Whole connections of HTTP/1.1 and HTTP/2, to both ports, down to a model that echoes.
+
+#![no_main]
+
+use scoria_fuzz::{allocations, server};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((choice, bytes)) = data.split_first() else { return };
+    let server = server::shared();
+    // Connections have buffers of their own, whatever is sent.
+    allocations::within(64 * bytes.len() + (1 << 20), || server.converse(*choice, bytes));
+});
