@@ -29,6 +29,6 @@ for script in */train.py; do
     "$venv/bin/python" "$script"
 done
 
-sha256sum */1/model.onnx >SHA256SUMS.new
+sha256sum -- */1/model.onnx >SHA256SUMS.new
 mv SHA256SUMS.new SHA256SUMS
 cat SHA256SUMS
