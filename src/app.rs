@@ -318,7 +318,8 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
     })
 }
 
-fn settings(config: &Config, cores: usize) -> Settings {
+/// What applies to every deployment.
+pub fn settings(config: &Config, cores: usize) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
         wishes: Wishes { workers: config.workers, intra_op_threads: config.intra_op_threads },
@@ -341,7 +342,8 @@ fn settings(config: &Config, cores: usize) -> Settings {
     }
 }
 
-fn scoring_settings(config: &Config) -> ScoringSettings {
+/// What applies to every request.
+pub fn scoring_settings(config: &Config) -> ScoringSettings {
     ScoringSettings {
         cors_origins: config.cors_origins.0.clone(),
         strict_readiness: config.strict_readiness,
@@ -365,7 +367,8 @@ fn room(config: &Config) -> Room {
     room
 }
 
-fn connection_limits(config: &Config) -> ConnectionLimits {
+/// What applies to every connection.
+pub fn connection_limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits {
         header_timeout: Duration::from_millis(config.header_timeout_ms),
         keep_alive_timeout: Duration::from_millis(config.keep_alive_timeout_ms),

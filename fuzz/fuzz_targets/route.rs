@@ -74,7 +74,7 @@ fn headers(parts: &Parts) {
     }
     let _ = head::accepted(headers);
     let _ = head::announced_bytes(headers);
-    assert_eq!(head::check_host(parts).is_ok(), all(HOST) == 1);
+    assert_eq!(head::check_single_host(parts).is_ok(), all(HOST) == 1);
 }
 
 /// Ids are taken over or made, and never longer than they may be.

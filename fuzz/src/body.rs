@@ -21,6 +21,8 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
         null_input: if model & 0x80 == 0 { NullInput::Reject } else { NullInput::NaN },
         non_finite_output: NonFiniteOutput::Null,
         max_elements: MAX_BYTES,
+        max_rank: 64,
+        max_json_depth: 64,
     };
     let announced_bytes = (pieces & 1 == 0).then_some(body.len());
     let request = Request { signature: &signature, policy, announced_bytes, max_bytes: MAX_BYTES, raw_shape };

@@ -1,27 +1,26 @@
 //! A server without a network: both ports' services behind connections in memory, and a model that echoes.
 
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use scoria::app;
 use scoria::auth::{KeyDigest, KeyRing};
-use scoria::control::{Controller, ModelSpec, Settings};
-use scoria::deployment::{Admission, EndpointSettings, Routing};
+use scoria::config::{Config, File, Origin, Setting};
+use scoria::control::{Controller, ModelSpec};
+use scoria::deployment::{Admission, Routing};
 use scoria::engine::fake::FakeEngine;
-use scoria::http::server::Service;
-use scoria::http::{Admin, Body, Lifecycle, Scoring, ScoringSettings};
+use scoria::http::server::{Phase, Port, Service, Stopping, serve_stream, stopping};
+use scoria::http::{Admin, AllowedHosts, Body, Lifecycle, Scoring};
 use scoria::name::Name;
-use scoria::schedule::{Limits, Watchdog, WatchdogHandle, Wishes};
-use scoria::telemetry::Metrics;
+use scoria::schedule::{Watchdog, WatchdogHandle};
+use scoria::telemetry::{ConnectionMetrics, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// `y = x` for float32 of two columns.
@@ -42,8 +41,10 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\
 /// The server.
 pub struct Server {
     runtime: Runtime,
-    scoring: Arc<Scoring>,
-    admin: Arc<Admin>,
+    scoring: Arc<Port<Checked<Scoring>>>,
+    admin: Arc<Port<Checked<Admin>>>,
+    stopping: Stopping,
+    _stop: watch::Sender<Phase>,
     _watchdog: WatchdogHandle,
 }
 
@@ -55,13 +56,14 @@ pub fn shared() -> &'static Server {
 
 impl Server {
     fn start() -> Server {
+        let config = config();
         let metrics = Arc::new(Metrics::new("fuzz").expect("the metrics' names differ"));
         let routing = Arc::new(Routing::default());
         let lifecycle = Arc::new(Lifecycle::default());
         let watchdog = Watchdog::start(|| {}).expect("a thread can be started");
         let mut controller = Controller::new(
             Arc::new(FakeEngine::echo()),
-            settings(),
+            app::settings(&config, 1),
             Arc::clone(&metrics),
             Arc::clone(watchdog.watchdog()),
             Arc::clone(&routing),
@@ -78,20 +80,18 @@ impl Server {
             lifecycle: Arc::clone(&lifecycle),
             metrics: Arc::clone(&metrics),
             keys: Some(ring(ADMIN_KEY)),
+            hosts: AllowedHosts::new(&["a".to_owned()]),
             strict_readiness: true,
         };
-        let admission = Admission::new(64, 8 * MAX_BODY_BYTES);
-        let settings = ScoringSettings {
-            cors_origins: vec!["https://a.example".to_owned()],
-            strict_readiness: false,
-            log_slow: END,
-            log_sample_per_second: 1,
-        };
-        let scoring = Scoring::new(routing, admission, lifecycle, metrics, settings).expect("random numbers");
+        let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
+        let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));
+        let (stop, stopping) = stopping();
         Server {
             runtime: Builder::new_current_thread().enable_all().build().expect("a runtime can be made"),
-            scoring: Arc::new(scoring),
-            admin: Arc::new(admin),
+            scoring: port(scoring.expect("the system has random numbers"), &config),
+            admin: port(admin, &config),
+            stopping,
+            _stop: stop,
             _watchdog: watchdog,
         }
     }
@@ -103,9 +103,11 @@ impl Server {
         let conversation = async {
             let (client, io) = tokio::io::duplex(16 << 10);
             let connection = async {
-                match admin {
-                    true => serve(Arc::clone(&self.admin), io, http2).await,
-                    false => serve(Arc::clone(&self.scoring), io, http2).await,
+                let stopping = self.stopping.clone();
+                if admin {
+                    serve_stream(io, Arc::clone(&self.admin), stopping).await;
+                } else {
+                    serve_stream(io, Arc::clone(&self.scoring), stopping).await;
                 }
             };
             let sent = if http2 { [HTTP2_PREFACE, bytes].concat() } else { bytes.to_vec() };
@@ -118,6 +120,11 @@ impl Server {
         };
         self.runtime.block_on(async { timeout(END, conversation).await.expect("the conversation ends") });
     }
+}
+
+fn port<S>(service: S, config: &Config) -> Arc<Port<Checked<S>>> {
+    let limits = Arc::new(app::connection_limits(config));
+    Arc::new(Port { service: Arc::new(Checked(service)), tls: None, max_connections: 1, limits })
 }
 
 /// A client: sends piece by piece, and reads meanwhile.
@@ -139,43 +146,32 @@ async fn talk(client: DuplexStream, bytes: &[u8], piece_bytes: usize) -> Vec<u8>
     answers
 }
 
-/// Serves one connection as `scoria::http::server` does. No answer blames the server, but for a deadline that its client set.
-async fn serve(service: Arc<impl Service>, io: DuplexStream, http2: bool) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let service = Arc::clone(&service);
-        async move {
-            let has_deadline = request.headers().contains_key("x-scoria-timeout-ms");
-            let response: Response<Body> = service.serve(request, &AtomicBool::new(false)).await;
-            let status = response.status().as_u16();
-            assert!(status < 500 || status == 504 && has_deadline, "{response:?}");
-            Ok::<_, Infallible>(response)
-        }
-    });
-    // Clients' mistakes end connections with errors, which is as it should be.
-    if http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(32 << 10);
-        drop(builder.serve_connection(TokioIo::new(io), service).await);
-    } else {
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(END).max_header_size(32 << 10);
-        drop(builder.serve_connection(TokioIo::new(io), service).await);
+/// A port's service, whose answers never blame the server, but for a deadline that the client set.
+struct Checked<S>(S);
+
+impl<S: Service> Service for Checked<S> {
+    async fn serve(&self, request: Request<Incoming>, linger: &AtomicBool) -> Response<Body> {
+        let has_deadline = request.headers().contains_key("x-scoria-timeout-ms");
+        let response = self.0.serve(request, linger).await;
+        let status = response.status().as_u16();
+        assert!(status < 500 || status == 504 && has_deadline, "{response:?}");
+        response
+    }
+
+    fn connections(&self) -> &Arc<ConnectionMetrics> {
+        self.0.connections()
     }
 }
 
-fn settings() -> Settings {
-    Settings {
-        providers: vec!["cpu".to_owned()],
-        wishes: Wishes { workers: 1, intra_op_threads: 1 },
-        queue: Limits { queue_max_length: 64, queue_max_wait: END },
-        cores: 1,
-        endpoint: EndpointSettings {
-            null_input: scoria::config::NullInput::Reject,
-            non_finite_output: scoria::config::NonFiniteOutput::Null,
-            max_elements: MAX_BODY_BYTES,
-            max_body_bytes: MAX_BODY_BYTES,
-            body_timeout: END,
-            scoring_timeout: END,
-        },
-    }
+/// The default configuration, with what makes the bounds come near.
+fn config() -> Config {
+    let ms = END.as_millis();
+    let text = format!(
+        "max_body_bytes = {MAX_BODY_BYTES}\nmax_elements = {MAX_BODY_BYTES}\nmax_in_flight = 64\nworkers = 1\n\
+         intra_op_threads = 1\nheader_timeout_ms = {ms}\nbody_timeout_ms = {ms}\nscoring_timeout_ms = {ms}\n\
+         cors_origins = [\"https://a.example\"]\n"
+    );
+    let file = File::parse(&text, Path::new("fuzz")).expect("a configuration");
+    let resolve = |setting: &Setting| Some((file.text(setting.key)?.to_owned(), Origin::Default));
+    Config::resolve(&resolve).expect("a valid configuration")
 }

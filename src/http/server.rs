@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -110,6 +111,17 @@ pub async fn serve(listener: TcpListener, port: Port<impl Service>, mut stopping
     if timeout(drain_timeout, roster.emptied()).await.is_err() {
         tracing::warn!("connections were still busy when the drain timeout passed");
     }
+}
+
+/// Serves one connection that need not be a socket. This is how the fuzzer reaches what [`serve`] does for each.
+#[doc(hidden)]
+pub async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    port: Arc<Port<impl Service>>,
+    stopping: Stopping,
+) {
+    let seat = Roster::new(port.max_connections).admit().await;
+    connection::serve_plain(stream, seat, port, stopping).await;
 }
 
 /// Accepting fails for a client that left already, which costs nothing, or because file descriptors have run out; then trying

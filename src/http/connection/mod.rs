@@ -70,28 +70,38 @@ pub fn time_at_rate(bytes: u64, bytes_per_s: u64) -> Duration {
 }
 
 /// Serves a connection until it ends, or until the port stops and the request that it is in is answered.
-pub async fn serve(mut stream: TcpStream, seat: Seat, port: Arc<Port<impl Service>>, mut stopping: Stopping) {
+pub async fn serve(stream: TcpStream, seat: Seat, port: Arc<Port<impl Service>>, mut stopping: Stopping) {
     // Answers are written whole, so waiting to fill segments only delays them. A socket that cannot be set up fails soon
     // enough by itself.
     drop(stream.set_nodelay(true));
-    let metrics = Arc::clone(port.service.connections());
+    let Some(tls) = &port.tls else { return serve_plain(stream, seat, port, stopping).await };
+    let metrics = port.service.connections();
     let _open = metrics.open();
     let activity = &seat.activity;
-    if let Some(tls) = &port.tls {
-        let accepted = tokio::select! {
-            accepted = unless_asked_to_leave(activity, tls.accept(stream)) => accepted,
-            () = stopping.wait() => return,
-        };
-        match accepted {
-            Some(Some((stream, protocol))) => {
-                activity.wait_from_now();
-                drive(stream, (protocol, First::default()), activity, &port, stopping).await;
-            }
-            Some(None) => {}
-            None => metrics.closed(Closed::MadeRoom),
+    let accepted = tokio::select! {
+        accepted = unless_asked_to_leave(activity, tls.accept(stream)) => accepted,
+        () = stopping.wait() => return,
+    };
+    match accepted {
+        Some(Some((stream, protocol))) => {
+            activity.wait_from_now();
+            drive(stream, (protocol, First::default()), activity, &port, stopping).await;
         }
-        return;
+        Some(None) => {}
+        None => metrics.closed(Closed::MadeRoom),
     }
+}
+
+/// Serves a connection without TLS, whatever carries its bytes.
+pub async fn serve_plain(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    seat: Seat,
+    port: Arc<Port<impl Service>>,
+    mut stopping: Stopping,
+) {
+    let metrics = port.service.connections();
+    let _open = metrics.open();
+    let activity = &seat.activity;
     let sniffed = tokio::select! {
         sniffed = unless_asked_to_leave(activity, sniff(&mut stream, port.limits.header_timeout)) => sniffed,
         () = stopping.wait() => return,
