@@ -15,7 +15,7 @@ for target in ${targets:-$(cargo fuzz list)}; do
     mkdir -p "$work/$target"
     [ ! -d "corpus/$target" ] || cp -R "corpus/$target/." "$work/$target"
     # Long inputs are cut: what they reach, shorter ones mostly reach too.
-    cargo fuzz cmin --release --debug-assertions --sanitizer none "$target" "$work/$target" -- -max_len=2048 -timeout=2
+    cargo fuzz cmin --release --debug-assertions --sanitizer none "$target" "$work/$target" -- -max_len=2048 -timeout=10
     # The same inputs make the same archive.
     tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cJf "kept/$target.tar.xz" -C "$work/$target" .
 done

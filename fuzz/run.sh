@@ -3,7 +3,8 @@
 #
 # A target starts from what was kept of earlier runs (kept/), from the hand-made seeds (seeds/), and from what runs on this
 # machine have found (corpus/, which is not committed). It fails on a crash, on a broken promise, on memory beyond the bound
-# that the target states, on 2 GB in all, and on an input that takes more than a second. The input is then in artifacts/.
+# that the target states, on 2 GB in all, and on an input that takes more than a second of the processor, or ten of the clock.
+# The input is then in artifacts/.
 set -eu
 
 seconds=$1
@@ -22,5 +23,5 @@ for target in ${targets:-$(cargo fuzz list)}; do
     [ ! -f "kept/$target.tar.xz" ] || tar -xJf "kept/$target.tar.xz" -C "corpus/$target"
     # Without a sanitizer, since the code is safe Rust: what is looked for are panics, memory and time. Overflows panic.
     cargo fuzz run --release --debug-assertions --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \
-        "-max_total_time=$seconds" "-max_len=$max_len" -timeout=1 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1
+        "-max_total_time=$seconds" "-max_len=$max_len" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1
 done

@@ -5,13 +5,13 @@
 use std::path::Path;
 
 use scoria::config::{Auth, Config, File, Origin};
-use scoria_fuzz::allocations;
+use scoria_fuzz::bounds;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let path = Path::new("scoria.toml");
     // Each error of a text that is no TOML lists what was expected.
     let bytes_allowed = 2048 * text.len() + (64 << 10);
-    let Some(config) = allocations::within(bytes_allowed, || {
+    let Some(config) = bounds::within(bytes_allowed, || {
         let file = File::parse(text, path).ok()?;
         Config::resolve(&|setting| Some((file.text(setting.key)?.to_owned(), Origin::File(path.to_owned())))).ok()
     }) else {

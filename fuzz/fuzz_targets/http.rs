@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use scoria_fuzz::{allocations, server};
+use scoria_fuzz::{bounds, server};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((choice, bytes)) = data.split_first() else { return };
     let server = server::shared();
     // Connections have buffers of their own, whatever is sent.
-    allocations::within(64 * bytes.len() + (1 << 20), || server.converse(*choice, bytes));
+    bounds::within(64 * bytes.len() + (1 << 20), || server.converse(*choice, bytes));
 });

@@ -4,8 +4,9 @@
 
 use scoria::codec::Format;
 use scoria::name::Name;
+use scoria_fuzz::bounds;
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
+libfuzzer_sys::fuzz_target!(|text: &str| bounds::within(16 * text.len() + (4 << 10), || {
     if let Some(format) = Format::from_media_type(text) {
         assert_eq!(Format::from_media_type(format.media_type()), Some(format));
     }
@@ -15,4 +16,4 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(name) = Name::from_file_stem(text) {
         assert_eq!(Name::parse(name.as_str()), Ok(name));
     }
-});
+}));

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use scoria::codec::json;
 use scoria::engine::Graph;
-use scoria_fuzz::allocations;
+use scoria_fuzz::bounds;
 
 /// The most elements of a made-up request.
 const MAX_ELEMENTS: usize = 1 << 12;
 
 libfuzzer_sys::fuzz_target!(|file: &[u8]| {
     // An attribute of two bytes becomes a structure of more than a hundred, in a list that grows by doubling.
-    let graph = allocations::within(512 * file.len() + (64 << 10), || {
+    let graph = bounds::within(512 * file.len() + (64 << 10), || {
         Graph::parse(file, Path::new("/there/is/no/such/folder/model.onnx"))
     });
     let Ok(graph) = graph else { return };

@@ -3,7 +3,7 @@
 #![no_main]
 
 use scoria::codec::{Format, json};
-use scoria_fuzz::{allocations, body};
+use scoria_fuzz::{body, bounds};
 use serde_json::value::RawValue;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -12,7 +12,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     // A name of one letter becomes a member, with its place in an index.
     let bytes_allowed = 256 * query.len() + (16 << 10);
     // What stands for a query is always a JSON object, whatever the query.
-    let json = allocations::within(bytes_allowed, || json::from_query(query));
+    let json = bounds::within(bytes_allowed, || json::from_query(query));
     assert!(json.starts_with('{') && json.ends_with('}'));
     // serde_json gives up on what is nested more than 127 deep, which our own decoder refuses as well.
     if json.bytes().filter(|byte| b"[{".contains(byte)).count() < 127 {

@@ -10,7 +10,7 @@ use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, HOST, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 use scoria::http::head::{self, AdminRoute, Call, Cors, Document, IdSource, Route};
-use scoria_fuzz::allocations;
+use scoria_fuzz::bounds;
 
 static IDS: LazyLock<IdSource> = LazyLock::new(|| IdSource::new().expect("the system has random numbers"));
 
@@ -18,7 +18,7 @@ const OWN_ORIGIN: &str = "https://a.example";
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some(parts) = parts(data) else { return };
-    allocations::within(64 * data.len() + (16 << 10), || {
+    bounds::within(64 * data.len() + (16 << 10), || {
         routes(&parts);
         headers(&parts);
         identity(&parts.headers);

@@ -3,7 +3,7 @@
 use scoria::codec::{self, Decoded, Format, NonFiniteOutput, NullInput, Policy, Receiver, Reply, Request};
 use scoria::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 
-use crate::allocations;
+use crate::bounds;
 
 /// The longest body, and the most elements, as an endpoint would set them. Small, so that the fuzzer meets the bounds.
 const MAX_BYTES: usize = 1 << 16;
@@ -27,10 +27,10 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
     let announced_bytes = (pieces & 1 == 0).then_some(body.len());
     let request = Request { signature: &signature, policy, announced_bytes, max_bytes: MAX_BYTES, raw_shape };
     let piece_bytes = usize::from(*pieces) + 1;
-    let decoded = allocations::within(bytes_allowed(body.len()), || receive(format, request, body, piece_bytes));
+    let decoded = bounds::within(bytes_allowed(body.len()), || receive(format, request, body, piece_bytes));
     if let Some(Decoded { inputs, reply }) = decoded {
         check(&inputs, &signature);
-        give_back(inputs, &signature, reply, &policy);
+        bounds::within(usize::MAX, || give_back(inputs, &signature, reply, &policy));
     }
 }
 

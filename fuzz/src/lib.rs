@@ -1,5 +1,5 @@
 //! What the fuzz targets share. A target says which bytes mean what; what has to hold of every input is said here.
 
-pub mod allocations;
 pub mod body;
+pub mod bounds;
 pub mod server;

@@ -1,7 +1,12 @@
-//! Counts memory, so that an input which makes the server take too much of it is found, whether or not it was ever touched.
+//! What one input may cost: memory, whether or not it was ever touched, and time of the processor.
+//!
+//! Time is not the clock's, so that a busy machine finds nothing that is not there.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -43,12 +48,25 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Does `work`, and panics if it held more than `bytes` beyond what was held before, at any moment.
+/// The most time of the processor that an input may take.
+const TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Does `work`, and panics if it held more than `bytes` beyond what was held before, at any moment, or took more than a second
+/// of the processor.
 pub fn within<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let before = HELD.load(Ordering::Relaxed);
     MOST_HELD.store(before, Ordering::Relaxed);
+    let started = processor_time();
     let outcome = work();
+    let took = processor_time() - started;
     let most = MOST_HELD.load(Ordering::Relaxed).saturating_sub(before);
     assert!(most <= bytes, "{most} bytes were held at once; the bound is {bytes}");
+    assert!(took <= TIME_MAX, "it took {took:?} of the processor");
     outcome
+}
+
+/// What this thread has used so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a clock that began at 0 is not negative")
 }
