@@ -96,11 +96,10 @@ def test_what_is_copied_is_enough_for_cargo(tmp_path):
             *sources, _ = line.split()[1:]
             for source in sources:
                 subprocess.run(["cp", "--parents", "-R", source, tmp_path], cwd=ROOT, check=True)
-    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--no-deps"]
+    # Reads the manifests as a build does, which `cargo metadata` does not, and builds one small crate of the many.
+    command = ["cargo", "check", "--locked", "--quiet", "--profile", "dist", "--package", "itoa"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    (package,) = json.loads(done.stdout)["packages"]
-    assert "scoria" in [target["name"] for target in package["targets"] if "bin" in target["kind"]]
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = [word for line in instructions("COPY") for word in line.split()[:-1]]
     assert copied and all(any(word == kept[1:] or word.startswith(f"{kept[1:]}/") for kept in ignored) for word in copied)
