@@ -9,26 +9,43 @@ use super::schema::reference;
 const HTML_TYPE: &str = "text/html";
 const TEXT_TYPE: &str = "text/plain";
 
+const PROBE_ERRORS: [&str; 3] = ["400", "405", "431"];
+const DOCUMENT_ERRORS: [&str; 5] = ["400", "404", "405", "431", "503"];
+
 /// `GET /`.
 pub(super) fn health(version: Version) -> Json {
     let about = "Whether the server answers. For load balancers; it asks no model.";
     let healthy = response(version, "The server answers.", &[text(HTML_TYPE)], request_id(version));
-    get(version, "ServiceHealthCheck", about, HTML_TYPE, &["400", "405", "431"], [("200", healthy)])
+    let answers = vec![("200", healthy)];
+    Read { id: "ServiceHealthCheck", about, produces: HTML_TYPE, answers, errors: &PROBE_ERRORS }.path(version)
 }
 
 /// The probes of orchestrators, by path.
 pub(super) fn probes(version: Version) -> [(&'static str, Json); 3] {
-    let errors = ["400", "405", "431"];
-    let alive = response(version, "The process answers.", &[text(TEXT_TYPE)], request_id(version));
     let states =
         |about: &str| response(version, about, &[(JSON_TYPE, reference(version, "Readiness"))], request_id(version));
-    let ready = [("200", states("Scoring can be served.")), ("503", states("It cannot, and why."))];
-    let health = [("200", states("Whether it can or not."))];
-    [
-        ("/livez", get(version, "Live", "Whether the process answers.", TEXT_TYPE, &errors, [("200", alive)])),
-        ("/readyz", get(version, "Ready", "Whether scoring can be served.", JSON_TYPE, &errors, ready)),
-        ("/healthz", get(version, "Health", "The text of `/readyz`, always 200.", JSON_TYPE, &errors, health)),
-    ]
+    let live = Read {
+        id: "Live",
+        about: "Whether the process answers.",
+        produces: TEXT_TYPE,
+        answers: vec![("200", response(version, "It does.", &[text(TEXT_TYPE)], request_id(version)))],
+        errors: &PROBE_ERRORS,
+    };
+    let ready = Read {
+        id: "Ready",
+        about: "Whether scoring can be served.",
+        produces: JSON_TYPE,
+        answers: vec![("200", states("It can.")), ("503", states("It cannot, and why."))],
+        errors: &PROBE_ERRORS,
+    };
+    let health = Read {
+        id: "Health",
+        about: "The text of `/readyz`, always 200.",
+        produces: JSON_TYPE,
+        answers: vec![("200", states("Whether scoring can be served or not."))],
+        errors: &PROBE_ERRORS,
+    };
+    [("/livez", live.path(version)), ("/readyz", ready.path(version)), ("/healthz", health.path(version))]
 }
 
 /// What `/readyz` answers, as `http/health.rs` writes it.
@@ -65,8 +82,8 @@ fn document(version: Version, id: &str, about: &str, mut parameters: Vec<Json>) 
     headers.insert("etag".to_owned(), tag);
     let found = response(version, "The document.", &[(JSON_TYPE, json!({ "type": "object" }))], headers.clone());
     let same = response(version, "The client has it already.", &[], headers);
-    let errors = ["400", "404", "405", "431", "503"];
-    let mut path = get(version, id, about, JSON_TYPE, &errors, [("200", found), ("304", same)]);
+    let answers = vec![("200", found), ("304", same)];
+    let mut path = Read { id, about, produces: JSON_TYPE, answers, errors: &DOCUMENT_ERRORS }.path(version);
     path["get"]["parameters"] = json!(parameters);
     path
 }
@@ -76,20 +93,23 @@ fn text(media_type: &'static str) -> (&'static str, Json) {
 }
 
 /// A path that is only read.
-fn get<const N: usize>(
-    version: Version,
-    id: &str,
-    about: &str,
-    produced: &str,
-    errors: &[&str],
-    answers: [(&str, Json); N],
-) -> Json {
-    let errors = errors.iter().map(|status| ((*status).to_owned(), error_reference(version, status)));
-    let mut responses: Map<_, _> = errors.collect();
-    responses.extend(answers.map(|(status, answer)| (status.to_owned(), answer)));
-    let mut operation = json!({ "operationId": id, "summary": about, "responses": responses });
-    if version == Version::V2 {
-        operation["produces"] = json!([produced]);
+struct Read<'a> {
+    id: &'a str,
+    about: &'a str,
+    produces: &'a str,
+    answers: Vec<(&'a str, Json)>,
+    errors: &'a [&'a str],
+}
+
+impl Read<'_> {
+    fn path(self, version: Version) -> Json {
+        let errors = self.errors.iter().map(|status| ((*status).to_owned(), error_reference(version, status)));
+        let mut responses: Map<_, _> = errors.collect();
+        responses.extend(self.answers.into_iter().map(|(status, answer)| (status.to_owned(), answer)));
+        let mut operation = json!({ "operationId": self.id, "summary": self.about, "responses": responses });
+        if version == Version::V2 {
+            operation["produces"] = json!([self.produces]);
+        }
+        json!({ "get": operation })
     }
-    json!({ "get": operation })
 }

@@ -18,9 +18,9 @@ pub fn files() -> Vec<(PathBuf, String)> {
     schemas.chain(documents).map(|(name, text)| (folder.join(name), text)).collect()
 }
 
-/// The documents of each model, and of a server that has them all.
+/// The documents of each model, and of a server that has two of them.
 fn documents() -> Vec<(String, String)> {
-    let models: Vec<_> = ["ridge", "digits", "wine", "text-encoder"].map(read).into();
+    let models: Vec<_> = ["ridge", "text-encoder", "digits", "wine"].map(read).into();
     let services: Vec<_> =
         models.iter().map(|(name, graph, example)| service(name, graph, example.as_deref())).collect();
     let mut documents = Vec::new();
@@ -30,7 +30,7 @@ fn documents() -> Vec<(String, String)> {
         for service in &services {
             keep(service.name.as_str(), endpoint_document(version, service));
         }
-        keep("server", server_document(version, &services));
+        keep("server", server_document(version, &services[..2]));
     }
     documents
 }
