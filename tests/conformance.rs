@@ -59,6 +59,7 @@ suite! {
     dimensions_that_do_not_fit_are_rejected_and_the_session_lives_on,
     an_index_out_of_range_is_rejected_and_the_session_lives_on,
     a_division_by_zero_is_rejected,
+    outputs_beyond_the_limit_are_not_copied_and_the_session_lives_on,
     a_long_run_is_interrupted_and_the_session_lives_on,
     a_stop_before_the_run_holds_until_reset,
     a_run_remembers_nothing_of_the_one_before,
@@ -389,6 +390,24 @@ fn an_index_out_of_range_is_rejected_and_the_session_lives_on(engine: &dyn Engin
         assert!(matches!(outcome, Err(RunError::Rejected(_))), "{index}: {outcome:?}");
         let outputs = session.run(&[vector(&[2i64, -3])]).expect("it runs");
         assert_same(&outputs[0], &array(&[2, 2], vec![20f32, 21., 0., 1.]));
+    }
+}
+
+fn outputs_beyond_the_limit_are_not_copied_and_the_session_lives_on(engine: &dyn Engine) {
+    // Two outputs of n elements each.
+    let model = Model::new()
+        .input("x", tensor(DType::F32, "N"))
+        .output("y", tensor(DType::F32, "N"))
+        .output("z", tensor(DType::F32, "N"))
+        .node(Node::new("Neg", &["x"], &["y"]))
+        .node(Node::new("Abs", &["x"], &["z"]));
+    let options = LoadOptions { max_output_elements: 6, ..LoadOptions::default() };
+    let mut loaded = load(engine, &model, &options).unwrap_or_else(|error| panic!("{error}"));
+    let session = &mut loaded.sessions[0];
+    for _ in 0..2 {
+        let outcome = session.run(&[vector(&[1f32; 4])]);
+        assert!(matches!(outcome, Err(RunError::OutputsTooLarge { max_elements: 6 })), "{outcome:?}");
+        assert_eq!(session.run(&[vector(&[-1f32; 3])]).expect("it runs").len(), 2);
     }
 }
 

@@ -197,7 +197,7 @@ settings! {
     /// A client that sends its body more slowly than this, after a first 5 s, gets 408; one that takes its answer more slowly,
     /// pauses up to `write_timeout_ms` aside, is disconnected. 0: as slow as it likes.
     min_transfer_bytes_per_s: u64 = 1_024;
-    /// The most elements that all inputs of one request may have together.
+    /// The most elements that all inputs of one request may have together, and all outputs.
     max_elements: usize = 16 * 1024 * 1024, at_least 1;
     // The readers of JSON recurse, and a thread's stack is 2 MiB.
     /// The deepest nesting of arrays and objects in a JSON body; deeper ones are answered 400.

@@ -107,7 +107,11 @@ impl Loader {
         inputs: Option<&[Tensor]>,
         model_bytes: u64,
     ) -> Result<Prepared, LoadError> {
-        let first = LoadOptions { sessions: 1, intra_op_threads: 1, providers: self.settings.providers.clone() };
+        let first = LoadOptions {
+            providers: self.settings.providers.clone(),
+            max_output_elements: self.settings.endpoint.max_elements,
+            ..LoadOptions::default()
+        };
         let (loaded, lanes) = self.load_lanes(&spec.path, graph, &first)?;
         let run = match lanes.first().zip(inputs) {
             Some((lane, inputs)) => self.warm_up(spec, lane, inputs)?,

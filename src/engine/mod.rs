@@ -4,6 +4,7 @@
 //! a time. `schedule` owns the sessions; nobody else calls [`Session::run`]. One conformance suite
 //! (`tests/conformance.rs`) holds every engine to the same answers.
 
+mod allowance;
 mod element_type;
 mod external_data;
 pub mod fake;
@@ -63,11 +64,18 @@ pub struct LoadOptions {
     pub intra_op_threads: usize,
     /// Execution providers in order of preference, `cpu` last or absent: what the list does not name is never fallen back to.
     pub providers: Vec<String>,
+    /// The most elements that all outputs of one run may have together.
+    pub max_output_elements: usize,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { sessions: 1, intra_op_threads: 1, providers: vec!["cpu".to_owned()] }
+        LoadOptions {
+            sessions: 1,
+            intra_op_threads: 1,
+            providers: vec!["cpu".to_owned()],
+            max_output_elements: usize::MAX,
+        }
     }
 }
 
@@ -128,6 +136,9 @@ pub enum RunError {
     /// The engine has found, at run time only, that it cannot run this model.
     #[error("the engine cannot run this model: {0}")]
     Unsupported(String),
+    /// The model made more of the inputs than may be answered.
+    #[error("the outputs have more than {max_elements} elements")]
+    OutputsTooLarge { max_elements: usize },
     /// [`Interrupt::stop`] was called.
     #[error("the run was interrupted")]
     Interrupted,
@@ -139,7 +150,7 @@ impl RunError {
     /// The class of the failure, as its sender sees it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            RunError::Rejected(_) => ErrorKind::BadInput,
+            RunError::Rejected(_) | RunError::OutputsTooLarge { .. } => ErrorKind::BadInput,
             RunError::Interrupted => ErrorKind::DeadlineExceeded,
             RunError::Unsupported(_) | RunError::Failed(_) => ErrorKind::ModelFailed,
         }

@@ -22,8 +22,9 @@ use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::{DimFact, GenericFactoid, ShapeFactoid, TDim, ToDim, bail};
 
+use super::allowance::Allowance;
 use super::{Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session, provider};
-use crate::tensor::{DType, Dim, Element, OutputSpec, Signature, Tensor, Value, ValueType};
+use crate::tensor::{DType, Dim, Element, OutputSpec, Signature, Tensor, Value, ValueType, element_count};
 
 const NAME: &str = "tract";
 
@@ -52,8 +53,9 @@ impl Engine for TractEngine {
                 let state = plan.spawn().map_err(|error| failed(format!("{error:#}")))?;
                 let stop = Arc::new(Stop(AtomicBool::new(false)));
                 let outputs = graph.signature.outputs.clone();
+                let max_output_elements = options.max_output_elements;
                 let remembers = state.op_states.iter().any(Option::is_some);
-                Ok(Box::new(TractSession { state, remembers, stop, outputs }) as Box<dyn Session>)
+                Ok(Box::new(TractSession { state, remembers, stop, outputs, max_output_elements }) as Box<dyn Session>)
             })
             .collect::<Result<_, LoadError>>()?;
         Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })
@@ -271,6 +273,7 @@ struct TractSession {
     remembers: bool,
     stop: Arc<Stop>,
     outputs: Vec<OutputSpec>,
+    max_output_elements: usize,
 }
 
 impl Session for TractSession {
@@ -279,7 +282,7 @@ impl Session for TractSession {
         let failure = match catch(|| self.compute(inputs)) {
             Ok(Ok(outputs)) => return Ok(outputs),
             Ok(Err(_)) if self.stop.was_called() => RunError::Interrupted,
-            Ok(Err(error)) => classify_run(format!("{error:#}")),
+            Ok(Err(error)) => error.downcast().unwrap_or_else(|error| classify_run(format!("{error:#}"))),
             Err(panic) => classify_run(panic),
         };
         // A failed run leaves its half-bound symbols and values behind.
@@ -303,6 +306,8 @@ impl TractSession {
             plan::eval(context, state, node, inputs)
         })?;
         let outputs = self.state.outputs()?;
+        let mut allowance = Allowance::new(self.max_output_elements);
+        outputs.iter().try_for_each(|output| allowance.take(element_count(output.shape())))?;
         let symbols = &self.state.turn_state.resolved_symbols;
         let outputs = self.outputs.iter().zip(&outputs).map(|(spec, value)| take(spec, value, symbols)).collect();
         if self.remembers {

@@ -298,6 +298,10 @@ fn run_error(error: ScheduleError, shape_conflict: Option<String>, endpoint: &En
             let message = "too many requests wait for this model; try again";
             ApiError::new(kind, "queue_full", message).with_retry_after(retry_after.as_secs().max(1))
         }
+        (ScheduleError::AnswerTooLarge { max_elements }, _) => {
+            let message = format!("the model makes more than {max_elements} elements of this request");
+            ApiError::new(kind, "too_many_elements", message).with_example(endpoint.example.as_deref())
+        }
         (ScheduleError::Expired, _) => {
             ApiError::new(kind, "deadline_exceeded", "the deadline passed before the model had answered")
         }

@@ -52,6 +52,9 @@ pub enum ScheduleError {
     /// The deadline passed, before the run or during it.
     #[error("the deadline passed")]
     Expired,
+    /// The model made more of the inputs than may be answered.
+    #[error("the answer has more than {max_elements} elements")]
+    AnswerTooLarge { max_elements: usize },
     /// The deployment is being taken down.
     #[error("the deployment is stopping")]
     Stopped,
@@ -64,6 +67,7 @@ impl ScheduleError {
         match self {
             ScheduleError::Overloaded { .. } => ErrorKind::Overloaded,
             ScheduleError::Expired => ErrorKind::DeadlineExceeded,
+            ScheduleError::AnswerTooLarge { .. } => ErrorKind::BadInput,
             ScheduleError::Stopped => ErrorKind::Unavailable,
             ScheduleError::Run(error) => error.kind(),
         }
@@ -201,6 +205,7 @@ impl Shared {
         match outcome {
             Ok(outputs) => Ok(Completed { outputs, queued: started - submitted, ran }),
             Err(RunError::Interrupted) => Err(ScheduleError::Expired),
+            Err(RunError::OutputsTooLarge { max_elements }) => Err(ScheduleError::AnswerTooLarge { max_elements }),
             Err(error) => Err(error.into()),
         }
     }

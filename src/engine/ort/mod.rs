@@ -173,7 +173,8 @@ impl Engine for OrtEngine {
         let sessions = (0..options.sessions)
             .map(|_| {
                 let session = self.build(path, options).map_err(|error| failed(error.to_string()))?;
-                Ok(Box::new(OrtSession::new(session, &graph.signature)?) as Box<dyn Session>)
+                Ok(Box::new(OrtSession::new(session, &graph.signature, options.max_output_elements)?)
+                    as Box<dyn Session>)
             })
             .collect::<Result<_, LoadError>>()?;
         Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })

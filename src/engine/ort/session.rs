@@ -7,6 +7,7 @@ use ort::logging::LogLevel;
 use ort::session::{RunOptions, Session as Graph};
 
 use super::{failed, failure, value};
+use crate::engine::allowance::Allowance;
 use crate::engine::{Interrupt, LoadError, RunError, Session};
 use crate::tensor::{OutputSpec, Signature, Tensor, Value};
 
@@ -18,10 +19,15 @@ pub(super) struct OrtSession {
     inputs: Vec<usize>,
     /// The signature's outputs, each with its position among the runtime's.
     outputs: Vec<(OutputSpec, usize)>,
+    max_output_elements: usize,
 }
 
 impl OrtSession {
-    pub(super) fn new(graph: Graph, signature: &Signature) -> Result<OrtSession, LoadError> {
+    pub(super) fn new(
+        graph: Graph,
+        signature: &Signature,
+        max_output_elements: usize,
+    ) -> Result<OrtSession, LoadError> {
         // By name, because the runtime decides by itself which inputs are defaults to be left out.
         let inputs = (graph.inputs().iter())
             .map(|input| {
@@ -42,7 +48,7 @@ impl OrtSession {
             })
             .collect::<Result<_, LoadError>>()?;
         let stop = Stop::new().map_err(|error| failed(error.to_string()))?;
-        Ok(OrtSession { graph, stop: Arc::new(stop), inputs, outputs })
+        Ok(OrtSession { graph, stop: Arc::new(stop), inputs, outputs, max_output_elements })
     }
 }
 
@@ -51,7 +57,9 @@ impl Session for OrtSession {
         let inputs = self.inputs.iter().map(|&index| value::lend(&inputs[index])).collect::<Result<Vec<_>, _>>()?;
         let stopped = |error: ort::Error| failure::classify(error.code(), error.message(), self.stop.was_called());
         let outputs = self.graph.run_with_options(inputs.as_slice(), &self.stop.options).map_err(stopped)?;
-        self.outputs.iter().map(|(spec, index)| value::take(&outputs[*index], &spec.value)).collect()
+        let mut allowance = Allowance::new(self.max_output_elements);
+        let take = |(spec, index): &(OutputSpec, usize)| value::take(&outputs[*index], &spec.value, &mut allowance);
+        self.outputs.iter().map(take).collect()
     }
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {

@@ -5,6 +5,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynTensorValueType, DynValue, DynValueTypeMarker, PrimitiveTensorElementType, TensorRef};
 
 use crate::engine::RunError;
+use crate::engine::allowance::Allowance;
 use crate::tensor::{DType, Element, MapKeys, Tensor, Value, ValueType, element_count};
 
 /// An input that borrows the tensor's buffer; strings alone are copied.
@@ -52,12 +53,16 @@ fn contiguous<T>(array: &ArrayD<T>) -> Result<&[T], RunError> {
 }
 
 /// An output, copied out of the runtime's memory.
-pub(super) fn take(value: &DynValue, declared: &ValueType) -> Result<Value, RunError> {
+pub(super) fn take(value: &DynValue, declared: &ValueType, allowance: &mut Allowance) -> Result<Value, RunError> {
     match declared {
-        ValueType::Tensor { dtype, .. } => take_tensor(value, *dtype).map(Value::Tensor),
+        ValueType::Tensor { dtype, .. } => {
+            // Before anything of it is copied.
+            allowance.take(elements(value)?)?;
+            take_tensor(value, *dtype).map(Value::Tensor)
+        }
         ValueType::Sequence(item) => {
             let items = value.try_extract_sequence::<DynValueTypeMarker>().map_err(failed)?;
-            items.iter().map(|value| take(value, item)).collect::<Result<_, _>>().map(Value::Sequence)
+            items.iter().map(|value| take(value, item, allowance)).collect::<Result<_, _>>().map(Value::Sequence)
         }
         ValueType::Map { key, value: declared } => {
             let ValueType::Tensor { dtype, .. } = **declared else {
@@ -71,6 +76,12 @@ pub(super) fn take(value: &DynValue, declared: &ValueType) -> Result<Value, RunE
             }
         }
     }
+}
+
+/// How many there are by the tensor's own shape; `None` when that overflows.
+fn elements(value: &DynValue) -> Result<Option<usize>, RunError> {
+    let tensor = value.view().downcast::<DynTensorValueType>().map_err(failed)?;
+    Ok(element_count(&tensor.shape().iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect::<Vec<_>>()))
 }
 
 fn take_tensor(value: &DynValue, dtype: DType) -> Result<Tensor, RunError> {
@@ -109,8 +120,7 @@ fn bools(value: &DynValue) -> Result<Tensor, RunError> {
     if *tensor.data_type() != ort::value::TensorElementType::Bool || !tensor.memory_info().is_cpu_accessible() {
         return Err(RunError::Failed(format!("an output is {} rather than bool", tensor.data_type())));
     }
-    let count = element_count(&tensor.shape().iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect::<Vec<_>>());
-    let bytes = match count {
+    let bytes = match elements(value)? {
         None => return Err(RunError::Failed("an output's shape overflows".to_owned())),
         Some(0) => &[],
         // SAFETY: the tensor is of ONNX's bool, one byte an element, lies in memory that the CPU can read, and has `count`
