@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Body;
 use super::error::ApiError;
+use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host::{self, AllowedHosts};
 use super::router::{AdminRoute, admin_route};
@@ -43,6 +44,7 @@ impl Admin {
 
     fn answer(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
         host::check_single(request)?;
+        framing::check(&request.headers)?;
         let route = admin_route(&request.method, request.uri.path());
         // Probes tell nobody anything, and come under whatever name a balancer has for us.
         if !matches!(route, AdminRoute::Probe(_)) {

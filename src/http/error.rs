@@ -2,7 +2,7 @@
 //!
 //! `docs/http-status-codes.md` tells users the same table; a test compares the two.
 
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -53,6 +53,7 @@ struct Details {
     example: Option<String>,
     retry_after_s: Option<u64>,
     allow: Option<&'static str>,
+    ends_connection: bool,
 }
 
 /// The body of every refusal.
@@ -121,6 +122,12 @@ impl ApiError {
         self
     }
 
+    /// Nothing more is read of this connection (HTTP/1).
+    pub fn that_ends_the_connection(mut self) -> ApiError {
+        self.details.ends_connection = true;
+        self
+    }
+
     pub fn wrong_method(allow: &'static str) -> ApiError {
         let message = format!("this path takes {allow}");
         let mut error = ApiError::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
@@ -155,6 +162,9 @@ impl ApiError {
         }
         if let Some(allow) = self.details.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.details.ends_connection {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.kind == ErrorKind::Unauthenticated {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -10,12 +10,28 @@ use hyper::http::uri::Authority;
 use super::error::ApiError;
 use crate::error::ErrorKind;
 
-/// HTTP/1.1 wants exactly one `Host` (RFC 9112, section 3.2); hyper leaves that to us.
+/// HTTP/1.1 wants exactly one `Host`, and a valid one (RFC 9112, section 3.2); hyper leaves that to us.
 pub fn check_single(parts: &Parts) -> Result<(), ApiError> {
-    if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
-        return Err(ApiError::new(ErrorKind::BadInput, "bad_host", "an HTTP/1.1 request has exactly one Host header"));
+    let refuse = |message| Err(ApiError::new(ErrorKind::BadInput, "bad_host", message));
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if parts.version == Version::HTTP_11 => refuse("an HTTP/1.1 request has exactly one Host header"),
+        (Some(_), Some(_)) => refuse("a request has no more than one Host header"),
+        (Some(host), None) if !is_host(host.as_bytes()) => {
+            refuse("the Host header is not a name, or a name and a port")
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// `uri-host [ ":" port ]`, or nothing, which is right where the URI names no host (RFC 9110, section 7.2).
+fn is_host(bytes: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(bytes) else { return bytes.is_empty() };
+    let port = authority.as_str().strip_prefix(authority.host());
+    // What the parser lets pass besides: `user@`, which leaves another prefix, and ports that are no numbers.
+    port.is_some_and(|port| {
+        port.is_empty() || port.starts_with(':') && port[1..].bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The names by which a port may be called.
@@ -73,6 +89,12 @@ mod tests {
         assert!(check_single(&parts("/", &["a"])).is_ok());
         assert_eq!(check_single(&parts("/", &[])).unwrap_err().code, "bad_host");
         assert_eq!(check_single(&parts("/", &["a", "a"])).unwrap_err().code, "bad_host");
+        for good in ["", "a", "a.example:80", "127.0.0.1:1", "[::1]", "[::1]:8080", "a:", "a_b", "a,b"] {
+            assert!(check_single(&parts("/", &[good])).is_ok(), "{good}");
+        }
+        for bad in ["a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "a#b", "http://a", "a\tb"] {
+            assert_eq!(check_single(&parts("/", &[bad])).unwrap_err().code, "bad_host", "{bad}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod document;
 mod document_cache;
 mod error;
 mod etag;
+mod framing;
 mod health;
 mod host;
 mod json_schema;

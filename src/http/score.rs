@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response};
 
@@ -230,6 +230,18 @@ async fn read(
 }
 
 pub fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
+    // Nothing is unpacked: a kilobyte that becomes a gigabyte would be bounded by nothing that was announced.
+    if let Some(coding) =
+        headers.get(CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(ApiError::new(
+            ErrorKind::UnsupportedMediaType,
+            "unsupported_content_encoding",
+            "the body is compressed",
+        )
+        .with_expected("no Content-Encoding")
+        .with_got(String::from_utf8_lossy(coding.as_bytes())));
+    }
     // A body without a type is JSON: the simplest clients send none.
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Format::Json) };
     value.to_str().ok().and_then(Format::from_media_type).ok_or_else(|| {

@@ -15,6 +15,7 @@ use super::docs::Docs;
 use super::document;
 use super::document_cache::DocumentCache;
 use super::error::ApiError;
+use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host;
 use super::request_body::RequestBody;
@@ -88,7 +89,7 @@ impl Scoring {
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let (mut call, ids) = Call::begin(&parts.headers, &self.ids);
-        let acceptable = ids.and_then(|()| host::check_single(&parts));
+        let acceptable = ids.and_then(|()| host::check_single(&parts)).and_then(|()| framing::check(&parts.headers));
         let route = route(&parts.method, parts.uri.path());
         let mut served = None;
         let outcome = match acceptable {

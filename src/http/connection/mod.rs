@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,6 +33,7 @@ use self::sniff::{First, sniff};
 use self::transport::Transport;
 use super::error::ApiError;
 use super::server::{Port, Service, Stopping};
+use crate::error::ErrorKind;
 use crate::telemetry::Closed;
 
 /// An HTTP/2 client that is silent for so long is asked whether it is still there, and has so long to say yes.
@@ -125,10 +128,15 @@ async fn drive(
     let (service, limits, protocol) = (&port.service, &port.limits, opening.0);
     let metrics = Arc::clone(service.connections());
     let io = TokioIo::new(Transport::new(stream, opening, Arc::clone(activity), Arc::clone(limits), metrics));
-    let answer = service_fn(|request| {
+    let answer = service_fn(|request: Request<Incoming>| {
         let (service, activity, limits) = (Arc::clone(service), Arc::clone(activity), Arc::clone(limits));
         let mut exchange = activity.begin();
+        // hyper counts those of HTTP/1 itself.
+        let has_too_many = protocol == Protocol::Http2 && request.headers().len() > limits.max_headers;
         async move {
+            if has_too_many {
+                return Ok::<_, Infallible>(too_many_headers(limits.max_headers).into_response());
+            }
             // Boxed, since hyper keeps room for a request on every connection, and a request is 10 KB of state.
             let answer = unless_it_panics(Box::pin(service.serve(request, activity.linger()))).await;
             let mut response =
@@ -138,7 +146,7 @@ async fn drive(
                 exchange.answer_by(Instant::now() + limits.time_to_take(body.len()));
             }
             body.hold(exchange);
-            Ok::<_, Infallible>(response)
+            Ok(response)
         }
     });
     match protocol {
@@ -165,6 +173,11 @@ async fn drive(
             until_ended(connection, activity, stopping, |connection| connection.graceful_shutdown()).await;
         }
     }
+}
+
+fn too_many_headers(max_headers: usize) -> ApiError {
+    let message = format!("a request has at most {max_headers} headers");
+    ApiError::new(ErrorKind::HeaderTooLarge, "too_many_headers", message)
 }
 
 /// What `future` gives, or `None` if it panics: a defect of ours, which is to fail one request and not its neighbours on the
