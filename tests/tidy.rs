@@ -246,3 +246,28 @@ fn links_between_documents_lead_somewhere() {
     }
     fail_with(problems);
 }
+
+#[test]
+fn every_test_that_the_threats_are_met_by_exists() {
+    let document = fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let named: BTreeSet<&str> = document.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+    assert!(named.len() >= 40, "the search for tests finds too few: {named:?}");
+    let mut problems = Vec::new();
+    for name in &named {
+        let (file, test) = name.split_once("::").expect("found by it");
+        let folders = ["tests/real/threats", "tests/real", ""].map(|folder| root().join(folder).join(file));
+        let definition = if file.ends_with(".rs") { format!("fn {test}()") } else { format!("\ndef {test}(") };
+        let texts: Vec<_> = folders.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+        if !texts.iter().any(|text| text.contains(&definition)) {
+            problems.push(format!("docs/threats.md names {name}, which is not there"));
+        }
+    }
+    // And every test of a threat is in the table.
+    for path in files(&root().join("tests/real/threats"), "py") {
+        let file = path.file_name().unwrap().to_str().unwrap();
+        if file.starts_with("test_") && !named.iter().any(|name| name.starts_with(&format!("{file}::"))) {
+            problems.push(format!("docs/threats.md names no test of {file}"));
+        }
+    }
+    fail_with(problems);
+}

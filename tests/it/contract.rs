@@ -213,6 +213,30 @@ fn a_failing_run_is_a_500_without_details_and_a_rejected_one_a_400() {
 }
 
 #[test]
+fn a_panic_fails_its_own_request_and_no_other() {
+    // Two rows panic, any other number of them is echoed.
+    let engine = FakeEngine::new(|call| match call.inputs[0].shape()[0] {
+        2 => panic!("the fake engine was asked to panic"),
+        _ => call.echo(),
+    });
+    let server = Start::with(engine).model("m", &identity()).set("workers", "1").ready();
+    let (good, bad) = (r#"{"data": [[1, 2]]}"#, r#"{"data": [[1, 2], [3, 4]]}"#);
+    let mut connection = server.connect();
+    for _ in 0..20 {
+        // On the same connection and over others, by the same session.
+        let mut others: Vec<_> = (0..4).map(|_| server.connect()).collect();
+        let answer = connection.request("POST", "/score", &[], bad.as_bytes());
+        assert_eq!((answer.status, answer.code().as_str()), (500, "model_failed"));
+        assert_eq!(connection.request("POST", "/score", &[], good.as_bytes()).text(), "[[1.0,2.0]]");
+        for other in &mut others {
+            assert_eq!(other.request("POST", "/score", &[], good.as_bytes()).text(), "[[1.0,2.0]]");
+        }
+    }
+    assert_eq!(server.metric(r#"scoria_requests_in_flight{deployment="default",endpoint="m"}"#), Some(0.0));
+    assert_eq!(server.admin("/readyz").status, 200);
+}
+
+#[test]
 fn inputs_that_disagree_about_a_named_dimension_are_told_which_when_the_run_fails() {
     let kind = || tensor(DType::F32, "N");
     let model = Model::new().input("a", kind()).input("b", kind()).output("c", kind()).node(Node::new(

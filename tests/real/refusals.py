@@ -114,5 +114,5 @@ def exchange(server, payload, timeout=ANSWER_MAX_S, half_close=True):
 
 
 def statuses(answer):
-    """The status of every HTTP/1.1 answer in these bytes."""
-    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+    """The status of every HTTP/1 answer in these bytes."""
+    return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]

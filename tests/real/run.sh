@@ -1,5 +1,6 @@
 #!/bin/sh
-# Tests the server with real programs, from numpy and curl to Chromium, testssl and generators of clients. Arguments go to pytest.
+# Tests the server with real programs, from numpy and curl to Chromium, nginx, testssl and generators of clients. Arguments go to
+# pytest.
 #
 #   SCORIA_BIN      a server to test instead of building one
 #   SCORIA_ORT_LIB  its ONNX Runtime library (`make test-real` sets it)
@@ -27,25 +28,31 @@ install_program() {
     command -v "$1" >/dev/null || fail "$2 is installed but brings no $1"
 }
 
-# promtool comes in a package that would start a service, so it is only unpacked.
-unpack_promtool() {
-    command -v promtool >/dev/null && return
-    if [ ! -x "$venv/bin/promtool" ]; then
-        command -v apt-get >/dev/null || fail "promtool is missing, and there is no apt-get to fetch prometheus with"
-        folder=$(mktemp -d)
-        apt-get update -qq
-        (cd "$folder" && apt-get download -qq prometheus) \
-            || fail "apt-get could not download prometheus, which promtool is part of"
-        dpkg -x "$folder"/prometheus_*.deb "$folder/files"
-        cp "$folder/files/usr/bin/promtool" "$venv/bin/promtool"
-        rm -r "$folder"
+# A program of a package that would start a service, so that it is only unpacked: its name, the package, and the packages of
+# libraries that it needs.
+unpack_program() {
+    program=$1 package=$2
+    shift 2
+    command -v "$program" >/dev/null && return
+    command -v apt-get >/dev/null || fail "$program is missing, and there is no apt-get to fetch $package with"
+    folder=$(mktemp -d)
+    apt-get update -qq
+    if [ $# -gt 0 ]; then
+        [ "$(id -u)" = 0 ] || fail "$program needs libraries; install them with: apt-get install $*"
+        apt-get install -qq -y --no-install-recommends "$@" >/dev/null || fail "apt-get could not install $*"
     fi
-    PATH=$venv/bin:$PATH
+    (cd "$folder" && apt-get download -qq "$package") || fail "apt-get could not download $package, which has $program"
+    dpkg -x "$folder/$package"_*.deb "$folder/files"
+    cp "$(find "$folder/files" -path "*bin/$program" -type f)" "$venv/bin/$program" || fail "$package brings no $program"
+    rm -r "$folder"
 }
 
 command -v python3 >/dev/null || fail "python3 is missing"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || fail "python3 cannot make a virtual environment (python3-venv)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$tests/requirements.txt"
+
+# What is unpacked goes there; some systems keep servers where only root looks.
+PATH=$venv/bin:$PATH:/usr/sbin
 
 install_program curl curl
 install_program chromium chromium
@@ -55,7 +62,11 @@ install_program testssl testssl.sh
 install_program node nodejs
 install_program npm npm
 (cd "$tests/clients" && npm ci --silent) || fail "npm could not install what tests/real/clients/package-lock.json names"
-unpack_promtool
+install_program prlimit util-linux
+install_program slowhttptest slowhttptest
+unpack_program promtool prometheus
+unpack_program nginx nginx libpcre2-8-0
+unpack_program haproxy haproxy liblua5.3-0 libopentracing-c-wrapper0
 
 if [ -z "${SCORIA_BIN:-}" ]; then
     cargo build --release --locked

@@ -1,4 +1,4 @@
-"""What operators see: metrics that Prometheus's own tool accepts and that add up, and no key anywhere."""
+"""What operators see: metrics that Prometheus's own tool accepts and that add up."""
 
 import json
 import re
@@ -19,13 +19,12 @@ def busy(serve, models):
         keys = {name: {"Authorization": f"Bearer {server.key(name)}"} for name in ("ridge", "wine")}
         secondary = {"Authorization": f"Bearer {server.key('ridge', 'secondary')}"}
         uri = server.score_uri("ridge")
-        counts, texts = {}, []
+        counts = {}
 
         def send(count, name, status, *, method="POST", to=uri, **request):
             for _ in range(count):
                 answer = requests.request(method, to, **request)
                 assert answer.status_code == status, answer.text
-                texts.append(f"{answer.headers}{answer.text}")
             counts[name, status] = counts.get((name, status), 0) + count
 
         send(50, "ridge", 200, data=GOOD, headers=keys["ridge"])
@@ -46,8 +45,7 @@ def busy(serve, models):
             data=GOOD,
             headers=keys["ridge"],
         )
-        texts += [requests.get(f"{server.admin}{path}").text for path in ("/metrics", "/readyz", "/api/v1/service")]
-        yield server, counts, texts
+        yield server, counts
 
 
 def metrics_of(server):
@@ -68,7 +66,7 @@ def total(samples, name, **labels):
 
 
 def test_promtool_finds_nothing(busy):
-    server, _, _ = busy
+    server, _ = busy
     answer = requests.get(f"{server.admin}/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     done = subprocess.run(
@@ -78,7 +76,7 @@ def test_promtool_finds_nothing(busy):
 
 
 def test_counters_add_up(busy):
-    server, counts, _ = busy
+    server, counts = busy
     samples = metrics_of(server)
     for (name, status), count in counts.items():
         if name:
@@ -106,19 +104,3 @@ def test_counters_add_up(busy):
     ):
         name = f"scoria_{name}"
         assert total(after, name, endpoint="ridge") - total(samples, name, endpoint="ridge") == by, name
-
-
-def test_no_key_is_shown_anywhere(busy):
-    server, _, texts = busy
-    keys = [path.read_text().strip() for path in server.state_dir.rglob("*.key")]
-    assert len(keys) == 10, "two for each endpoint, and two for the admin port"
-    server.stop()
-    written = [server.stdout, server.stderr, *texts]
-    for canary in (*keys, "canary-of-a-wrong-key"):
-        for text in written:
-            # Half of a key is too much as well.
-            assert canary[: len(canary) // 2] not in text
-    # What is kept is not the keys but their digests.
-    for path in server.state_dir.rglob("*.json"):
-        assert not any(key in path.read_text() for key in keys)
-    assert all(path.stat().st_mode & 0o077 == 0 for path in server.state_dir.rglob("*"))

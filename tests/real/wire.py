@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import zipfile
 
 import numpy as np
 import safetensors
@@ -55,6 +56,14 @@ def to_npy(array):
 def to_npz(feed, save=np.savez):
     file = io.BytesIO()
     save(file, **{name: array.astype(str) if array.dtype == object else array for name, array in feed.items()})
+    return file.getvalue()
+
+
+def to_npz_of(npy, name="x"):
+    """An archive of one array file, whatever is in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"{name}.npy", npy)
     return file.getvalue()
 
 

@@ -6,10 +6,11 @@ import onnx
 import pytest
 
 from bystander import Bystander
+from kinds import ROW, SCORE
+from slow_model import slow_model  # noqa: F401 (a fixture)
 from zoo.case import build, node
 
 FIGURES = []
-ROW = [[10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]]
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -37,4 +38,4 @@ def row_model(tmp_path_factory):
 @pytest.fixture
 def bystander():
     """`with bystander(server):` has a good client score on the endpoint `row` all the while."""
-    return lambda server: Bystander(server, "/api/v1/service/row/score", json.dumps({"data": ROW}), ROW)
+    return lambda server: Bystander(server, SCORE, json.dumps({"data": ROW}), ROW)

@@ -4,6 +4,8 @@ import dataclasses
 
 import frames
 
+# What the model `row` answers to itself.
+ROW = [[10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]]
 SCORE = "/api/v1/service/row/score"
 HEAD = f"POST {SCORE} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n".encode()
 ENDLESS = ("content-length", "100000")

@@ -4,6 +4,7 @@ import concurrent.futures
 import re
 import socket
 import subprocess
+import threading
 import time
 
 import numpy as np
@@ -20,16 +21,22 @@ from usage import Usage
 CROWD = 10_000
 HELD_S = 3
 RSS_GROWTH_MAX_MIB = 250
+# A request in progress holds a page of its body and its own state besides, and HTTP/2 a stream.
+IN_PROGRESS_RSS_GROWTH_MAX_MIB = 320
 
 # Each kind is closed after one of these at the latest.
-SHORT = {"header_timeout_ms": 1_000, "keep_alive_timeout_ms": 1_000, "body_timeout_ms": 1_000, "write_timeout_ms": 1_000}
+SHORT = {
+    "header_timeout_ms": 1_000,
+    "keep_alive_timeout_ms": 1_000,
+    "body_timeout_ms": 1_000,
+    "write_timeout_ms": 1_000,
+}
 LONG = {key: 600_000 for key in SHORT} | {"min_transfer_bytes_per_s": 0}
 FEW = 20
 
 MIB = 1024 * 1024
 # Larger than what the buffers of a socket hold, at either end.
 ANSWER = np.zeros((8 * MIB // 40, 10), np.float32)
-READER = ({"Content-Type": wire.RAW}, ANSWER.tobytes())
 
 
 def connections(server):
@@ -86,7 +93,7 @@ def test_ten_thousand_slow_clients_cost_little_and_hinder_nobody(serve, row_mode
         f"opened in {opened:.1f} s, RSS +{grown:.0f} MiB, {cpu:.1f} CPU-s; good client's p99 {held:.0f} ms, "
         f"{held / alone:.1f} times that before, 0 errors of {good.requests}"
     )
-    assert grown <= RSS_GROWTH_MAX_MIB
+    assert grown <= (IN_PROGRESS_RSS_GROWTH_MAX_MIB if "body" in name else RSS_GROWTH_MAX_MIB)
 
 
 @pytest.mark.parametrize("name", ["slow head", "HTTP/2 slow head"])
@@ -116,9 +123,9 @@ def test_room_is_made_for_good_clients_when_silent_ones_hold_every_connection(se
 
 def read_nothing(server, count):
     """Connections that ask for a large answer and take none of it; HTTP/1.1, and HTTP/2 with no window."""
-    headers, body = READER
+    body = ANSWER.tobytes()
     head = f"POST {SCORE} HTTP/1.1\r\nHost: test\r\nContent-Type: {wire.RAW}\r\nContent-Length: {len(body)}\r\n\r\n"
-    asked = [("content-type", wire.RAW), ("content-length", str(40))]
+    asked = [("content-type", wire.RAW), ("content-length", "40")]
     hello = frames.PREFACE + frames.settings(s4=0) + frames.request(1, "POST", SCORE, *asked, end=False)
     hello += frames.frame(frames.DATA, frames.END_STREAM, 1, ANSWER[:1].tobytes())
     readers = []
@@ -147,7 +154,7 @@ def test_clients_that_do_not_take_their_answer_are_closed(serve, row_model, byst
 
 
 def test_a_reader_that_takes_its_answer_by_spoonfuls_is_closed(serve, row_model):
-    headers, body = READER
+    body = ANSWER.tobytes()
     outcomes = {}
     for slowest in (1_000_000, 0):
         settings = LONG | {"write_timeout_ms": 500, "min_transfer_bytes_per_s": slowest}
@@ -160,13 +167,14 @@ def test_a_reader_that_takes_its_answer_by_spoonfuls_is_closed(serve, row_model)
             connection.connect(server.host_and_port)
             head = f"POST {SCORE} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {wire.RAW}\r\n"
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            taken, begun = 0, time.monotonic()
+            taken, pause = 0, threading.Event()
             try:
-                while words := connection.recv(4096 if time.monotonic() < begun + 3 else 1 << 20):
+                # For three seconds a spoonful at a time, about 200 kB in each second; then all the rest.
+                for _ in range(150):
+                    taken += len(connection.recv(4096))
+                    pause.wait(0.02)
+                while words := connection.recv(1 << 20):
                     taken += len(words)
-                    if time.monotonic() < begun + 3:
-                        # About 200 kB in each second.
-                        wait_until(lambda at=time.monotonic() + 0.02: time.monotonic() > at)
             except ConnectionResetError:
                 pass
             connection.close()
@@ -193,7 +201,13 @@ def test_slowhttptest_does_not_take_the_service_away(serve, row_model, bystander
             ran = subprocess.run(
                 [
                     *("slowhttptest", mode, "-c", "1500", "-r", "1000", "-l", "8", "-p", "3", "-i", "1", "-x", "10"),
-                    *("-g", "-o", tmp_path / "report", "-u", f"{server.base}{SCORE if mode == '-B' else '/openapi.json'}"),
+                    *(
+                        "-g",
+                        "-o",
+                        tmp_path / "report",
+                        "-u",
+                        f"{server.base}{SCORE if mode == '-B' else '/openapi.json'}",
+                    ),
                 ],
                 capture_output=True,
                 text=True,

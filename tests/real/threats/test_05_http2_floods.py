@@ -61,7 +61,9 @@ def bomb():
     # The table's newest entry is 62 (RFC 7541, section 2.3.3).
     again = encoder.encode(fields) + bytes([0x80 | 62]) * 16_000
     both = frames.END_HEADERS | frames.END_STREAM
-    return frame(frames.HEADERS, both, 1, first), of_streams(lambda stream: frame(frames.HEADERS, both, stream + 2, again))
+    return frame(frames.HEADERS, both, 1, first), of_streams(
+        lambda stream: frame(frames.HEADERS, both, stream + 2, again)
+    )
 
 
 BOMB_HELLO, BOMB_BURST = bomb()
@@ -72,7 +74,9 @@ PING = frame(frames.PING, payload=b"flooding")
 ATTACKS = {
     "rapid reset": Attack(of_streams(lambda stream: request(stream) + reset(stream))),
     "rapid reset of bodies": Attack(of_streams(lambda stream: post(stream) + reset(stream))),
-    "CONTINUATION": Attack(same(frame(frames.CONTINUATION, 0, 1, b"\x00\x01x\x7f\x81\x7d" + b"a" * 1000) * 100), HEAD_BEGUN),
+    "CONTINUATION": Attack(
+        same(frame(frames.CONTINUATION, 0, 1, b"\x00\x01x\x7f\x81\x7d" + b"a" * 1000) * 100), HEAD_BEGUN
+    ),
     "empty CONTINUATION": Attack(same(frame(frames.CONTINUATION, 0, 1) * PER_BURST), HEAD_BEGUN),
     "PING": Attack(same(PING * PER_BURST), is_ended=False),
     "PING, answers not read": Attack(same(PING * PER_BURST), is_ended=False, is_reading=False),
@@ -80,7 +84,9 @@ ATTACKS = {
     "SETTINGS, answers not read": Attack(same(frames.settings(s4=65535) * PER_BURST), is_ended=False, is_reading=False),
     "empty DATA": Attack(same(frame(frames.DATA, 0, 1) * PER_BURST), post(1)),
     "empty DATA with padding": Attack(same(frame(frames.DATA, 0x8, 1, b"\x10" + bytes(16)) * PER_BURST), post(1)),
-    "WINDOW_UPDATE": Attack(same((window_update(0, 1) + window_update(1, 1)) * (PER_BURST // 2)), post(1), is_ended=False),
+    "WINDOW_UPDATE": Attack(
+        same((window_update(0, 1) + window_update(1, 1)) * (PER_BURST // 2)), post(1), is_ended=False
+    ),
     "server's resets, by no increment": Attack(of_streams(lambda stream: post(stream) + window_update(stream, 0))),
     "server's resets, by too large a window": Attack(
         of_streams(lambda stream: post(stream) + window_update(stream, 2**31 - 1))
