@@ -30,7 +30,11 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name| matches.get_one::<String>(name).map(Path::new);
     let model = text("model").ok_or_else(|| Failure::Usage("name a model".to_owned()))?;
     let sample = text("sample").and_then(|path| std::fs::read(path).ok());
-    let options = LoadOptions { sessions: 1, intra_op_threads: 1, providers: config.providers.0.clone() };
+    let options = LoadOptions {
+        providers: config.providers.0.clone(),
+        max_output_elements: config.max_elements,
+        ..LoadOptions::default()
+    };
     let subject = Subject { path: model, sample: sample.as_deref(), options: &options, policy: policy(&config) };
     examine(engine.as_ref(), subject, &mut tell);
     Ok(())
