@@ -15,6 +15,7 @@ ARG CUDA_IMAGE=nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY assets assets
 COPY src src
 COPY deploy/docker/build.sh deploy/docker/build.sh
 # Crates and what was compiled outlive the layer, so that a change of src/ does not build the dependencies again.

@@ -52,6 +52,7 @@ trap clean_up EXIT
 if [ -z "$server" ]; then
     mkdir -p "$work/src/deploy/docker"
     cp "$repository/Cargo.toml" "$repository/Cargo.lock" "$work/src"
+    cp -R "$repository/assets" "$work/src/assets"
     cp -R "$repository/src" "$work/src/src"
     cp "$repository/deploy/docker/build.sh" "$work/src/deploy/docker"
     server=$work/server
