@@ -34,6 +34,8 @@ pub struct App {
     /// `None` where a port speaks plain HTTP.
     pub scoring_tls: Option<Arc<Tls>>,
     pub admin_tls: Option<Arc<Tls>>,
+    /// Whether the scoring port has the page at `/docs`.
+    pub has_docs: bool,
     lifecycle: Arc<Lifecycle>,
     runtime: Runtime,
     scoring: tokio::task::JoinHandle<()>,
@@ -165,6 +167,7 @@ impl App {
             keys,
             scoring_tls,
             admin_tls,
+            has_docs: config.docs,
             lifecycle,
             runtime,
             scoring,

@@ -28,10 +28,14 @@ pub fn banner(app: &App, models: &[ModelSpec], engine: &EngineInfo, without_ort:
             (None, state) => line(&mut text, &format!("{}  {}", spec.name, state.name())),
         }
     }
+    line(&mut text, "");
+    if app.has_docs {
+        line(&mut text, &format!("docs     {}/docs", Origin::of(app.listen, app.scoring_tls.as_deref()).url));
+    }
     let origin = Origin::of(app.admin_listen, app.admin_tls.as_deref()).url;
     let is_asked = app.admin_tls.as_ref().is_some_and(|tls| tls.asks_for_certificates());
     let note = if is_asked { "  (with a client certificate)" } else { "" };
-    line(&mut text, &format!("\nadmin    {origin}/metrics  /readyz  /livez{note}\n"));
+    line(&mut text, &format!("admin    {origin}/metrics  /readyz  /livez{note}\n"));
     text
 }
 
