@@ -39,6 +39,7 @@ mod h2 {
     pub const SETTINGS: u8 = 4;
     pub const PING: u8 = 6;
     pub const GOAWAY: u8 = 7;
+    pub const WINDOW_UPDATE: u8 = 8;
     pub const HEADERS: u8 = 1;
     pub const END_STREAM_AND_HEADERS: u8 = 5;
 
@@ -158,6 +159,67 @@ fn min_transfer_bytes_per_s_is_a_408_for_a_body() {
     // After the five seconds that every client has, long before those of `body_timeout_ms`.
     let answer = slow.answer().unwrap();
     assert_eq!((answer.status, answer.code().as_str()), (408, "body_too_slow"));
+    still_serves(&server);
+}
+
+#[test]
+fn max_in_flight_bytes_counts_what_has_come_and_not_what_was_announced() {
+    let server = start().set("max_in_flight_bytes", "200000").ready();
+    let body = vec![b' '; 150_000];
+    let mut promised = server.connect();
+    promised.send(&head(&format!("content-length: {}", body.len())));
+    assert_eq!(server.post("/score", [&body[..100_000], GOOD].concat()).status, 200, "a promise takes little");
+    promised.send(&body[..body.len() - GOOD.len()]);
+    server.wait_for_metric(r#"scoria_requests_in_flight{deployment="default",endpoint="echo"}"#, 1.0);
+    let mut refused = server.connect();
+    refused.send(&head(&format!("content-length: {}", 190_000)));
+    refused.send(&vec![b' '; 190_000]);
+    let answer = refused.answer().unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (429, "overloaded"));
+    promised.send(GOOD);
+    assert_eq!(promised.answer().unwrap().status, 200);
+}
+
+#[test]
+fn a_lone_lf_does_not_end_a_line_of_a_head() {
+    let server = start().ready();
+    for head in [
+        "GET /livez HTTP/1.1\nhost: a\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: a\n\r\n",
+        "\nGET /livez HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        let mut connection = server.connect();
+        connection.send(head.as_bytes());
+        assert_eq!(connection.answer().unwrap().status, 400, "{head:?}");
+        assert!(connection.is_closed());
+    }
+    let mut reused = server.connect();
+    assert_eq!(
+        reused.request("POST", "/score", &[], b"{\"data\":\n[[1,\n2]]}\n\n").status,
+        200,
+        "a body has what lines it likes"
+    );
+    reused.send(b"GET /livez HTTP/1.1\nhost: a\r\n\r\n");
+    assert_eq!(reused.answer().unwrap().status, 400, "the second head as the first");
+}
+
+#[test]
+fn a_flood_of_frames_that_carry_nothing_is_ended_by_goaway() {
+    let server = start().ready();
+    for kind in [h2::PING, h2::WINDOW_UPDATE, 0xee] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let payload: &[u8] = match kind {
+            h2::PING => &[0; 8],
+            _ => &[0, 0, 0, 1],
+        };
+        let flood = h2::frame(kind, 0, 0, payload).repeat(20_000);
+        let mut sending = stream.try_clone().unwrap();
+        let opening = [h2::PREFACE, &h2::frame(h2::SETTINGS, 0, 0, b"")].concat();
+        let sender = std::thread::spawn(move || std::io::Write::write_all(&mut sending, &[opening, flood].concat()));
+        assert!(read_until_frame(&mut stream, h2::GOAWAY), "{kind}");
+        drop(std::io::copy(&mut stream, &mut std::io::sink()));
+        drop(sender.join().unwrap());
+    }
     still_serves(&server);
 }
 

@@ -19,12 +19,19 @@ use tokio::time::{Sleep, sleep_until};
 use super::Limits;
 use super::activity::Activity;
 use super::frames::Frames;
+use super::lines::Lines;
 use super::sniff::{First, Protocol};
 use crate::telemetry::{Closed, ConnectionMetrics};
 
 /// How long, and how much, a client that was refused may go on sending.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What an HTTP/2 client may send that is neither head nor body: so many frames, so many more for each request, and one more for
+/// so many bytes of answers, which it acknowledges. Ten times what libraries send.
+const CONTROL_FRAMES_MAX: u64 = 10_000;
+const CONTROL_FRAMES_PER_REQUEST: u64 = 20;
+const BYTES_PER_CONTROL_FRAME: u64 = 1_024;
 
 /// A stream with limits. It fails with [`io::ErrorKind::TimedOut`], or says that it has ended, when one is passed.
 pub struct Transport<S> {
@@ -35,6 +42,7 @@ pub struct Transport<S> {
     metrics: Arc<ConnectionMetrics>,
     head: Head,
     patience: Patience,
+    written_bytes: u64,
     /// While the client takes less than there is to write.
     blocked: Option<Blocked>,
     /// Our end to an idle HTTP/2 connection has been announced, and has to be acknowledged by then.
@@ -46,6 +54,8 @@ pub struct Transport<S> {
 struct Head {
     /// `None` for HTTP/1, where whatever comes while no request is in progress belongs to a head.
     frames: Option<Frames>,
+    /// For HTTP/1.
+    lines: Lines,
     has_begun: bool,
     since: Option<Instant>,
     /// The connection's count of requests when `has_begun` was last true of it.
@@ -82,6 +92,7 @@ impl<S> Transport<S> {
     ) -> Transport<S> {
         let head = Head {
             frames: (protocol == Protocol::Http2).then(Frames::new),
+            lines: Lines::default(),
             // A client that connects to say nothing is treated like one that does not finish what it says.
             has_begun: true,
             since: Some(activity.waiting_since()),
@@ -96,6 +107,7 @@ impl<S> Transport<S> {
             metrics,
             head,
             patience,
+            written_bytes: 0,
             blocked: None,
             retiring_until: None,
             shutdown,
@@ -159,6 +171,9 @@ impl<S> Transport<S> {
 
     /// Notes what came of a write.
     fn wrote(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = outcome {
+            self.written_bytes += count as u64;
+        }
         match (&outcome, &mut self.blocked) {
             (Poll::Ready(Ok(count)), Some(blocked)) => blocked.taken_bytes += *count as u64,
             (Poll::Ready(_), _) => {}
@@ -180,12 +195,17 @@ impl<S> Transport<S> {
 
 impl Head {
     /// Takes note of bytes that have come.
-    fn follow(&mut self, bytes: &[u8], activity: &Activity) {
+    fn follow(&mut self, bytes: &mut [u8], activity: &Activity, written_bytes: u64) {
         match &mut self.frames {
-            Some(frames) => frames.follow(bytes),
+            Some(frames) => {
+                let earned =
+                    CONTROL_FRAMES_PER_REQUEST * u64::from(activity.begun()) + written_bytes / BYTES_PER_CONTROL_FRAME;
+                frames.follow(bytes, CONTROL_FRAMES_MAX + earned);
+            }
             None if !activity.is_busy() => {
                 self.forget_ended(activity);
                 self.has_begun = true;
+                self.lines.follow(bytes);
             }
             None => {}
         }
@@ -212,7 +232,7 @@ impl Head {
     fn forget_ended(&mut self, activity: &Activity) {
         let begun = activity.begun();
         if begun != self.requests {
-            *self = Head { frames: None, has_begun: false, since: None, requests: begun };
+            *self = Head { frames: None, lines: Lines::default(), has_begun: false, since: None, requests: begun };
         }
     }
 }
@@ -249,7 +269,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         } else {
             buf.put_slice(first);
         }
-        this.head.follow(&buf.filled()[before..], &this.activity);
+        this.head.follow(&mut buf.filled_mut()[before..], &this.activity, this.written_bytes);
         Poll::Ready(Ok(()))
     }
 }

@@ -78,14 +78,14 @@ ATTACKS = {
         same(frame(frames.CONTINUATION, 0, 1, b"\x00\x01x\x7f\x81\x7d" + b"a" * 1000) * 100), HEAD_BEGUN
     ),
     "empty CONTINUATION": Attack(same(frame(frames.CONTINUATION, 0, 1) * PER_BURST), HEAD_BEGUN),
-    "PING": Attack(same(PING * PER_BURST), is_ended=False),
+    "PING": Attack(same(PING * PER_BURST)),
     "PING, answers not read": Attack(same(PING * PER_BURST), is_ended=False, is_reading=False),
-    "SETTINGS": Attack(same(frames.settings(s4=65535) * PER_BURST), is_ended=False),
+    "SETTINGS": Attack(same(frames.settings(s4=65535) * PER_BURST)),
     "SETTINGS, answers not read": Attack(same(frames.settings(s4=65535) * PER_BURST), is_ended=False, is_reading=False),
     "empty DATA": Attack(same(frame(frames.DATA, 0, 1) * PER_BURST), post(1)),
     "empty DATA with padding": Attack(same(frame(frames.DATA, 0x8, 1, b"\x10" + bytes(16)) * PER_BURST), post(1)),
     "WINDOW_UPDATE": Attack(
-        same((window_update(0, 1) + window_update(1, 1)) * (PER_BURST // 2)), post(1), is_ended=False
+        same((window_update(0, 1) + window_update(1, 1)) * (PER_BURST // 2)), post(1)
     ),
     "server's resets, by no increment": Attack(of_streams(lambda stream: post(stream) + window_update(stream, 0))),
     "server's resets, by too large a window": Attack(
@@ -101,9 +101,9 @@ ATTACKS = {
         of_streams(lambda stream: post(stream, ("content-length", "1")) + frame(frames.DATA, 1, stream, b"xx"))
     ),
     "PRIORITY": Attack(
-        of_streams(lambda stream: frame(frames.PRIORITY, 0, stream, struct.pack(">IB", 0, 1))), is_ended=False
+        of_streams(lambda stream: frame(frames.PRIORITY, 0, stream, struct.pack(">IB", 0, 1)))
     ),
-    "unknown frames": Attack(same(frame(0xEE, 0, 0, b"x") * PER_BURST), is_ended=False),
+    "unknown frames": Attack(same(frame(0xEE, 0, 0, b"x") * PER_BURST)),
     "HPACK bomb": Attack(BOMB_BURST, BOMB_HELLO, per_burst=10),
     "requests, answers not read": Attack(of_streams(request), is_reading=False),
 }
