@@ -7,7 +7,7 @@ use crate::engine::RunError;
 /// How ONNX Runtime 1.31 words a failure that the values or shapes of the inputs cause, where its code does not say so.
 ///
 /// Found by provoking each operator named; the texts are lower-cased parts of its own.
-const BLAMES_INPUT: [&str; 23] = [
+const BLAMES_INPUT: [&str; 25] = [
     "attempting to broadcast an axis",      // Add and all element-wise operators, Where
     "can broadcast 0 by 0 or 1",            // the same, given nothing
     "cannot broadcast on dim",              // MatMul's leading dimensions
@@ -29,23 +29,40 @@ const BLAMES_INPUT: [&str; 23] = [
     "out of range value in index",          // GatherElements
     "should not be greater than specified", // TopK
     "shape.size() must be >= 0",            // Expand, Pad, ConstantOfShape given negative sizes
+    "integer overflow",                     // sizes whose product no number holds: Expand, ConstantOfShape
+    "storage size overflow",                // the same, in bytes
     "by zero",                              // Div and Mod of integers
     "status message: sto",                  // Cast of a string that is no number (C++ stod, stof, stoi)
 ];
 
-/// Sorts the error of a run. Memory that could not be had is never put to the sender's account, though a size of theirs may
-/// have asked for it.
+/// Sorts the error of a run. Memory that could not be had is put to the sender's account only if this machine can never have
+/// it: then it was a size of theirs that asked for it.
 pub(super) fn classify(code: ErrorCode, message: &str, stopped: bool) -> RunError {
     if stopped || message.contains("Exiting due to terminate flag") {
         return RunError::Interrupted;
     }
     let message = message.trim_end().to_owned();
     let lower = message.to_lowercase();
-    if code == ErrorCode::InvalidArgument || BLAMES_INPUT.iter().any(|words| lower.contains(words)) {
+    let is_beyond_machine = || asked_bytes(&lower).zip(machine_bytes()).is_some_and(|(asked, all)| asked > all);
+    let is_about_input = BLAMES_INPUT.iter().any(|words| lower.contains(words)) || is_beyond_machine();
+    if code == ErrorCode::InvalidArgument || is_about_input {
         RunError::Rejected(message)
     } else {
         RunError::Failed(message)
     }
+}
+
+/// The size of the buffer that could not be had, if that is what failed.
+fn asked_bytes(message: &str) -> Option<u64> {
+    let (_, size) = message.split_once("failed to allocate memory for requested buffer of size ")?;
+    size.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// All memory of this machine, where the system tells (Linux, proc(5)).
+fn machine_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.strip_suffix("kB")?.trim().parse().ok());
+    total.map(|kib: u64| kib.saturating_mul(1024))
 }
 
 #[cfg(test)]
@@ -61,6 +78,8 @@ mod tests {
         let text = "bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 1\n";
         let RunError::Failed(kept) = kind(ErrorCode::RuntimeException, text) else { panic!("memory is no input") };
         assert_eq!(kept, text.trim_end());
+        let text = "AllocateRawInternal Failed to allocate memory for requested buffer of size 4000000000000000";
+        assert!(matches!(kind(ErrorCode::RuntimeException, text), RunError::Rejected(_)), "no machine has 4 PB");
     }
 
     #[test]

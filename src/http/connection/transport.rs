@@ -195,17 +195,24 @@ impl<S> Transport<S> {
 
 impl Head {
     /// Takes note of bytes that have come.
-    fn follow(&mut self, bytes: &mut [u8], activity: &Activity, written_bytes: u64) {
+    ///
+    /// Bytes that hyper would take and we do not are changed such that it does not either: it then answers in its own way.
+    fn follow(&mut self, buf: &mut ReadBuf<'_>, before: usize, activity: &Activity, written_bytes: u64) {
         match &mut self.frames {
             Some(frames) => {
                 let earned =
                     CONTROL_FRAMES_PER_REQUEST * u64::from(activity.begun()) + written_bytes / BYTES_PER_CONTROL_FRAME;
-                frames.follow(bytes, CONTROL_FRAMES_MAX + earned);
+                frames.follow(&mut buf.filled_mut()[before..], CONTROL_FRAMES_MAX + earned);
             }
             None if !activity.is_busy() => {
                 self.forget_ended(activity);
                 self.has_begun = true;
-                self.lines.follow(bytes);
+                if let Some(at) = self.lines.follow(&buf.filled()[before..]) {
+                    // Refused with 400, as soon as the head has an end.
+                    const NO_HEAD: &[u8] = b"\0\r\n\r\n";
+                    buf.set_filled((before + at).min(buf.capacity().saturating_sub(NO_HEAD.len())));
+                    buf.put_slice(NO_HEAD);
+                }
             }
             None => {}
         }
@@ -269,7 +276,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         } else {
             buf.put_slice(first);
         }
-        this.head.follow(&mut buf.filled_mut()[before..], &this.activity, this.written_bytes);
+        this.head.follow(buf, before, &this.activity, this.written_bytes);
         Poll::Ready(Ok(()))
     }
 }
