@@ -7,6 +7,6 @@ use scoria_fuzz::{bounds, server};
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((choice, bytes)) = data.split_first() else { return };
     let server = server::shared();
-    // Connections have buffers of their own, whatever is sent.
-    bounds::within(64 * bytes.len() + (1 << 20), || server.converse(*choice, bytes));
+    // Connections have buffers of their own, and the server's documents are made when one is first asked for.
+    bounds::within(64 * bytes.len() + (2 << 20), || server.converse(*choice, bytes));
 });

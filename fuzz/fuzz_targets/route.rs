@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, HOST, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
-use scoria::http::head::{self, AdminRoute, Call, Cors, Document, IdSource, Route};
+use scoria::http::head::{self, AdminRoute, Call, Cors, Docs, Document, IdSource, Route};
 use scoria_fuzz::bounds;
 
 static IDS: LazyLock<IdSource> = LazyLock::new(|| IdSource::new().expect("the system has random numbers"));
@@ -43,7 +43,8 @@ fn routes(parts: &Parts) {
         Route::Score { endpoint } | Route::ScoreOptions { endpoint } => (endpoint, "score"),
         Route::Document(Document::Swagger { endpoint }) => (endpoint, "swagger.json"),
         Route::Document(Document::OpenApi { endpoint }) => (endpoint, "openapi.json"),
-        Route::Probe(_) | Route::WrongMethod { .. } | Route::Unknown => (None, ""),
+        Route::Docs(Docs::Page { endpoint }) => (endpoint, "docs"),
+        Route::Probe(_) | Route::Docs(Docs::Asset { .. }) | Route::WrongMethod { .. } | Route::Unknown => (None, ""),
     };
     // No two paths mean the same: a proxy's rule for one cannot be got around by another.
     match name {
@@ -74,7 +75,11 @@ fn headers(parts: &Parts) {
     }
     let _ = head::accepted(headers);
     let _ = head::announced_bytes(headers);
-    assert_eq!(head::check_single_host(parts).is_ok(), all(HOST) == 1);
+    match head::check_single_host(parts) {
+        // The requests made here are HTTP/1.1, which has to name one.
+        Ok(()) => assert!(all(HOST) == 1 && !headers[HOST].as_bytes().contains(&b'@')),
+        Err(error) => assert_eq!(error.into_response().status(), 400),
+    }
 }
 
 /// Ids are taken over or made, and never longer than they may be.

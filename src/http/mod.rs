@@ -41,7 +41,7 @@ pub mod head {
     pub use super::cors::Cors;
     pub use super::host::check_single as check_single_host;
     pub use super::request_body::announced_bytes;
-    pub use super::router::{AdminRoute, Document, Route, admin_route, route};
+    pub use super::router::{AdminRoute, Docs, Document, Route, admin_route, route};
     pub use super::score::{accepted, bearer, body_format, timeout};
 }
 
