@@ -26,6 +26,13 @@ pub fn check_single(parts: &Parts) -> Result<(), ApiError> {
 
 /// `uri-host [ ":" port ]`, or nothing, which is right where the URI names no host (RFC 9110, section 7.2).
 fn is_host(bytes: &[u8]) -> bool {
+    // Nearly all are: no need to parse them.
+    let is_plain = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let (name, port) =
+        bytes.iter().position(|byte| *byte == b':').map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + 1..]));
+    if is_plain(name) && !name.is_empty() && port.iter().all(u8::is_ascii_digit) {
+        return true;
+    }
     let Ok(authority) = Authority::try_from(bytes) else { return bytes.is_empty() };
     let port = authority.as_str().strip_prefix(authority.host());
     // What the parser lets pass besides: `user@`, which leaves another prefix, and ports that are no numbers.
