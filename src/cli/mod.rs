@@ -67,12 +67,12 @@ fn runtime_info(matches: &ArgMatches) -> Result<(), Failure> {
         matches.get_one::<String>("output").map_or(!std::io::stdout().is_terminal(), |output| output == "json");
     if json_wanted {
         let value = json!({
-            "engine": info.name, "version": info.version, "library": info.library_path, "without_onnx_runtime_because": without_ort,
+            "engine": info.name, "version": info.version, "library": info.loaded_from, "without_onnx_runtime_because": without_ort,
         });
         return print(&format!("{value}\n"));
     }
     let mut text = format!("engine   {}\nversion  {}\n", info.name, info.version);
-    if let Some(library) = info.library_path {
+    if let Some(library) = info.loaded_from {
         text += &format!("library  {}\n", library.display());
     }
     if let Some(reason) = without_ort {

@@ -79,7 +79,7 @@ impl FakeEngine {
 
 impl Engine for FakeEngine {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: NAME, version: "0".to_owned(), library_path: None }
+        EngineInfo { name: NAME, version: "0".to_owned(), loaded_from: None }
     }
 
     fn load(&self, _path: &Path, graph: &Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {

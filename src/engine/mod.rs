@@ -52,7 +52,7 @@ pub struct EngineInfo {
     /// The version of the runtime that computes (ONNX Runtime's own, not the binding's).
     pub version: String,
     /// The shared library in use, if there is one.
-    pub library_path: Option<PathBuf>,
+    pub loaded_from: Option<PathBuf>,
 }
 
 /// How a model is to be loaded.

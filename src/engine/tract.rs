@@ -41,7 +41,7 @@ pub struct TractEngine;
 
 impl Engine for TractEngine {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: NAME, version: VERSION.to_owned(), library_path: None }
+        EngineInfo { name: NAME, version: VERSION.to_owned(), loaded_from: None }
     }
 
     fn load(&self, path: &Path, graph: &Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {

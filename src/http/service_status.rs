@@ -151,7 +151,7 @@ impl DeploymentStatus {
             engine: EngineStatus {
                 name: engine.name.to_owned(),
                 version: engine.version.clone(),
-                library: engine.library_path.as_ref().map(|path| path.display().to_string()),
+                library: engine.loaded_from.as_ref().map(|path| path.display().to_string()),
             },
             providers: Providers {
                 asked: model.providers_asked.clone(),

@@ -32,7 +32,7 @@ pub struct Subject<'a> {
 /// Tries a model out on one engine.
 pub fn examine(engine: &dyn Engine, subject: Subject<'_>, tell: &mut dyn FnMut(Event)) {
     let info = engine.info();
-    let library = info.library_path.map(|path| path.display().to_string());
+    let library = info.loaded_from.map(|path| path.display().to_string());
     tell(Event::Engine { version: info.version, library });
     // Like a server, which reports a panic of an engine and goes on.
     let outcome = catch_unwind(AssertUnwindSafe(|| steps(engine, subject, tell)));

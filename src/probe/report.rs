@@ -13,7 +13,7 @@ pub struct ProbeReport {
     /// `None` if the engine could not be started.
     pub version: Option<String>,
     #[serde(rename = "library")]
-    pub library_path: Option<String>,
+    pub loaded_from: Option<String>,
     pub loads: bool,
     pub runs: bool,
     pub failure: Option<Failure>,
@@ -124,7 +124,7 @@ impl ProbeReport {
         ProbeReport {
             engine,
             version: None,
-            library_path: None,
+            loaded_from: None,
             loads: false,
             runs: false,
             failure: None,
@@ -139,7 +139,7 @@ impl ProbeReport {
     /// Takes in what the child told; gives the stage, if it is a new one, and whether the child has said its last word.
     pub(super) fn take(&mut self, event: Event, stage: &mut Stage) -> bool {
         match event {
-            Event::Engine { version, library } => (self.version, self.library_path) = (Some(version), library),
+            Event::Engine { version, library } => (self.version, self.loaded_from) = (Some(version), library),
             Event::Stage(begun) => *stage = begun,
             Event::Loaded(load) => (self.loads, self.load) = (true, Some(load)),
             Event::Ran(run) => (self.runs, self.run) = (true, Some(run)),

@@ -131,7 +131,7 @@ fn open(path: &Path, old: OldRuntime) -> Result<OrtEngine, StartError> {
     // The builder asks for every message there is, down to one per node and run.
     environment.set_log_level(LogLevel::Warning);
     let version = super::library::file_version(path, found).unwrap_or_else(|| found.to_string());
-    Ok(OrtEngine { environment, info: EngineInfo { name: NAME, version, library_path: Some(path.to_owned()) } })
+    Ok(OrtEngine { environment, info: EngineInfo { name: NAME, version, loaded_from: Some(path.to_owned()) } })
 }
 
 fn check_version(found: Version, old: OldRuntime, path: &Path) -> Result<(), StartError> {
