@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// The level of each module; imports go down only.
 const LEVELS: &[(&str, u8)] = &[
     ("error", 0),
+    ("memory", 0),
     ("name", 0),
     ("tensor", 0),
     ("config", 0),

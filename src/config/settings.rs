@@ -206,7 +206,8 @@ settings! {
     max_rank: usize = 64, at_least 1;
     /// Requests in progress at once, over all endpoints; more are answered 429 before their body is read.
     max_in_flight: usize = 4_096, at_least 1;
-    /// Bytes of request bodies held at once, over all endpoints; beyond, 429.
+    /// Bytes of request bodies held at once, over all endpoints; beyond, 429. Bodies of more than 64 KiB leave a quarter to
+    /// smaller ones.
     max_in_flight_bytes: usize = 1024 * 1024 * 1024, at_least 1;
     /// Connections open at once on the scoring port. For further ones, those that are idle or have not sent a whole request
     /// are closed, the longest waiting first; while every connection has a request in progress, further ones wait.

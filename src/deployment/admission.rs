@@ -3,12 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The two budgets. Taking from them is one atomic each; there is no queue, since what cannot be begun now is better tried
+/// A body of more bytes is a large one.
+const LARGE_BYTES: usize = 64 * 1024;
+
+/// The budgets. Taking from them is one atomic each; there is no queue, since what cannot be begun now is better tried
 /// elsewhere.
+///
+/// A body takes its announced length before it comes, since buffers are made for it. Large ones leave a quarter to small
+/// ones, whom clients that announce much and send nothing could otherwise shut out.
 #[derive(Debug)]
 pub struct Admission {
     requests: Budget,
     bytes: Budget,
+    large_bytes: Budget,
 }
 
 #[derive(Debug)]
@@ -22,12 +29,17 @@ struct Budget {
 pub struct Permit {
     admission: Arc<Admission>,
     bytes: usize,
+    large_bytes: usize,
 }
 
 impl Admission {
     pub fn new(max_in_flight: usize, max_in_flight_bytes: usize) -> Arc<Admission> {
         let budget = |limit| Budget { limit, taken: AtomicUsize::new(0) };
-        Arc::new(Admission { requests: budget(max_in_flight), bytes: budget(max_in_flight_bytes) })
+        Arc::new(Admission {
+            requests: budget(max_in_flight),
+            bytes: budget(max_in_flight_bytes),
+            large_bytes: budget(max_in_flight_bytes - max_in_flight_bytes / 4),
+        })
     }
 
     /// Begins a request whose body is announced with so many bytes; `None` when either budget is spent.
@@ -35,7 +47,7 @@ impl Admission {
         if !self.requests.take(1) {
             return None;
         }
-        let mut permit = Permit { admission: Arc::clone(self), bytes: 0 };
+        let mut permit = Permit { admission: Arc::clone(self), bytes: 0, large_bytes: 0 };
         permit.hold(announced_bytes).then_some(permit)
     }
 
@@ -49,7 +61,15 @@ impl Permit {
     /// Makes sure that the permit covers a body of `total` bytes; false when the budget is spent.
     pub fn hold(&mut self, total: usize) -> bool {
         let more = total.saturating_sub(self.bytes);
-        let granted = more == 0 || self.admission.bytes.take(more);
+        if more == 0 {
+            return true;
+        }
+        let more_large = if total > LARGE_BYTES { total - self.large_bytes } else { 0 };
+        if more_large > 0 && !self.admission.large_bytes.take_or_be_alone(more_large, self.large_bytes) {
+            return false;
+        }
+        self.large_bytes += more_large;
+        let granted = self.admission.bytes.take(more);
         if granted {
             self.bytes += more;
         }
@@ -60,14 +80,27 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.admission.bytes.give_back(self.bytes);
+        self.admission.large_bytes.give_back(self.large_bytes);
         self.admission.requests.give_back(1);
     }
 }
 
 impl Budget {
     fn take(&self, amount: usize) -> bool {
-        let before = self.taken.fetch_add(amount, Ordering::Relaxed);
-        let granted = before.checked_add(amount).is_some_and(|taken| taken <= self.limit);
+        self.take_if(amount, |before| self.has_room(before, amount))
+    }
+
+    /// The same, but beyond the limit too for one whose `own` is all that is taken.
+    fn take_or_be_alone(&self, amount: usize, own: usize) -> bool {
+        self.take_if(amount, |before| before == own || self.has_room(before, amount))
+    }
+
+    fn has_room(&self, before: usize, amount: usize) -> bool {
+        before.checked_add(amount).is_some_and(|taken| taken <= self.limit)
+    }
+
+    fn take_if(&self, amount: usize, may: impl FnOnce(usize) -> bool) -> bool {
+        let granted = may(self.taken.fetch_add(amount, Ordering::Relaxed));
         if !granted {
             self.give_back(amount);
         }
@@ -94,5 +127,22 @@ mod tests {
         drop((first, second));
         assert_eq!(admission.in_flight(), 0);
         assert!(admission.admit(100).is_some());
+    }
+
+    #[test]
+    fn large_bodies_leave_a_quarter_to_small_ones() {
+        let admission = Admission::new(100, 8 * LARGE_BYTES);
+        let promises: Vec<_> = (0..3).map(|_| admission.admit(2 * LARGE_BYTES).unwrap()).collect();
+        assert!(admission.admit(2 * LARGE_BYTES).is_none(), "six of eight are theirs");
+        let mut growing = admission.admit(LARGE_BYTES).expect("a small one");
+        assert!(!growing.hold(LARGE_BYTES + 1), "it becomes a large one");
+        drop((promises, growing));
+        let mut alone = admission.admit(7 * LARGE_BYTES).expect("nobody else is there to be shut out");
+        assert!(alone.hold(8 * LARGE_BYTES) && !alone.hold(8 * LARGE_BYTES + 1));
+        drop(alone);
+        assert_eq!(
+            [&admission.bytes, &admission.large_bytes].map(|budget| budget.taken.load(Ordering::Relaxed)),
+            [0, 0]
+        );
     }
 }

@@ -24,10 +24,6 @@ const RAW_DTYPE: HeaderName = HeaderName::from_static("x-scoria-dtype");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
 const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 
-/// What a body is given of the bytes in flight before it comes; the rest is taken as it does. A client that announces much and
-/// sends nothing is not to use up what others need.
-const RESERVED_BYTES: usize = 64 * 1024;
-
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
 const STALL_BYTES: usize = 64 * 1024;
 
@@ -65,7 +61,7 @@ pub fn admit(
     if announced > endpoint.settings.max_body_bytes {
         return Err(request_body::too_large(endpoint.settings.max_body_bytes));
     }
-    let permit = server.admission.admit(announced.min(RESERVED_BYTES)).ok_or_else(request_body::overloaded)?;
+    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
     *served = Some((Arc::clone(&endpoint), Arc::clone(&deployment)));
     Ok(Admitted { endpoint, deployment, deadline, permit })
 }

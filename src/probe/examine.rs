@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::event::{Event, Stage};
 use super::joining;
 use super::made_up::{Shapes, Values};
-use super::memory::resident_bytes;
 use super::report::{Load, Memory, Run, RunFailure, RunInput};
 use super::sample::decode_sample;
 use crate::codec::Policy;
 use crate::engine::{Engine, Graph, LoadError, LoadOptions, RunError, Session};
+use crate::memory::resident_bytes;
 use crate::tensor::{Signature, Tensor, Value};
 
 /// Steady runs end after so many, or after so long.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::memory;
+use crate::memory;
 
 /// Below this a runtime does not even start; so much address space is reserved and never touched.
 const MEMORY_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;

@@ -11,7 +11,6 @@ mod examine;
 pub mod joining;
 mod limits;
 mod made_up;
-mod memory;
 mod report;
 mod sample;
 

@@ -3,6 +3,7 @@
 use ort::ErrorCode;
 
 use crate::engine::RunError;
+use crate::memory;
 
 /// How ONNX Runtime 1.31 words a failure that the values or shapes of the inputs cause, where its code does not say so.
 ///
@@ -43,7 +44,7 @@ pub(super) fn classify(code: ErrorCode, message: &str, stopped: bool) -> RunErro
     }
     let message = message.trim_end().to_owned();
     let lower = message.to_lowercase();
-    let is_beyond_machine = || asked_bytes(&lower).zip(machine_bytes()).is_some_and(|(asked, all)| asked > all);
+    let is_beyond_machine = || asked_bytes(&lower).zip(memory::total_bytes()).is_some_and(|(asked, all)| asked > all);
     let is_about_input = BLAMES_INPUT.iter().any(|words| lower.contains(words)) || is_beyond_machine();
     if code == ErrorCode::InvalidArgument || is_about_input {
         RunError::Rejected(message)
@@ -56,13 +57,6 @@ pub(super) fn classify(code: ErrorCode, message: &str, stopped: bool) -> RunErro
 fn asked_bytes(message: &str) -> Option<u64> {
     let (_, size) = message.split_once("failed to allocate memory for requested buffer of size ")?;
     size.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// All memory of this machine, where the system tells (Linux, proc(5)).
-fn machine_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.strip_suffix("kB")?.trim().parse().ok());
-    total.map(|kib: u64| kib.saturating_mul(1024))
 }
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// [`Activity::linger`] of the request's connection.
+    pub fn linger(&self) -> &AtomicBool {
+        self.activity.linger()
+    }
+
     /// The answer is ready, and has to be taken by `until`.
     ///
     /// For HTTP/2, where a stream's answer can wait for its client while the connection is alive and well. On HTTP/1 it is

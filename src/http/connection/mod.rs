@@ -125,28 +125,27 @@ async fn drive(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     opening: (Protocol, First),
     activity: &Arc<Activity>,
-    port: &Port<impl Service>,
+    port: &Arc<Port<impl Service>>,
     stopping: Stopping,
 ) {
-    let (service, limits, protocol) = (&port.service, &port.limits, opening.0);
-    let metrics = Arc::clone(service.connections());
+    let (limits, protocol) = (&port.limits, opening.0);
+    let metrics = Arc::clone(port.service.connections());
     let io = TokioIo::new(Transport::new(stream, opening, Arc::clone(activity), Arc::clone(limits), metrics));
     let answer = service_fn(|request: Request<Incoming>| {
-        let (service, activity, limits) = (Arc::clone(service), Arc::clone(activity), Arc::clone(limits));
-        let mut exchange = activity.begin();
+        let (port, mut exchange) = (Arc::clone(port), activity.begin());
         // hyper counts those of HTTP/1 itself.
-        let has_too_many = protocol == Protocol::Http2 && request.headers().len() > limits.max_headers;
+        let has_too_many = protocol == Protocol::Http2 && request.headers().len() > port.limits.max_headers;
         async move {
             if has_too_many {
-                return Ok::<_, Infallible>(too_many_headers(limits.max_headers).into_response());
+                return Ok::<_, Infallible>(too_many_headers(port.limits.max_headers).into_response());
             }
             // Boxed, since hyper keeps room for a request on every connection, and a request is 10 KB of state.
-            let answer = unless_it_panics(Box::pin(service.serve(request, activity.linger()))).await;
+            let answer = unless_it_panics(Box::pin(port.service.serve(request, exchange.linger()))).await;
             let mut response =
                 answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response());
             let body = response.body_mut();
             if protocol == Protocol::Http2 && !body.is_empty() {
-                exchange.answer_by(Instant::now() + limits.time_to_take(body.len()));
+                exchange.answer_by(Instant::now() + port.limits.time_to_take(body.len()));
             }
             body.hold(exchange);
             Ok(response)

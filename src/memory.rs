@@ -3,18 +3,27 @@
 use std::fs;
 
 /// The process's resident memory now, and the most it has been.
-pub(super) fn resident_bytes() -> Option<(u64, u64)> {
+pub fn resident_bytes() -> Option<(u64, u64)> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some((field_bytes(&status, "VmRSS:")?, field_bytes(&status, "VmHWM:")?))
 }
 
 /// What could be had without swapping.
-pub(super) fn available_bytes() -> Option<u64> {
-    field_bytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+pub fn available_bytes() -> Option<u64> {
+    of_machine("MemAvailable:")
+}
+
+/// All that the machine has.
+pub fn total_bytes() -> Option<u64> {
+    of_machine("MemTotal:")
+}
+
+fn of_machine(field: &str) -> Option<u64> {
+    field_bytes(&fs::read_to_string("/proc/meminfo").ok()?, field)
 }
 
 /// Asks the kernel to take this process first when memory runs out.
-pub(super) fn volunteer() {
+pub fn volunteer() {
     // Best effort: not every system has the file, and without it another process may be chosen.
     drop(fs::write("/proc/self/oom_score_adj", "1000"));
 }
@@ -42,5 +51,6 @@ mod tests {
     fn this_process_takes_some_memory_of_what_there_is() {
         let (now, most) = resident_bytes().unwrap();
         assert!(now > 0 && most > 0 && available_bytes().unwrap() > 0);
+        assert!(total_bytes().unwrap() >= now);
     }
 }
