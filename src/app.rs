@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
-use crate::config::{Auth, Config, EngineChoice, TlsFiles, env};
+use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
 use crate::control::{Controller, ModelSpec, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
@@ -20,7 +20,7 @@ use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, ser
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
-use crate::schedule::{Limits, Watchdog, WatchdogHandle, Wishes};
+use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
 
 /// A running server.
@@ -325,12 +325,22 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
 pub fn settings(config: &Config, cores: usize) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
-        wishes: Wishes { workers: config.workers, intra_op_threads: config.intra_op_threads },
+        wishes: Wishes {
+            execution: match config.execution {
+                ExecutionChoice::Auto => None,
+                ExecutionChoice::Combining => Some(Execution::Combining),
+                ExecutionChoice::Pooled => Some(Execution::Pooled),
+            },
+            workers: config.workers,
+            intra_op_threads: config.intra_op_threads,
+            max_batch: config.max_batch,
+            max_batch_delay: Duration::from_micros(config.max_batch_delay_us),
+        },
         queue: Limits {
             queue_max_length: config.queue_max_length,
-            queue_max_wait: Duration::from_millis(config.queue_max_wait_ms),
+            queue_max_wait: Some(config.queue_max_wait_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
         },
-        cores,
+        cores: Arc::new(Cores::new(cores)),
         endpoint: EndpointSettings {
             null_input: config.null_input,
             non_finite_output: config.non_finite_output,

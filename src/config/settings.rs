@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator};
 
 use super::value::{
-    Auth, EngineChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue, TlsVersion,
+    Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue,
+    TlsVersion,
 };
 use super::{ConfigError, Origin};
 
@@ -120,6 +121,9 @@ macro_rules! settings {
     };
 }
 
+/// More than any machine has cores, and few enough to be started.
+const THREADS_MAX: u64 = 1_024;
+
 /// A time that is added to the clock has to fit into it.
 const YEAR_MS: u64 = 365 * 24 * 3600 * 1_000;
 
@@ -172,18 +176,30 @@ settings! {
     allow_old_ort: bool = false;
     /// Execution providers in order of preference. A provider that is not in the list is never fallen back to.
     providers: List = List(vec!["cpu".to_owned()]), at_least 1;
-    /// Sessions per model, each with a worker thread. 0: chosen by measurement when the model is loaded.
-    workers: usize = 0;
+    /// On which threads a model is run: `combining` (those that serve connections, each running at once all that waits; for
+    /// short runs), `pooled` (workers; for long ones), or `auto`: request by request, by what runs have cost lately.
+    execution: ExecutionChoice = ExecutionChoice::Auto;
+    /// Sessions per model: so many runs at the same time. 0: chosen by measurement when the model is loaded.
+    workers: usize = 0, at_most THREADS_MAX;
     /// Threads that one run may use inside an operator. 0: chosen by measurement when the model is loaded.
-    intra_op_threads: usize = 0;
+    intra_op_threads: usize = 0, at_most THREADS_MAX;
+    /// The most rows of one run, when requests are joined. 1: never join them; each answer then has the very bits of a run by
+    /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose rows are
+    /// independent are joined (`scoria doctor` says whether they are), and only requests of one shape but for their rows.
+    max_batch: usize = 0;
+    /// How long a worker waits for a batch to be full, counted from its first request. 0: it takes what is there. More makes
+    /// every request wait, and has workers run the model whatever it costs (`execution`).
+    max_batch_delay_us: u64 = 0, at_most 60_000_000;
     /// How long a model may take to be tried out in a process of its own (`scoria doctor`); then it is ended.
     probe_timeout_ms: u64 = 120_000, at_least 1, at_most YEAR_MS;
     /// The address space that such a process may take, at least 4 GiB. 0: three quarters of the memory that is available.
     probe_max_memory_bytes: u64 = 0;
-    /// Requests that may wait for a model's workers; more are answered 429.
-    queue_max_length: usize = 1024, at_least 1;
-    /// A request that would wait longer than this for a worker is answered 429 at once.
-    queue_max_wait_ms: u64 = 1_000, at_most YEAR_MS;
+    /// Requests that may wait for a model; more are answered 429.
+    queue_max_length: usize = 4_096, at_least 1;
+    /// A request that would wait longer than this for its run, or has, is answered 429. 0: 500 ms, or eight runs if that is
+    /// longer; and once that has been reached, one run (of a full batch) until nobody waits any more, so that under a lasting
+    /// overload those who are served are served soon.
+    queue_max_wait_ms: u64 = 0, at_most YEAR_MS;
     /// The deadline of a request, from the end of its headers. A client may shorten it with `x-scoria-timeout-ms`.
     scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS;
     /// What a JSON `null` means in a float input: `reject` (400) or `nan`.

@@ -199,6 +199,16 @@ choices! {
 }
 
 choices! {
+    /// On which threads a model is run.
+    ExecutionChoice {
+        /// As the measured cost of runs says.
+        Auto = "auto",
+        Combining = "combining",
+        Pooled = "pooled",
+    } "`auto`, `combining` or `pooled`"
+}
+
+choices! {
     /// How log lines look.
     LogFormat {
         /// Human on a terminal, JSON otherwise.

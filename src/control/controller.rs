@@ -11,7 +11,7 @@ use crate::auth::KeyRing;
 use crate::deployment::{EndpointSettings, Entry, Routing, RoutingTable, State};
 use crate::engine::{Engine, LoadError};
 use crate::name::Name;
-use crate::schedule::{Limits, Watchdog, Wishes};
+use crate::schedule::{Cores, Limits, Watchdog, Wishes};
 use crate::telemetry::Metrics;
 
 /// What applies to every deployment that this server makes.
@@ -20,7 +20,7 @@ pub struct Settings {
     pub providers: Vec<String>,
     pub wishes: Wishes,
     pub queue: Limits,
-    pub cores: usize,
+    pub cores: Arc<Cores>,
     pub endpoint: EndpointSettings,
 }
 
@@ -71,8 +71,10 @@ impl Controller {
                     endpoint = %spec.name,
                     engine = deployment.engine.name,
                     providers = deployment.model.providers_got.join(","),
+                    execution = deployment.plan.execution.name(),
                     workers = deployment.plan.workers,
                     intra_op_threads = deployment.plan.intra_op_threads,
+                    max_batch = deployment.plan.max_batch,
                     took_ms,
                     "model loaded"
                 );

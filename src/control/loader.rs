@@ -8,22 +8,26 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::measure::{Batching, fastest, measure_batches};
 use super::{ModelSpec, Settings};
 use crate::auth::KeyRing;
 use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Endpoint, ModelInfo};
 use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
-use crate::probe::decode_sample;
-use crate::schedule::{Lane, Measurement, Place, Plan, Scheduler, Watchdog, plan};
+use crate::probe::{decode_sample, joining};
+use crate::schedule::{
+    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Watchdog, batch_rows, layout, plan, threads_to_try,
+};
 use crate::telemetry::{Metrics, ModelLabels};
 use crate::tensor::{Signature, Tensor};
 
 /// The longest example that is shown in an error message, in bytes.
 const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
 
-/// How long the runs that warm and measure a model may take together.
+/// How long the runs that warm and measure a model may take together, and how many there are.
 const WARM_UP_MAX: Duration = Duration::from_secs(30);
+const WARM_UP_RUNS: usize = 4;
 
 /// Loads models with one engine.
 pub struct Loader {
@@ -46,6 +50,7 @@ struct Prepared {
     loaded: Loaded,
     lanes: Vec<Arc<Lane>>,
     plan: Plan,
+    cost: Cost,
     /// Whether the model ran on the sample.
     runs_sample: bool,
 }
@@ -55,16 +60,22 @@ impl Loader {
     pub fn load(&self, spec: &ModelSpec, keys: Option<KeyRing>) -> Result<Endpoint, LoadError> {
         let started = Instant::now();
         let graph = Graph::read(&spec.path)?;
-        let (digest, file_bytes) = digest_file(&spec.path)?;
-        let model_bytes = file_bytes + graph.external_files.iter().map(|file| file.bytes).sum::<u64>();
+        let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
-        let Prepared { loaded, lanes, plan, runs_sample } =
-            self.load_as_planned(spec, &graph, sample.inputs.as_deref(), model_bytes)?;
+        let Prepared { loaded, lanes, plan, cost, runs_sample } =
+            self.load_as_planned(spec, &graph, sample.inputs.as_deref())?;
 
         let name = Name::parse("default").expect("a literal that is a name");
         let metrics = Arc::new(self.metrics.deployment(spec.name.as_str(), name.as_str()));
-        let scheduler = Scheduler::start(lanes, plan.execution, self.settings.queue, Arc::clone(&metrics))
-            .map_err(|error| self.failed(format!("no worker thread could be started: {error}")))?;
+        let scheduler = Scheduler::start(Parts {
+            lanes,
+            plan,
+            limits: self.settings.queue,
+            cost,
+            cores: Arc::clone(&self.settings.cores),
+            metrics: Arc::clone(&metrics),
+        })
+        .map_err(|error| self.failed(format!("no worker thread could be started: {error}")))?;
         let engine = self.engine.info();
         self.metrics.model_loaded(
             ModelLabels {
@@ -99,78 +110,104 @@ impl Loader {
         })
     }
 
-    /// Loads once to measure, and again if the measurement asks for more sessions or threads than one.
+    /// Loads once to measure, and again if the measurement asks for other threads.
     fn load_as_planned(
         &self,
         spec: &ModelSpec,
         graph: &Graph,
         inputs: Option<&[Tensor]>,
-        model_bytes: u64,
     ) -> Result<Prepared, LoadError> {
-        let first = LoadOptions {
+        let (wishes, cores) = (self.settings.wishes, self.settings.cores.total());
+        let mut options = LoadOptions {
             providers: self.settings.providers.clone(),
             max_output_elements: self.settings.endpoint.max_elements,
+            intra_op_threads: wishes.intra_op_threads.max(1),
             ..LoadOptions::default()
         };
-        let (loaded, lanes) = self.load_lanes(&spec.path, graph, &first)?;
-        let run = match lanes.first().zip(inputs) {
-            Some((lane, inputs)) => self.warm_up(spec, lane, inputs)?,
-            None => None,
-        };
-        let elements = inputs.iter().copied().flatten().map(Tensor::len).sum();
-        let measurement = Measurement { run, elements, model_bytes };
-        let plan = plan(measurement, self.settings.wishes, self.settings.cores);
-        tracing::debug!(endpoint = %spec.name, ?measurement, ?plan, "planned");
-        if (plan.workers, plan.intra_op_threads) == (first.sessions, first.intra_op_threads) {
-            return Ok(Prepared { loaded, lanes, plan, runs_sample: run.is_some() });
+        let mut model = self.load_lane(spec, graph, &options)?;
+        let single = self.warm_up(spec, &model.1, inputs)?;
+        let mut parallel = None;
+        if let Some(threads) = threads_to_try(single, wishes, cores) {
+            // The first session's weights are let go before the next ones are read.
+            drop(model);
+            options.intra_op_threads = threads;
+            model = self.load_lane(spec, graph, &options)?;
+            parallel = self.warm_up(spec, &model.1, inputs)?;
         }
-        // The first session's weights are let go before the next ones are read.
-        drop((loaded, lanes));
-        let options = LoadOptions { sessions: plan.workers, intra_op_threads: plan.intra_op_threads, ..first };
-        let (loaded, lanes) = self.load_lanes(&spec.path, graph, &options)?;
-        if let Some(inputs) = inputs {
-            for lane in &lanes {
-                self.warm_up(spec, lane, inputs)?;
-            }
+        let (workers, intra_op_threads) = layout(single, parallel, wishes, cores);
+        options.sessions = workers;
+        if workers > 1 || intra_op_threads != options.intra_op_threads {
+            drop(model);
+            options.intra_op_threads = intra_op_threads;
+            model = self.load_lane(spec, graph, &options)?;
+            self.warm_up(spec, &model.1, inputs)?;
         }
-        Ok(Prepared { loaded, lanes, plan, runs_sample: run.is_some() })
+        let (mut loaded, lane) = model;
+        let further = loaded.sessions.drain(..).map(|session| Lane::new(session, &self.watchdog));
+        let lanes: Vec<_> = std::iter::once(lane).chain(further).collect();
+
+        let measured = inputs.filter(|_| single.is_some()).map(|inputs| self.batching(spec, graph, &lanes[0], inputs));
+        let Batching { runs, max_batch } = measured.unwrap_or_default();
+        let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
+        tracing::debug!(endpoint = %spec.name, ?single, ?parallel, ?runs, ?plan, "planned");
+        Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample: single.is_some() })
     }
 
-    fn load_lanes(
+    /// Loads a model, and makes a lane of its first session.
+    fn load_lane(
         &self,
-        path: &Path,
+        spec: &ModelSpec,
         graph: &Graph,
         options: &LoadOptions,
-    ) -> Result<(Loaded, Vec<Arc<Lane>>), LoadError> {
-        let mut loaded = self.engine.load(path, graph, options)?;
+    ) -> Result<(Loaded, Arc<Lane>), LoadError> {
+        let mut loaded = self.engine.load(&spec.path, graph, options)?;
         graph.check_unchanged()?;
-        let lanes = loaded.sessions.drain(..).map(|session| Lane::new(session, &self.watchdog)).collect();
-        Ok((loaded, lanes))
+        let lane = Lane::new(loaded.sessions.remove(0), &self.watchdog);
+        Ok((loaded, lane))
     }
 
     /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
     /// particular about its values need not. An engine that turns out not to have what the model needs is an error.
-    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: &[Tensor]) -> Result<Option<Duration>, LoadError> {
-        const RUNS: usize = 4;
-        let deadline = Instant::now() + WARM_UP_MAX;
-        let mut fastest = None;
-        for _ in 0..RUNS {
-            let started = Instant::now();
-            match lane.hold().run(inputs, deadline, Place::Worker) {
-                Ok(_) => {}
-                Err(RunError::Unsupported(what)) => {
-                    let remedy = "use the other engine (--engine)".to_owned();
-                    return Err(LoadError::Unsupported { engine: self.engine.info().name, what, remedy });
-                }
-                Err(error) => {
-                    tracing::warn!(endpoint = %spec.name, %error, "the model did not run on its sample; serving it unmeasured");
-                    return Ok(None);
-                }
+    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: Option<&[Tensor]>) -> Result<Option<Duration>, LoadError> {
+        let Some(inputs) = inputs else { return Ok(None) };
+        match fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX) {
+            Ok(run) => Ok(Some(run)),
+            Err(RunError::Unsupported(what)) => {
+                let remedy = "use the other engine (--engine)".to_owned();
+                Err(LoadError::Unsupported { engine: self.engine.info().name, what, remedy })
             }
-            let took = started.elapsed();
-            fastest = fastest.min(Some(took)).or(Some(took));
+            Err(error) => {
+                tracing::warn!(endpoint = %spec.name, %error, "the model did not run on its sample; serving it unmeasured");
+                Ok(None)
+            }
         }
-        Ok(fastest)
+    }
+
+    /// What batches cost, and how large they may be.
+    fn batching(&self, spec: &ModelSpec, graph: &Graph, lane: &Lane, inputs: &[Tensor]) -> Batching {
+        let asked = self.settings.wishes.max_batch;
+        let largest = if asked == 0 { BATCH_ROWS_MAX } else { asked };
+        let mut batching = measure_batches(lane, inputs, largest);
+        batching.max_batch = match asked {
+            0 => batch_rows(&batching.runs),
+            asked => asked,
+        };
+        if batching.max_batch > 1 {
+            let deadline = Instant::now() + WARM_UP_MAX;
+            let mut run = |inputs: &[Tensor]| lane.hold().run(inputs, Instant::now(), deadline, Place::Worker);
+            let max_elements = self.settings.endpoint.max_elements;
+            let joining = joining::examine(&graph.signature, Some(inputs), max_elements, &mut run);
+            if !joining.is_safe() {
+                if asked > 1 {
+                    tracing::warn!(
+                        endpoint = %spec.name,
+                        "max_batch is {asked}, but requests to this model cannot be joined; `scoria doctor` says why"
+                    );
+                }
+                batching.max_batch = 1;
+            }
+        }
+        batching
     }
 
     /// The sample beside the model if it is valid for it, else a made-up one.

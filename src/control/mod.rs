@@ -2,6 +2,7 @@
 
 mod controller;
 mod loader;
+mod measure;
 mod model_spec;
 
 pub use controller::{Controller, Settings};

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::engine::EngineInfo;
 use crate::name::Name;
-use crate::schedule::{Completed, Plan, ScheduleError, Scheduler};
+use crate::schedule::{Completed, Plan, Priority, ScheduleError, Scheduler};
 use crate::telemetry::DeploymentMetrics;
 use crate::tensor::Tensor;
 
@@ -25,8 +25,18 @@ impl Deployment {
     /// Runs the model on inputs that have been checked against the endpoint's signature, by `deadline`.
     ///
     /// Cancel-safe: when the future is dropped, a request that still waits is not run.
-    pub async fn run(&self, inputs: Vec<Tensor>, deadline: Instant) -> Result<Completed, ScheduleError> {
-        self.scheduler.run(inputs, deadline).await
+    pub async fn run(
+        &self,
+        inputs: Vec<Tensor>,
+        deadline: Instant,
+        priority: Priority,
+    ) -> Result<Completed, ScheduleError> {
+        self.scheduler.run(inputs, deadline, priority).await
+    }
+
+    /// Whether a request would be let in to wait now.
+    pub fn admit(&self, priority: Priority) -> Result<(), ScheduleError> {
+        self.scheduler.admit(priority)
     }
 }
 

@@ -204,6 +204,11 @@ impl Gate {
         self.0.changed.notify_all();
     }
 
+    /// Holds every run from now on, and counts those that arrive from 0 again.
+    pub fn close(&self) {
+        *self.0.state.lock() = GateState::default();
+    }
+
     fn pass(&self, stopped: &AtomicBool) {
         let mut state = self.0.state.lock();
         state.arrived += 1;

@@ -13,7 +13,7 @@ use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
 use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
-use crate::deployment::{Completed, Deployment, Endpoint, Permit, RoutingTable, ScheduleError, State};
+use crate::deployment::{Completed, Deployment, Endpoint, Permit, Priority, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::Value;
@@ -22,6 +22,7 @@ const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
 const RAW_DTYPE: HeaderName = HeaderName::from_static("x-scoria-dtype");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
+const PRIORITY: HeaderName = HeaderName::from_static("x-scoria-priority");
 const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
@@ -35,6 +36,7 @@ pub struct Admitted {
     endpoint: Arc<Endpoint>,
     deployment: Arc<Deployment>,
     deadline: Instant,
+    priority: Priority,
     permit: Permit,
 }
 
@@ -57,13 +59,18 @@ pub fn admit(
     let deployment = endpoint.pick(pinned).cloned().ok_or_else(|| unknown_deployment(&endpoint, pinned))?;
     let longest = endpoint.settings.scoring_timeout;
     let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
+    let priority = priority(&parts.headers)?;
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
     if announced > endpoint.settings.max_body_bytes {
         return Err(request_body::too_large(endpoint.settings.max_body_bytes));
     }
     let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    // What would be refused by the queue is not worth being read.
+    if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
+        return Err(queue_full(retry_after));
+    }
     *served = Some((Arc::clone(&endpoint), Arc::clone(&deployment)));
-    Ok(Admitted { endpoint, deployment, deadline, permit })
+    Ok(Admitted { endpoint, deployment, deadline, priority, permit })
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -89,10 +96,10 @@ async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
     let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
-    let Admitted { endpoint, deployment, deadline, .. } = admitted;
+    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let completed = deployment.run(inputs, *deadline).await;
+    let completed = deployment.run(inputs, *deadline, *priority).await;
     let Completed { outputs, queued, ran } =
         completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, queued);
@@ -183,6 +190,22 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
             .with_expected("1 or more")
             .with_got(String::from_utf8_lossy(value.as_bytes()))
     })
+}
+
+/// Who goes first when requests wait.
+fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {
+    let Some(value) = headers.get(PRIORITY) else { return Ok(Priority::default()) };
+    let named = |priority: &Priority| value.as_bytes().eq_ignore_ascii_case(priority.name().as_bytes());
+    Priority::ALL.into_iter().find(named).ok_or_else(|| {
+        ApiError::new(ErrorKind::BadInput, "bad_priority", "x-scoria-priority is not one of the priorities")
+            .with_expected(Priority::ALL.map(Priority::name).join(", "))
+            .with_got(String::from_utf8_lossy(value.as_bytes()))
+    })
+}
+
+fn queue_full(retry_after: Duration) -> ApiError {
+    let message = "too many requests wait for this model; try again";
+    ApiError::new(ErrorKind::Overloaded, "queue_full", message).with_retry_after(retry_after.as_secs().max(1))
 }
 
 /// The body, read and decoded; for `GET`, the query instead.
@@ -306,10 +329,7 @@ fn run_error(error: ScheduleError, shape_conflict: Option<String>, endpoint: &En
                 "the model failed on this request; the server's log has the reason under its id",
             )
         }
-        (ScheduleError::Overloaded { retry_after }, _) => {
-            let message = "too many requests wait for this model; try again";
-            ApiError::new(kind, "queue_full", message).with_retry_after(retry_after.as_secs().max(1))
-        }
+        (ScheduleError::Overloaded { retry_after }, _) => queue_full(*retry_after),
         (ScheduleError::AnswerTooLarge { max_elements }, _) => {
             let message = format!("the model makes more than {max_elements} elements of this request");
             ApiError::new(kind, "too_many_elements", message).with_example(endpoint.example.as_deref())

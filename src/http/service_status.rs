@@ -64,11 +64,14 @@ struct DeploymentStatus {
     model: ModelStatus,
     engine: EngineStatus,
     providers: Providers,
-    /// Sessions, each with a worker thread.
+    /// Sessions: so many runs at the same time.
     workers: usize,
     /// Threads that one run may use inside an operator.
     intra_op_threads: usize,
+    /// How a request of the sample's size is run.
     execution: How,
+    /// The most rows of one run; 1 if requests are never joined.
+    max_batch: usize,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -104,9 +107,9 @@ struct Providers {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum How {
-    /// On the thread that read the request, where possible.
-    Inline,
-    /// By the workers.
+    /// On the threads that serve connections, each for all that wait.
+    Combining,
+    /// By workers.
     Pooled,
 }
 
@@ -161,9 +164,10 @@ impl DeploymentStatus {
             workers: deployment.plan.workers,
             intra_op_threads: deployment.plan.intra_op_threads,
             execution: match deployment.plan.execution {
-                Execution::Inline { .. } => How::Inline,
+                Execution::Combining => How::Combining,
                 Execution::Pooled => How::Pooled,
             },
+            max_batch: deployment.plan.max_batch,
         }
     }
 }

@@ -248,6 +248,12 @@ fn header_parameters(version: Version, service: &Service<'_>) -> Vec<Json> {
         ),
         parameter(
             version,
+            ("header", "x-scoria-priority"),
+            "Who goes first when requests wait.",
+            json!({ "type": "string", "enum": ["high", "normal", "low"] }),
+        ),
+        parameter(
+            version,
             ("header", "azureml-model-deployment"),
             about_deployment,
             json!({ "type": "string", "enum": service.deployments }),

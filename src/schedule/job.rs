@@ -1,29 +1,84 @@
-//! One request's work, as it waits for a worker.
+//! One request's work, as it waits for a session.
 
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
-use super::scheduler::{Completed, ScheduleError};
+use super::reply::{Outcome, Reply};
 use crate::tensor::Tensor;
 
 /// Inputs to be run, and where the outcome goes.
 #[derive(Debug)]
 pub struct Job {
     pub inputs: Vec<Tensor>,
+    pub size: Size,
+    pub priority: Priority,
+    pub place: Place,
     pub submitted: Instant,
     pub deadline: Instant,
-    pub reply: oneshot::Sender<Result<Completed, ScheduleError>>,
+    pub reply: Reply,
+}
+
+/// How much work a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The first dimension, if all inputs share it and it is not 0: what can be joined with others.
+    pub rows: Option<usize>,
+    /// Over all inputs.
+    pub elements: usize,
+}
+
+impl Size {
+    pub fn of(inputs: &[Tensor]) -> Size {
+        let mut rows = inputs.iter().map(|input| input.shape().first().copied());
+        let first = rows.next().flatten().filter(|&rows| rows > 0);
+        Size {
+            rows: first.filter(|_| rows.all(|other| other == first)),
+            elements: inputs.iter().map(Tensor::len).sum(),
+        }
+    }
+}
+
+/// Who goes first when requests wait. Within one priority, whoever came first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    High,
+    #[default]
+    Normal,
+    Low,
+}
+
+impl Priority {
+    /// The first to the last.
+    pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+}
+
+/// On whose thread a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One that other connections wait for.
+    Inline,
+    /// One that has nothing else to do.
+    Worker,
 }
 
 impl Job {
-    /// Whether somebody still waits for the outcome. A client that went away has dropped its end.
-    pub fn is_wanted(&self) -> bool {
-        !self.reply.is_closed()
+    pub fn answer(self, outcome: Outcome) {
+        self.reply.answer(outcome);
     }
 
-    /// Answers the job. If the client has gone meanwhile, nobody misses the answer.
-    pub fn answer(self, outcome: Result<Completed, ScheduleError>) {
-        drop(self.reply.send(outcome));
+    /// Whether one run can take both jobs' rows: all that is not the number of rows is the same.
+    pub fn joins(&self, other: &Job) -> bool {
+        let mut inputs = self.inputs.iter().zip(&other.inputs);
+        self.size.rows.is_some()
+            && other.size.rows.is_some()
+            && self.inputs.len() == other.inputs.len()
+            && inputs.all(|(a, b)| a.dtype() == b.dtype() && a.shape().get(1..) == b.shape().get(1..))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::job::Place;
 use super::watchdog::{Glance, PERIOD, Watchdog};
 use crate::engine::{Interrupt, RunError, Session};
 use crate::tensor::{Tensor, Value};
@@ -31,15 +32,6 @@ struct Run {
     place: Place,
     started: Instant,
     deadline: Instant,
-}
-
-/// On whose thread a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// One that other connections wait for.
-    Inline,
-    /// One that has nothing else to do.
-    Worker,
 }
 
 impl std::fmt::Debug for Lane {
@@ -93,12 +85,18 @@ impl Lane {
 
 impl Held<'_> {
     /// Runs the model once. A panic of the engine fails this run only.
-    pub fn run(&mut self, inputs: &[Tensor], deadline: Instant, place: Place) -> Result<Vec<Value>, RunError> {
+    pub fn run(
+        &mut self,
+        inputs: &[Tensor],
+        started: Instant,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Vec<Value>, RunError> {
         {
             let mut progress = self.lane.progress.lock();
             self.lane.interrupt.reset();
             progress.begun = progress.begun.wrapping_add(1);
-            progress.current = Some(Run { place, started: Instant::now(), deadline });
+            progress.current = Some(Run { place, started, deadline });
         }
         self.lane.watchdog.run_begun();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.session.run(inputs)));

@@ -1,18 +1,36 @@
-//! When and where a model runs.
+//! When, where and with whom a request's model run takes place.
 //!
-//! A [`Scheduler`] owns one deployment's sessions, each in a [`Lane`](lane::Lane) with a worker thread. A request is run
-//! *inline*, on the thread that decoded it, when the model is known to be quick, a lane is free and nobody waits: a hand-over
-//! to another thread costs more than such a run. Otherwise it waits in a bounded queue for a worker. Deadlines are kept by
-//! one [`Watchdog`] that no run can block.
+//! A [`Scheduler`] owns one deployment's sessions, each in a [`Lane`](lane::Lane). Short runs are done by the threads that serve
+//! connections ([`combining`]), long ones by workers ([`pooled`]) on a lease of the server's [`Cores`]; either way, requests
+//! that wait at the same time share a run where the deployment's rows may be joined ([`batch`]). They wait in one bounded
+//! [`queue`], which [`overload`] keeps short. Deadlines are kept by one [`Watchdog`] that no run can block.
+//!
+//! Policy is pure: [`plan`](mod@plan), [`overload`], [`cost`] and [`arrivals`] know no thread and read no clock.
 
+mod arrivals;
+mod batch;
+mod combining;
+mod cores;
+mod cost;
 mod job;
 mod lane;
+mod outcome;
+mod overload;
 mod plan;
+mod pooled;
 mod queue;
+mod reply;
 mod scheduler;
 mod watchdog;
 
-pub use lane::{Lane, Place};
-pub use plan::{Execution, Measurement, Plan, Wishes, plan};
-pub use scheduler::{Completed, Limits, ScheduleError, Scheduler};
+pub use cores::Cores;
+pub use cost::{Cost, Sample};
+pub use job::{Place, Priority, Size};
+pub use lane::Lane;
+pub use outcome::{Completed, Limits, ScheduleError};
+pub use plan::{BATCH_ROWS_MAX, BATCH_TIMES_MAX, Execution, Plan, Wishes, batch_rows, layout, plan, threads_to_try};
+pub use scheduler::{Parts, Scheduler};
 pub use watchdog::{Watchdog, WatchdogHandle};
+
+#[cfg(test)]
+mod tests;

@@ -1,119 +1,195 @@
-//! How a model is to be run, decided from a measurement. Pure: measurement and wishes in, plan out.
+//! How a model is to be run, decided from measurements. Pure: measurements and wishes in, plan out.
 
 use std::time::Duration;
 
-/// What was measured when the model was loaded: one session, one thread, the smallest useful request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measurement {
-    /// The fastest of a few warm runs; `None` when the model could not be run on a made-up input.
-    pub run: Option<Duration>,
-    /// Elements over all inputs of that run.
-    pub elements: usize,
-    /// The size of the model's files, as a measure of what a further session costs in memory.
-    pub model_bytes: u64,
-}
+use super::cost::Sample;
 
 /// What the operator asked for; 0 leaves the choice to us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
+    pub execution: Option<Execution>,
     pub workers: usize,
     pub intra_op_threads: usize,
+    pub max_batch: usize,
+    pub max_batch_delay: Duration,
 }
 
 /// How a model is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Sessions, each with a worker thread.
+    /// Sessions: so many runs at the same time.
     pub workers: usize,
     /// Threads that a run may use inside an operator.
     pub intra_op_threads: usize,
+    /// How a request of the size of the sample is run.
     pub execution: Execution,
+    /// Whether that holds for all requests, whatever their runs have cost lately.
+    pub is_execution_fixed: bool,
+    /// The most rows of one run; 1 if requests are never joined.
+    pub max_batch: usize,
+    /// How long a worker waits for a batch to be full.
+    pub max_batch_delay: Duration,
 }
 
-/// On which thread a request is run.
+/// On which threads a request is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
-    /// On the thread that decoded it, if its inputs have at most so many elements and a session is free.
-    Inline { max_elements: usize },
-    /// By a worker thread.
+    /// Those that serve connections, each for all that wait (leader and followers).
+    Combining,
+    /// Workers.
     Pooled,
+}
+
+impl Execution {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Execution::Combining => "combining",
+            Execution::Pooled => "pooled",
+        }
+    }
 }
 
 /// The longest run that may hold up a thread which other connections wait for. A hand-over to a worker costs 20 to 50 µs
 /// and delays nobody else; at a millisecond it is 5 % and the choice is clear.
 pub const INLINE_RUN_MAX: Duration = Duration::from_millis(1);
 
-/// A further session holds its weights once more, so only models up to this size get one per core by themselves.
-const EXTRA_SESSION_MODEL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// What threads inside an operator have to make of a run for them to be worth having: sessions that run beside each other on a
+/// core each are sure to use all cores.
+const PARALLEL_GAIN_MIN: f64 = 1.2;
 
-/// Chooses a plan for a machine with so many `cores`.
+/// The most rows that are joined without being asked for.
+pub const BATCH_ROWS_MAX: usize = 64;
+
+/// What a batch has to save of each row's time to be worth its wait.
+const BATCH_GAIN_MIN: f64 = 1.15;
+
+/// The longest run of a batch, in runs of one row.
+pub const BATCH_TIMES_MAX: u32 = 8;
+
+/// Whether threads inside an operator are to be tried: `None`, or their number.
 ///
-/// Short runs gain nothing from threads inside an operator (waking them costs more than they save), so they get one session
-/// per core. Long ones get one session that uses all cores: a lone request is then as fast as the machine allows.
-pub fn plan(measurement: Measurement, wishes: Wishes, cores: usize) -> Plan {
-    let short = measurement.run.is_some_and(|run| run <= INLINE_RUN_MAX);
-    let intra_op_threads = match wishes.intra_op_threads {
-        0 if short || wishes.workers >= cores => 1,
-        0 => cores,
-        threads => threads,
-    };
-    let workers = match wishes.workers {
-        0 if short && intra_op_threads == 1 && measurement.model_bytes <= EXTRA_SESSION_MODEL_BYTES_MAX => cores,
-        0 => 1,
-        workers => workers,
-    };
-    let execution = match measurement.run {
-        Some(run) if short => Execution::Inline { max_elements: elements_within(run, measurement.elements) },
-        _ => Execution::Pooled,
-    };
-    Plan { workers, intra_op_threads, execution }
+/// Short runs gain nothing from them: waking them costs more than they save.
+pub fn threads_to_try(single: Option<Duration>, wishes: Wishes, cores: usize) -> Option<usize> {
+    let is_long = single.is_none_or(|run| run > INLINE_RUN_MAX);
+    let is_open = wishes.intra_op_threads == 0 && wishes.workers < cores && cores > 1;
+    (is_long && is_open).then_some(cores)
 }
 
-/// How many elements a request may have to stay within [`INLINE_RUN_MAX`], if cost grows with elements.
-fn elements_within(run: Duration, elements: usize) -> usize {
-    let times = INLINE_RUN_MAX.as_nanos() / run.as_nanos().max(1);
-    elements.max(1).saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
+/// Sessions and threads, from the fastest run of one row with one thread, and with all of them where they were tried.
+pub fn layout(single: Option<Duration>, parallel: Option<Duration>, wishes: Wishes, cores: usize) -> (usize, usize) {
+    let intra_op_threads = match (wishes.intra_op_threads, single, parallel) {
+        (0, Some(single), Some(parallel)) if gain(single, parallel) >= PARALLEL_GAIN_MIN => cores,
+        // What could not be measured is taken to be long.
+        (0, None, _) if wishes.workers < cores => cores,
+        (0, ..) => 1,
+        (threads, ..) => threads,
+    };
+    let workers = match wishes.workers {
+        0 => (cores / intra_op_threads).max(1),
+        workers => workers,
+    };
+    (workers, intra_op_threads)
+}
+
+/// How many rows to join at most, from runs of several sizes in ascending order; 1 if joining saves too little.
+///
+/// The smallest batch that is nearly as good as the best: a larger one only makes its first row wait longer.
+pub fn batch_rows(runs: &[Sample]) -> usize {
+    let per_row = |run: &Sample| run.took.as_secs_f64() / run.rows.max(1) as f64;
+    let Some((single, unjoined)) = runs.first().map(|run| (run.took, per_row(run))) else { return 1 };
+    let short = || runs.iter().filter(|run| run.took <= single * BATCH_TIMES_MAX && run.rows <= BATCH_ROWS_MAX);
+    let best = short().map(per_row).fold(f64::INFINITY, f64::min);
+    let chosen = short().find(|run| per_row(run) <= 1.05 * best);
+    chosen.filter(|_| unjoined >= BATCH_GAIN_MIN * best).map_or(1, |run| run.rows)
+}
+
+/// Puts a plan together. `max_batch` is what [`batch_rows`] found, or what was asked for where rows may be joined.
+pub fn plan(
+    single: Option<Duration>,
+    (workers, intra_op_threads): (usize, usize),
+    max_batch: usize,
+    wishes: Wishes,
+) -> Plan {
+    let is_short = single.is_some_and(|run| run <= INLINE_RUN_MAX);
+    // Only a worker can wait for a batch to be full: others wait for the threads that serve connections.
+    let asked = wishes.execution.or((!wishes.max_batch_delay.is_zero()).then_some(Execution::Pooled));
+    let measured = if is_short { Execution::Combining } else { Execution::Pooled };
+    Plan {
+        workers,
+        intra_op_threads,
+        execution: asked.unwrap_or(measured),
+        is_execution_fixed: asked.is_some(),
+        max_batch,
+        max_batch_delay: wishes.max_batch_delay,
+    }
+}
+
+fn gain(before: Duration, after: Duration) -> f64 {
+    before.as_secs_f64() / after.as_secs_f64().max(1e-9)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measured(run_us: u64, model_bytes: u64) -> Measurement {
-        Measurement { run: Some(Duration::from_micros(run_us)), elements: 10, model_bytes }
+    const US: Duration = Duration::from_micros(1);
+
+    fn runs(times_us: &[(usize, u32)]) -> Vec<Sample> {
+        times_us.iter().map(|&(rows, us)| Sample { rows, elements: 10 * rows, took: us * US }).collect()
     }
 
     #[test]
-    fn a_short_model_runs_inline_with_a_session_per_core() {
-        let plan = plan(measured(2, 1_000), Wishes::default(), 8);
-        assert_eq!((plan.workers, plan.intra_op_threads), (8, 1));
-        assert_eq!(plan.execution, Execution::Inline { max_elements: 5_000 });
+    fn short_runs_get_a_session_per_core_and_no_threads_inside() {
+        let wishes = Wishes::default();
+        assert_eq!(threads_to_try(Some(20 * US), wishes, 8), None);
+        assert_eq!(layout(Some(20 * US), None, wishes, 8), (8, 1));
+        assert_eq!(plan(Some(20 * US), (8, 1), 32, wishes).execution, Execution::Combining);
     }
 
     #[test]
-    fn a_short_model_with_heavy_weights_keeps_one_session() {
-        assert_eq!(plan(measured(500, 100 << 20), Wishes::default(), 8).workers, 1);
+    fn long_runs_use_all_cores_if_that_makes_them_faster() {
+        let wishes = Wishes::default();
+        let single = Some(40_000 * US);
+        assert_eq!(threads_to_try(single, wishes, 8), Some(8));
+        assert_eq!(layout(single, Some(6_000 * US), wishes, 8), (1, 8));
+        assert_eq!(layout(single, Some(39_000 * US), wishes, 8), (8, 1));
+        assert_eq!(plan(single, (1, 8), 1, wishes).execution, Execution::Pooled);
     }
 
     #[test]
-    fn a_long_model_is_pooled_and_uses_all_cores_in_one_run() {
-        let plan = plan(measured(40_000, 100 << 20), Wishes::default(), 8);
-        assert_eq!(plan, Plan { workers: 1, intra_op_threads: 8, execution: Execution::Pooled });
-    }
-
-    #[test]
-    fn a_model_that_could_not_be_measured_is_pooled() {
-        let unknown = Measurement { run: None, elements: 0, model_bytes: 1 };
-        assert_eq!(plan(unknown, Wishes::default(), 2).execution, Execution::Pooled);
+    fn a_model_that_could_not_be_measured_is_taken_to_be_long() {
+        assert_eq!(layout(None, None, Wishes::default(), 8), (1, 8));
+        assert_eq!(plan(None, (1, 8), 1, Wishes::default()).execution, Execution::Pooled);
     }
 
     #[test]
     fn wishes_are_kept() {
-        let wishes = Wishes { workers: 3, intra_op_threads: 2 };
-        for run_us in [2, 40_000] {
-            let plan = plan(measured(run_us, 1), wishes, 8);
-            assert_eq!((plan.workers, plan.intra_op_threads), (3, 2));
+        let wishes = Wishes { workers: 3, intra_op_threads: 2, ..Wishes::default() };
+        for us in [2, 40_000] {
+            assert_eq!(threads_to_try(Some(us * US), wishes, 8), None);
+            assert_eq!(layout(Some(us * US), None, wishes, 8), (3, 2));
         }
-        assert_eq!(plan(measured(40_000, 1), Wishes { workers: 8, intra_op_threads: 0 }, 8).intra_op_threads, 1);
+        let wishes = Wishes { workers: 8, ..Wishes::default() };
+        assert_eq!(threads_to_try(Some(40_000 * US), wishes, 8), None, "each has a core already");
+        let wishes = Wishes { intra_op_threads: 2, ..Wishes::default() };
+        assert_eq!(layout(Some(2 * US), None, wishes, 8), (4, 2));
+        let wishes = Wishes { execution: Some(Execution::Pooled), ..Wishes::default() };
+        let kept = plan(Some(2 * US), (1, 1), 1, wishes);
+        assert_eq!((kept.execution, kept.is_execution_fixed), (Execution::Pooled, true));
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_it_pays_and_no_larger() {
+        // Figures of a small network, a deep one and a wide one.
+        assert_eq!(batch_rows(&runs(&[(1, 20), (2, 30), (4, 54), (8, 99), (16, 195)])), 8);
+        assert_eq!(batch_rows(&runs(&[(1, 36_000), (2, 71_500), (4, 142_000)])), 1);
+        assert_eq!(batch_rows(&runs(&[(1, 83), (2, 90), (4, 110), (8, 161), (16, 290), (32, 522), (64, 1_000)])), 32);
+        assert_eq!(batch_rows(&[]), 1);
+    }
+
+    #[test]
+    fn whoever_waits_for_full_batches_has_workers_wait() {
+        let wishes = Wishes { max_batch_delay: 100 * US, ..Wishes::default() };
+        assert_eq!(plan(Some(2 * US), (1, 1), 8, wishes).execution, Execution::Pooled);
     }
 }

@@ -1,65 +1,123 @@
-//! The bounded queue between requests and a deployment's workers.
+//! The bounded queue between requests and a deployment's sessions.
+//!
+//! It is bounded by length and by waiting time ([`Overload`]), ordered by priority and then by arrival, and handed out in
+//! batches: the first job, and those behind it whose rows can go with its own. What nobody wants any more or has waited for
+//! too long is thrown out on the way.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use prometheus::IntGauge;
 
-use super::job::Job;
+use super::ScheduleError;
+use super::job::{Job, Place, Priority};
+use super::overload::{Bounds, Overload};
 
-/// First in, first out. Full and closed are values, not panics.
+/// Jobs that are looked at for one batch and do not fit: models with many shapes must not make a long queue be searched.
+const MISFITS_MAX: usize = 64;
+
+/// Jobs that wait. Full and closed are values, not panics.
 #[derive(Debug)]
 pub struct Queue {
     max_length: usize,
-    /// The number of waiting jobs, readable without the lock.
-    length: AtomicUsize,
+    /// The metric that shows the length.
+    depth: IntGauge,
     state: Mutex<State>,
+    /// A job for a worker has arrived.
     arrived: Condvar,
+    /// A worker that waits for more rows has got one.
+    grown: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: VecDeque<Job>,
-    closed: bool,
+    /// By priority.
+    lines: [VecDeque<Job>; 3],
+    /// Of each line.
+    rows: [usize; 3],
+    /// Over all lines.
+    length: usize,
+    /// Those that only a worker may run.
+    for_workers: usize,
+    overload: Overload,
+    /// A worker waits for more rows, and the others leave them to it.
+    is_gathering: bool,
+    is_closed: bool,
 }
 
-/// Why a job was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a job was not taken. It is given back, to be answered.
+#[derive(Debug)]
 pub enum Refused {
     Full,
+    TooLongAWait(Duration),
     Closed,
 }
 
+/// What the queue has to know of the runs that empty it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long a run of `max_rows` takes, divided by the number of sessions.
+    pub full_run: Duration,
+    pub max_rows: usize,
+    pub bounds: Bounds,
+}
+
+/// Jobs to be run together; none, if there was nothing to run.
+pub type Batch = Vec<Job>;
+
 impl Queue {
-    pub fn new(max_length: usize) -> Self {
-        Queue { max_length, length: AtomicUsize::new(0), state: Mutex::default(), arrived: Condvar::new() }
+    pub fn new(max_length: usize, depth: IntGauge) -> Self {
+        Queue { max_length, depth, state: Mutex::default(), arrived: Condvar::new(), grown: Condvar::new() }
     }
 
-    /// How many jobs wait.
-    pub fn len(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().length == 0
     }
 
-    pub fn push(&self, job: Job) -> Result<(), Refused> {
+    /// Whether a job of this priority would be let in now.
+    pub fn admit(&self, priority: Priority, pace: Pace) -> Result<(), Refused> {
+        self.state.lock().admit(self.max_length, priority, pace)
+    }
+
+    /// The rows that wait.
+    pub fn rows(&self) -> usize {
+        self.state.lock().all_rows()
+    }
+
+    /// Since when the job that came first has waited.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.state.lock().lines.iter().filter_map(|line| Some(line.front()?.submitted)).min()
+    }
+
+    /// Lets a job in, or not.
+    pub fn push(&self, job: Job, pace: Pace) -> Result<(), Refused> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(Refused::Closed);
-        }
-        if state.jobs.len() >= self.max_length {
-            return Err(Refused::Full);
-        }
-        state.jobs.push_back(job);
-        self.length.store(state.jobs.len(), Ordering::Relaxed);
+        state.admit(self.max_length, job.priority, pace)?;
+        let (place, line, rows) = (job.place, job.priority as usize, rows_of(&job));
+        state.lines[line].push_back(job);
+        state.rows[line] += rows;
+        state.length += 1;
+        state.for_workers += usize::from(place == Place::Worker);
+        self.depth.set(state.length as i64);
+        let is_gathering = state.is_gathering;
         drop(state);
-        self.arrived.notify_one();
+        if place == Place::Worker {
+            if is_gathering {
+                self.grown.notify_all();
+            } else {
+                self.arrived.notify_one();
+            }
+        }
         Ok(())
     }
 
-    /// Waits until there may be a job to [`pop`](Queue::pop); false once the queue is closed and empty.
+    /// Waits until there is a job for a worker; false once the queue is closed and has none.
     pub fn wait(&self) -> bool {
         let mut state = self.state.lock();
-        while state.jobs.is_empty() {
-            if state.closed {
+        while state.for_workers == 0 || state.is_gathering {
+            if state.is_closed && state.for_workers == 0 {
                 return false;
             }
             self.arrived.wait(&mut state);
@@ -67,17 +125,138 @@ impl Queue {
         true
     }
 
-    /// The job that has waited longest.
-    pub fn pop(&self) -> Option<Job> {
+    /// Waits until `rows` wait, but not beyond `until`; other workers leave the queue alone meanwhile.
+    pub fn gather(&self, rows: usize, until: Instant) {
         let mut state = self.state.lock();
-        let job = state.jobs.pop_front();
-        self.length.store(state.jobs.len(), Ordering::Relaxed);
-        job
+        if state.all_rows() >= rows || state.is_gathering {
+            return;
+        }
+        state.is_gathering = true;
+        while state.all_rows() < rows && !state.is_closed {
+            if self.grown.wait_until(&mut state, until).timed_out() {
+                break;
+            }
+        }
+        state.is_gathering = false;
+    }
+
+    /// Takes what is next, with all that can go with it up to `max_rows` rows. An `Inline` taker leaves to the workers what is
+    /// theirs.
+    pub fn take(&self, taker: Place, max_rows: usize, now: Instant, pace: Pace) -> Batch {
+        let mut out = Vec::new();
+        let mut state = self.state.lock();
+        let batch = state.take(taker, max_rows, now, pace.bounds, &mut out);
+        if state.length == 0 {
+            state.overload.passed();
+        }
+        self.depth.set(state.length as i64);
+        let is_more = taker == Place::Worker && state.for_workers > 0;
+        drop(state);
+        if is_more {
+            self.arrived.notify_one();
+        }
+        for (job, error) in out {
+            job.answer(Err(error));
+        }
+        batch
+    }
+
+    /// Asks the first request that may to run what waits. Whoever has given a session back calls this.
+    pub fn hand_over(&self) {
+        let state = self.state.lock();
+        if state.length > state.for_workers {
+            let mut waiting = state.lines.iter().flatten().filter(|job| job.place == Place::Inline);
+            // One that has left hands on what it was asked; one that was never asked cannot, so the next is.
+            waiting.any(|job| job.reply.ask_to_lead());
+        }
     }
 
     /// Takes no more jobs. What waits already is still handed out.
     pub fn close(&self) {
-        self.state.lock().closed = true;
+        self.state.lock().is_closed = true;
         self.arrived.notify_all();
+        self.grown.notify_all();
     }
+}
+
+impl State {
+    fn admit(&mut self, max_length: usize, priority: Priority, pace: Pace) -> Result<(), Refused> {
+        if self.is_closed {
+            return Err(Refused::Closed);
+        }
+        if self.length >= max_length {
+            return Err(Refused::Full);
+        }
+        let wait = self.wait(priority, pace);
+        if self.overload.admits(wait, pace.bounds) { Ok(()) } else { Err(Refused::TooLongAWait(wait)) }
+    }
+
+    /// How long a job of this priority would wait, by the runs seen lately.
+    fn wait(&self, priority: Priority, pace: Pace) -> Duration {
+        let ahead: usize = self.rows[..=priority as usize].iter().sum();
+        pace.full_run.saturating_mul(u32::try_from(ahead.div_ceil(pace.max_rows.max(1))).unwrap_or(u32::MAX))
+    }
+
+    fn all_rows(&self) -> usize {
+        self.rows.iter().sum()
+    }
+
+    fn take(
+        &mut self,
+        taker: Place,
+        max_rows: usize,
+        now: Instant,
+        bounds: Bounds,
+        out: &mut Vec<(Job, ScheduleError)>,
+    ) -> Batch {
+        let mut batch: Batch = Vec::new();
+        let (mut rows, mut misfits) = (0, 0);
+        for line in 0..self.lines.len() {
+            let mut at = 0;
+            while let Some(job) = self.lines[line].get(at) {
+                if misfits > MISFITS_MAX || (rows >= max_rows && !batch.is_empty()) {
+                    return batch;
+                }
+                let joins = |first: &Job| rows + rows_of(job) <= max_rows && first.joins(job);
+                let is_for_taker = taker == Place::Worker || job.place == Place::Inline;
+                if !is_for_taker || !batch.first().is_none_or(joins) {
+                    misfits += 1;
+                    at += 1;
+                    continue;
+                }
+                let Some(job) = self.remove(line, at) else { return batch };
+                if let Some(error) = self.refusal(&job, now, bounds) {
+                    out.push((job, error));
+                } else if job.reply.take() {
+                    rows += rows_of(&job);
+                    batch.push(job);
+                }
+            }
+        }
+        batch
+    }
+
+    fn refusal(&self, job: &Job, now: Instant, bounds: Bounds) -> Option<ScheduleError> {
+        let bound = self.overload.bound(bounds);
+        if job.deadline <= now {
+            Some(ScheduleError::Expired)
+        } else if now.saturating_duration_since(job.submitted) > bound {
+            Some(ScheduleError::Overloaded { retry_after: bound })
+        } else {
+            None
+        }
+    }
+
+    fn remove(&mut self, line: usize, at: usize) -> Option<Job> {
+        let job = self.lines[line].remove(at)?;
+        self.rows[line] -= rows_of(&job);
+        self.length -= 1;
+        self.for_workers -= usize::from(job.place == Place::Worker);
+        Some(job)
+    }
+}
+
+/// What cannot be joined takes a run of its own, like a row.
+fn rows_of(job: &Job) -> usize {
+    job.size.rows.unwrap_or(1)
 }

@@ -1,225 +1,189 @@
-//! One deployment's sessions, queue and workers.
+//! One deployment's sessions, and the way of a request to one of them.
+//!
+//! A request whose run is short is run by *combining*, on the threads that serve connections; one whose run is long is left to
+//! the *pool* of workers. Which is short is predicted from what runs have cost, unless the operator has decided.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use super::job::Job;
-use super::lane::{Held, Lane, Place};
-use super::plan::{Execution, INLINE_RUN_MAX};
-use super::queue::{Queue, Refused};
-use crate::engine::RunError;
-use crate::error::ErrorKind;
+use super::arrivals::Arrivals;
+use super::batch::Runner;
+use super::cores::Cores;
+use super::cost::Cost;
+use super::job::{Job, Place, Priority, Size};
+use super::lane::Lane;
+use super::overload::Bounds;
+use super::plan::{Execution, INLINE_RUN_MAX, Plan};
+use super::queue::{Pace, Queue, Refused};
+use super::reply::{Outcome, Ticket, Turn, reply};
+use super::{Limits, ScheduleError};
 use crate::telemetry::DeploymentMetrics;
-use crate::tensor::{Tensor, Value};
+use crate::tensor::Tensor;
 
 /// Runs one deployment's requests. Dropping it refuses what is new; the workers run what waits and then end by themselves,
 /// so that nobody has to wait for a run that cannot be interrupted.
 #[derive(Debug)]
 pub struct Scheduler {
     shared: Arc<Shared>,
-    execution: Execution,
-    limits: Limits,
 }
 
-/// What bounds the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub queue_max_length: usize,
-    pub queue_max_wait: Duration,
-}
-
-/// A run's outcome.
+/// What a scheduler is made of.
 #[derive(Debug)]
-pub struct Completed {
-    /// In the signature's order.
-    pub outputs: Vec<Value>,
-    /// Time spent waiting for a session.
-    pub queued: Duration,
-    /// Time spent in the model.
-    pub ran: Duration,
+pub struct Parts {
+    /// At least one.
+    pub lanes: Vec<Arc<Lane>>,
+    pub plan: Plan,
+    pub limits: Limits,
+    /// What the measurement at load has shown.
+    pub cost: Cost,
+    pub cores: Arc<Cores>,
+    pub metrics: Arc<DeploymentMetrics>,
 }
 
-/// Why a request was not run to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ScheduleError {
-    /// Too many wait already, or the wait would be too long.
-    #[error("the queue is full")]
-    Overloaded { retry_after: Duration },
-    /// The deadline passed, before the run or during it.
-    #[error("the deadline passed")]
-    Expired,
-    /// The model made more of the inputs than may be answered.
-    #[error("the answer has more than {max_elements} elements")]
-    AnswerTooLarge { max_elements: usize },
-    /// The deployment is being taken down.
-    #[error("the deployment is stopping")]
-    Stopped,
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-impl ScheduleError {
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            ScheduleError::Overloaded { .. } => ErrorKind::Overloaded,
-            ScheduleError::Expired => ErrorKind::DeadlineExceeded,
-            ScheduleError::AnswerTooLarge { .. } => ErrorKind::BadInput,
-            ScheduleError::Stopped => ErrorKind::Unavailable,
-            ScheduleError::Run(error) => error.kind(),
-        }
-    }
-}
-
-/// What the workers and the requests share.
+/// What workers and requests share.
 #[derive(Debug)]
-struct Shared {
-    lanes: Vec<Arc<Lane>>,
-    queue: Queue,
-    /// A moving average of the time that one run takes, in nanoseconds.
-    run_average_ns: AtomicU64,
-    metrics: Arc<DeploymentMetrics>,
+pub(super) struct Shared {
+    pub(super) lanes: Vec<Arc<Lane>>,
+    pub(super) queue: Queue,
+    pub(super) cost: Cost,
+    pub(super) plan: Plan,
+    pub(super) cores: Arc<Cores>,
+    pub(super) metrics: Arc<DeploymentMetrics>,
+    pub(super) arrivals: Arrivals,
+    /// Requests that run a batch.
+    pub(super) leaders: AtomicUsize,
+    pub(super) has_workers: AtomicBool,
+    queue_max_wait: Option<Duration>,
 }
 
 impl Scheduler {
-    /// Takes over `lanes` (at least one) and starts a worker for each.
-    pub fn start(
-        lanes: Vec<Arc<Lane>>,
-        execution: Execution,
-        limits: Limits,
-        metrics: Arc<DeploymentMetrics>,
-    ) -> std::io::Result<Scheduler> {
+    /// Takes over the sessions. Workers are started with the first request whose run is long, or at once where all are.
+    pub fn start(parts: Parts) -> std::io::Result<Scheduler> {
+        let Parts { lanes, plan, limits, cost, cores, metrics } = parts;
         let shared = Arc::new(Shared {
+            queue: Queue::new(limits.queue_max_length, metrics.queue_depth.clone()),
+            queue_max_wait: limits.queue_max_wait,
             lanes,
-            queue: Queue::new(limits.queue_max_length),
-            run_average_ns: AtomicU64::new(0),
+            cost,
+            plan,
+            cores,
             metrics,
+            arrivals: Arrivals::default(),
+            leaders: AtomicUsize::new(0),
+            has_workers: AtomicBool::new(false),
         });
-        let scheduler = Scheduler { shared, execution, limits };
-        for lane in &scheduler.shared.lanes {
-            let (shared, lane) = (Arc::clone(&scheduler.shared), Arc::clone(lane));
-            let worker = thread::Builder::new().name("scoria-worker".to_owned());
-            worker.spawn(move || shared.work(&lane))?;
+        if plan.execution == Execution::Pooled {
+            shared.start_workers()?;
         }
-        Ok(scheduler)
+        Ok(Scheduler { shared })
+    }
+
+    /// Whether a request would be let in now. Asked before its body is read, so that what is refused costs little, and again
+    /// by [`Scheduler::run`].
+    pub fn admit(&self, priority: Priority) -> Result<(), ScheduleError> {
+        self.shared.queue.admit(priority, self.shared.pace()).map_err(refusal)
     }
 
     /// Runs the model on `inputs`, which the caller has checked against the signature.
     ///
     /// Cancel-safe: when the future is dropped, a job that still waits is skipped.
-    pub async fn run(&self, inputs: Vec<Tensor>, deadline: Instant) -> Result<Completed, ScheduleError> {
+    pub async fn run(&self, inputs: Vec<Tensor>, deadline: Instant, priority: Priority) -> Outcome {
+        let shared = &self.shared;
         let submitted = Instant::now();
         if submitted >= deadline {
             return Err(ScheduleError::Expired);
         }
-        if let Some(mut held) = self.inline_session(&inputs) {
-            return self.shared.run(&mut held, &inputs, submitted, deadline, Place::Inline);
+        let size = Size::of(&inputs);
+        let place = shared.place(size);
+        let load = shared.load(submitted);
+        if place == Place::Inline
+            && let Some(outcome) = shared.run_at_once(&inputs, submitted, deadline, load)
+        {
+            return outcome;
         }
-        self.refuse_long_wait()?;
-        let (reply, outcome) = oneshot::channel();
-        match self.shared.queue.push(Job { inputs, submitted, deadline, reply }) {
-            Ok(()) => self.shared.metrics.queue_depth.set(self.shared.queue.len() as i64),
-            Err(Refused::Full) => return Err(self.overloaded(self.expected_wait())),
-            Err(Refused::Closed) => return Err(ScheduleError::Stopped),
-        }
-        // The worker answers by the deadline unless the run cannot be interrupted; then the client is answered all the same.
-        match tokio::time::timeout_at(deadline.into(), outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(ScheduleError::Stopped),
-            Err(_) => Err(ScheduleError::Expired),
+        let (reply, ticket) = reply();
+        let job = Job { inputs, size, priority, place, submitted, deadline, reply };
+        match place {
+            Place::Inline => shared.combine(job, ticket, load).await,
+            Place::Worker => shared.leave_to_worker(job, ticket).await,
         }
     }
 
-    /// A free session, if this request may be run on the calling thread.
-    fn inline_session(&self, inputs: &[Tensor]) -> Option<Held<'_>> {
-        let Execution::Inline { max_elements } = self.execution else { return None };
-        // Nobody overtakes those who wait. And whatever the plan says, a model whose runs have turned out long is not run
-        // here until they are short again: a run's time may depend on its values.
-        let has_waiting = self.shared.queue.len() > 0;
-        let is_large = inputs.iter().map(Tensor::len).sum::<usize>() > max_elements;
-        if has_waiting || is_large || self.shared.run_average() > INLINE_RUN_MAX {
-            return None;
-        }
-        self.shared.lanes.iter().find_map(|lane| lane.try_hold())
-    }
-
-    fn refuse_long_wait(&self) -> Result<(), ScheduleError> {
-        let wait = self.expected_wait();
-        if wait > self.limits.queue_max_wait { Err(self.overloaded(wait)) } else { Ok(()) }
-    }
-
-    /// How long a job that joins the queue now would wait, by the runs seen lately.
-    fn expected_wait(&self) -> Duration {
-        let run = self.shared.run_average();
-        let waiting = u32::try_from(self.shared.queue.len()).unwrap_or(u32::MAX);
-        run.saturating_mul(waiting) / u32::try_from(self.shared.lanes.len()).unwrap_or(u32::MAX).max(1)
-    }
-
-    fn overloaded(&self, wait: Duration) -> ScheduleError {
-        ScheduleError::Overloaded { retry_after: wait.max(Duration::from_secs(1)) }
+    /// Takes no more requests. What waits is run, and then the workers end.
+    pub(super) fn close(&self) {
+        self.shared.queue.close();
     }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.close();
+    }
+}
+
+pub(super) fn refusal(refused: Refused) -> ScheduleError {
+    match refused {
+        Refused::Full => ScheduleError::Overloaded { retry_after: Duration::from_secs(1) },
+        Refused::TooLongAWait(wait) => ScheduleError::Overloaded { retry_after: wait },
+        Refused::Closed => ScheduleError::Stopped,
     }
 }
 
 impl Shared {
-    /// A worker's life: take a job, run it, answer it.
-    fn work(&self, lane: &Lane) {
-        while self.queue.wait() {
-            // First the session, which an inline request may have, then the job: so one that waits is seen to wait. And not
-            // the session before there is a job: inline requests must not find it taken by an idle worker.
-            let mut held = lane.hold();
-            let Some(job) = self.queue.pop() else { continue };
-            self.metrics.queue_depth.set(self.queue.len() as i64);
-            if !job.is_wanted() {
-                continue;
+    /// Where a request of this size is run.
+    fn place(&self, size: Size) -> Place {
+        match (self.plan.is_execution_fixed, self.plan.execution) {
+            (true, Execution::Combining) => Place::Inline,
+            (true, Execution::Pooled) => Place::Worker,
+            (false, _) => match self.cost.of_elements(size.elements) {
+                Some(run) if run <= INLINE_RUN_MAX => Place::Inline,
+                _ => Place::Worker,
+            },
+        }
+    }
+
+    /// How fast the queue is emptied.
+    pub(super) fn pace(&self) -> Pace {
+        let max_rows = self.plan.max_batch;
+        let run = self.cost.of_rows(max_rows).unwrap_or_default();
+        let lanes = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).max(1);
+        Pace { full_run: run / lanes, max_rows, bounds: Bounds::new(self.queue_max_wait, run) }
+    }
+
+    pub(super) fn runner(&self, place: Place) -> Runner<'_> {
+        Runner { cost: &self.cost, metrics: &self.metrics, place }
+    }
+}
+
+/// A request that waits, and what is to be done when it does so no longer.
+pub(super) struct Waiting<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) ticket: Ticket,
+}
+
+impl Waiting<'_> {
+    /// Waits for the answer, or to be asked to lead; not for its run beyond `patience`, nor for anything beyond `deadline`.
+    pub(super) async fn turn(&self, patience: Instant, deadline: Instant) -> Turn {
+        if patience < deadline {
+            if let Ok(turn) = tokio::time::timeout_at(patience.into(), self.ticket.turn()).await {
+                return turn;
             }
-            let outcome = self.run(&mut held, &job.inputs, job.submitted, job.deadline, Place::Worker);
-            drop(held);
-            job.answer(outcome);
+            if self.ticket.withdraw() {
+                let retry_after = self.shared.pace().full_run;
+                return Turn::Answered(Err(ScheduleError::Overloaded { retry_after }));
+            }
         }
+        // The run is ended by the deadline unless it cannot be interrupted; then the client is answered all the same.
+        let turn = tokio::time::timeout_at(deadline.into(), self.ticket.turn()).await;
+        turn.unwrap_or(Turn::Answered(Err(ScheduleError::Expired)))
     }
+}
 
-    fn run(
-        &self,
-        held: &mut Held<'_>,
-        inputs: &[Tensor],
-        submitted: Instant,
-        deadline: Instant,
-        place: Place,
-    ) -> Result<Completed, ScheduleError> {
-        let started = Instant::now();
-        if started >= deadline {
-            return Err(ScheduleError::Expired);
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.ticket.leave() {
+            self.shared.queue.hand_over();
         }
-        let outcome = held.run(inputs, deadline, place);
-        let ran = started.elapsed();
-        self.note_run(ran);
-        match outcome {
-            Ok(outputs) => Ok(Completed { outputs, queued: started - submitted, ran }),
-            Err(RunError::Interrupted) => Err(ScheduleError::Expired),
-            Err(RunError::OutputsTooLarge { max_elements }) => Err(ScheduleError::AnswerTooLarge { max_elements }),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn run_average(&self) -> Duration {
-        Duration::from_nanos(self.run_average_ns.load(Ordering::Relaxed))
-    }
-
-    fn note_run(&self, ran: Duration) {
-        self.metrics.batch_size.observe(1.0);
-        // A lost update between two workers loses one sample of an average: harmless, and cheaper than a lock.
-        let sample = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
-        let average = self.run_average_ns.load(Ordering::Relaxed);
-        let updated = if average == 0 { sample } else { average - average / 8 + sample / 8 };
-        self.run_average_ns.store(updated, Ordering::Relaxed);
     }
 }

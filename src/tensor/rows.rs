@@ -1,6 +1,6 @@
 //! Tensors as rows along their first dimension: joined, taken apart, compared.
 
-use ndarray::{ArrayD, Axis, Slice, concatenate};
+use ndarray::{ArrayD, Dimension, IxDyn};
 
 use super::{Element, Tensor, with_tensor};
 
@@ -8,32 +8,45 @@ use super::{Element, Tensor, with_tensor};
 ///
 /// `None` if there are none, or they differ in type or in another dimension, or are scalars.
 pub fn join_rows(parts: &[&Tensor]) -> Option<Tensor> {
-    fn join<T: Element>(parts: &[&Tensor], _: &ArrayD<T>) -> Option<Tensor> {
-        let arrays = parts.iter().map(|part| T::array(part).map(|array| array.view())).collect::<Option<Vec<_>>>()?;
-        concatenate(Axis(0), &arrays).ok().map(|joined| T::wrap(joined.as_standard_layout().into_owned()))
+    fn join<T: Element>(parts: &[&Tensor], first: &ArrayD<T>) -> Option<Tensor> {
+        let row_shape = first.shape().get(1..)?;
+        let mut rows = 0;
+        let mut elements = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            let array = T::array(part).filter(|array| array.shape().get(1..) == Some(row_shape))?;
+            rows += array.shape()[0];
+            elements.extend_from_slice(array.as_slice()?);
+        }
+        of_rows(rows, row_shape, elements)
     }
     let first = *parts.first()?;
-    if first.shape().is_empty() {
-        return None;
-    }
     with_tensor!(first, array => join(parts, array))
 }
 
 /// The tensor's rows in parts of these sizes; `None` unless they add up to its first dimension.
 pub fn split_rows(tensor: &Tensor, sizes: &[usize]) -> Option<Vec<Tensor>> {
-    fn part<T: Element>(array: &ArrayD<T>, from: usize, to: usize) -> Tensor {
-        T::wrap(array.slice_axis(Axis(0), Slice::from(from..to)).as_standard_layout().into_owned())
+    fn split<T: Element>(array: &ArrayD<T>, sizes: &[usize]) -> Option<Vec<Tensor>> {
+        let (&rows, row_shape) = array.shape().split_first()?;
+        if rows != sizes.iter().sum::<usize>() {
+            return None;
+        }
+        let row_elements: usize = row_shape.iter().product();
+        let mut rest = array.as_slice()?;
+        let parts = sizes.iter().map(|&size| {
+            let (part, after) = rest.split_at(size * row_elements);
+            rest = after;
+            of_rows(size, row_shape, part.to_vec())
+        });
+        parts.collect()
     }
-    if tensor.shape().first() != Some(&sizes.iter().sum::<usize>()) {
-        return None;
-    }
-    let mut from = 0;
-    let parts = sizes.iter().map(|size| {
-        let start = from;
-        from += size;
-        with_tensor!(tensor, array => part(array, start, from))
-    });
-    Some(parts.collect())
+    with_tensor!(tensor, array => split(array, sizes))
+}
+
+fn of_rows<T: Element>(rows: usize, row_shape: &[usize], elements: Vec<T>) -> Option<Tensor> {
+    let mut shape = IxDyn::zeros(row_shape.len() + 1);
+    shape[0] = rows;
+    shape.slice_mut()[1..].copy_from_slice(row_shape);
+    ArrayD::from_shape_vec(shape, elements).ok().map(T::wrap)
 }
 
 /// How far two tensors are apart.

@@ -98,7 +98,7 @@ fn header_timeout_ends_silence_and_heads_that_do_not_end() {
 fn header_timeout_is_not_for_bodies_or_runs() {
     let (server, gate, _) = gated(&[("header_timeout_ms", "20"), ("keep_alive_timeout_ms", "20")]);
     let mut running = begin(&server, "");
-    gate.wait_for_arrivals(5);
+    gate.wait_for_arrivals(1);
     let mut sending = server.connect();
     sending.send(&head(&format!("content-length: {}", GOOD.len())));
     sending.send(&GOOD[..5]);
@@ -290,7 +290,7 @@ fn max_connections_makes_room_at_the_expense_of_who_asks_for_nothing() {
 fn max_connections_never_ends_a_request_in_progress() {
     let (server, gate, _) = gated(&[("max_connections", "1")]);
     let mut running = begin(&server, "");
-    gate.wait_for_arrivals(5);
+    gate.wait_for_arrivals(1);
     let mut waiting = begin(&server, "");
     gate.open();
     assert_eq!(running.answer().unwrap().status, 200);

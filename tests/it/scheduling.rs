@@ -7,8 +7,7 @@ use crate::server::{Server, Start, identity};
 
 const GOOD: &[u8] = br#"{"data": [[1, 2]]}"#;
 
-/// A server whose model waits at the gate, after the runs that warmed it up. Loading has to pass the gate too, so it is let
-/// through first.
+/// A server whose model waits at the gate, once it is loaded and measured.
 pub fn gated(settings: &[(&'static str, &str)]) -> (Server, Gate, FakeEngine) {
     let gate = Gate::new();
     let engine = FakeEngine::echo().behind(&gate);
@@ -16,10 +15,9 @@ pub fn gated(settings: &[(&'static str, &str)]) -> (Server, Gate, FakeEngine) {
     for (key, text) in settings {
         start = start.set(key, *text);
     }
-    let server = start.now();
-    // The loader measures with four runs; whoever changes that sees this test wait for the fifth.
-    gate.admit(4);
-    server.app().block_on(server.app().loaded());
+    gate.open();
+    let server = start.ready();
+    gate.close();
     (server, gate, engine)
 }
 
@@ -57,7 +55,7 @@ fn a_client_may_shorten_the_deadline_and_not_lengthen_it() {
 fn probes_and_metrics_answer_while_the_model_runs() {
     let (server, gate, _) = gated(&[]);
     let mut running = begin(&server, "");
-    gate.wait_for_arrivals(5);
+    gate.wait_for_arrivals(1);
     assert_eq!(server.request("GET", "/", &[], b"").text(), "Healthy");
     assert_eq!(server.admin("/readyz").status, 200);
     let in_flight = r#"scoria_requests_in_flight{deployment="default",endpoint="echo"}"#;
@@ -71,7 +69,7 @@ fn probes_and_metrics_answer_while_the_model_runs() {
 fn a_full_queue_is_a_429_with_a_time_to_come_back() {
     let (server, gate, _) = gated(&[("queue_max_length", "1"), ("queue_max_wait_ms", "3600000")]);
     let mut running = begin(&server, "");
-    gate.wait_for_arrivals(5);
+    gate.wait_for_arrivals(1);
     let mut waiting = begin(&server, "");
     server.wait_for_metric(r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
     let refused = server.post("/score", GOOD);
@@ -85,7 +83,7 @@ fn a_full_queue_is_a_429_with_a_time_to_come_back() {
 fn too_many_requests_are_refused_before_their_bodies_are_read() {
     let (server, gate, _) = gated(&[("max_in_flight", "1")]);
     let mut running = begin(&server, "");
-    gate.wait_for_arrivals(5);
+    gate.wait_for_arrivals(1);
     let refused = server.post("/score", GOOD);
     assert_eq!((refused.status, refused.code().as_str()), (429, "overloaded"));
     gate.open();
@@ -96,8 +94,9 @@ fn too_many_requests_are_refused_before_their_bodies_are_read() {
 #[test]
 fn what_a_client_that_left_was_waiting_for_is_not_run() {
     let (server, gate, engine) = gated(&[]);
+    let before = engine.runs();
     let mut running = begin(&server, "");
-    gate.wait_for_arrivals(5);
+    gate.wait_for_arrivals(1);
     let leaving = begin(&server, "");
     server.wait_for_metric(r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 1.0);
     drop(leaving);
@@ -105,5 +104,38 @@ fn what_a_client_that_left_was_waiting_for_is_not_run() {
     gate.open();
     assert_eq!(running.answer().unwrap().status, 200);
     assert_eq!(server.post("/score", GOOD).status, 200);
-    assert_eq!(engine.runs(), 4 + 2);
+    assert_eq!(engine.runs(), before + 2);
+}
+
+#[test]
+fn requests_that_wait_together_share_a_run_and_each_gets_its_own_answer() {
+    let (server, gate, engine) = gated(&[("max_batch", "8"), ("execution", "combining")]);
+    let before = engine.runs();
+    let mut running = begin(&server, "");
+    gate.wait_for_arrivals(1);
+    let mut waiting: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for (index, connection) in waiting.iter_mut().enumerate() {
+        let body = format!(r#"{{"data": [[{index}, 0]]}}"#);
+        let head = format!("POST /score HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
+        connection.send(&[head.as_bytes(), body.as_bytes()].concat());
+    }
+    server.wait_for_metric(r#"scoria_queue_depth{deployment="default",endpoint="echo"}"#, 3.0);
+    gate.open();
+    assert_eq!(running.answer().unwrap().status, 200);
+    for (index, connection) in waiting.iter_mut().enumerate() {
+        assert_eq!(connection.answer().unwrap().text(), format!("[[{index}.0,0.0]]"));
+    }
+    assert_eq!(engine.runs(), before + 2);
+}
+
+#[test]
+fn a_priority_is_one_of_three() {
+    let (server, gate, _) = gated(&[]);
+    gate.open();
+    for good in ["high", "Normal", "low"] {
+        assert_eq!(server.request("POST", "/score", &[("x-scoria-priority", good)], GOOD).status, 200, "{good}");
+    }
+    let refused = server.request("POST", "/score", &[("x-scoria-priority", "urgent")], GOOD);
+    assert_eq!((refused.status, refused.code().as_str()), (400, "bad_priority"));
+    assert!(refused.text().contains("high, normal, low"), "{}", refused.text());
 }

@@ -1,0 +1,389 @@
+//! The scheduler with an engine that waits until a test lets it pass.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ndarray::{ArrayD, IxDyn};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::engine::fake::{Call, FakeEngine, Gate};
+use crate::engine::{Engine, Graph, LoadOptions, RunError};
+use crate::telemetry::{DeploymentMetrics, Metrics};
+use crate::tensor::{DType, Element, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A scheduler, its engine's gate and what goes with them.
+struct Bench {
+    scheduler: Arc<Scheduler>,
+    gate: Gate,
+    engine: FakeEngine,
+    metrics: Arc<DeploymentMetrics>,
+    runtime: Runtime,
+    _watchdog: WatchdogHandle,
+}
+
+/// What a test varies.
+struct Setup {
+    engine: FakeEngine,
+    plan: Plan,
+    limits: Limits,
+}
+
+impl Setup {
+    fn of(execution: Execution) -> Setup {
+        Setup {
+            engine: FakeEngine::echo(),
+            plan: Plan {
+                workers: 1,
+                intra_op_threads: 1,
+                execution,
+                is_execution_fixed: true,
+                max_batch: 8,
+                max_batch_delay: Duration::ZERO,
+            },
+            limits: Limits { queue_max_length: 100, queue_max_wait: Some(MINUTE) },
+        }
+    }
+
+    fn start(self) -> Bench {
+        let Setup { engine, plan, limits } = self;
+        let gate = Gate::new();
+        let engine = engine.behind(&gate);
+        let options = LoadOptions { sessions: plan.workers, ..LoadOptions::default() };
+        let loaded = engine.load(Path::new("model"), &graph(), &options).map_err(|error| error.to_string()).unwrap();
+        let watchdog = Watchdog::start(|| {}).unwrap();
+        let lanes = loaded.sessions.into_iter().map(|session| Lane::new(session, watchdog.watchdog())).collect();
+        let metrics = Arc::new(Metrics::new("0").unwrap().deployment("e", "d"));
+        let parts = Parts {
+            lanes,
+            plan,
+            limits,
+            cost: Cost::default(),
+            cores: Arc::new(Cores::new(2)),
+            metrics: Arc::clone(&metrics),
+        };
+        Bench {
+            scheduler: Arc::new(Scheduler::start(parts).unwrap()),
+            gate,
+            engine,
+            metrics,
+            runtime: Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+            _watchdog: watchdog,
+        }
+    }
+}
+
+fn graph() -> Graph {
+    let dtype = DType::F32;
+    let inputs = vec![TensorSpec { name: "x".to_owned(), dtype, dims: None }];
+    let outputs = vec![OutputSpec { name: "y".to_owned(), value: ValueType::Tensor { dtype, dims: None } }];
+    Graph { signature: Signature { inputs, outputs }, ..Graph::default() }
+}
+
+fn rows(shape: &[usize], value: f32) -> Tensor {
+    f32::wrap(ArrayD::from_elem(IxDyn(shape), value))
+}
+
+type Task = JoinHandle<Result<Completed, ScheduleError>>;
+
+impl Bench {
+    fn submit(&self, input: Tensor) -> Task {
+        self.submit_as(input, Priority::Normal, MINUTE)
+    }
+
+    fn submit_as(&self, input: Tensor, priority: Priority, timeout: Duration) -> Task {
+        let scheduler = Arc::clone(&self.scheduler);
+        self.runtime.spawn(async move { scheduler.run(vec![input], Instant::now() + timeout, priority).await })
+    }
+
+    /// A run that holds the only session.
+    fn busy(&self) -> Task {
+        let running = self.submit(rows(&[1, 7], 0.0));
+        self.gate.wait_for_arrivals(1);
+        running
+    }
+
+    fn wait_for_queue(&self, length: i64) {
+        while self.metrics.queue_depth.get() != length {
+            std::thread::yield_now();
+        }
+    }
+
+    fn outcome(&self, task: Task) -> Result<Completed, ScheduleError> {
+        self.runtime.block_on(task).unwrap()
+    }
+
+    fn output(&self, task: Task) -> Tensor {
+        match self.outcome(task).unwrap().outputs.remove(0) {
+            Value::Tensor(tensor) => tensor,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Both ways to run; each has to do what is asked of all.
+fn both(test: impl Fn(Setup)) {
+    for execution in [Execution::Combining, Execution::Pooled] {
+        test(Setup::of(execution));
+    }
+}
+
+#[test]
+fn what_waits_shares_one_run_and_each_gets_its_own_rows() {
+    both(|setup| {
+        let bench = setup.start();
+        let running = bench.busy();
+        let inputs: Vec<_> = (1..=3).map(|rows_of| rows(&[rows_of, 2], rows_of as f32)).collect();
+        let tasks: Vec<_> = (inputs.iter().cloned().zip(1..))
+            .map(|(input, waiting)| {
+                let task = bench.submit(input);
+                bench.wait_for_queue(waiting);
+                task
+            })
+            .collect();
+        bench.gate.open();
+        bench.output(running);
+        for (input, task) in inputs.into_iter().zip(tasks) {
+            assert_eq!(bench.output(task), input);
+        }
+        assert_eq!(bench.engine.runs(), 2);
+        assert_eq!(bench.metrics.batch_size.get_sample_sum(), 4.0);
+    });
+}
+
+#[test]
+fn rows_of_other_shapes_and_more_rows_than_a_batch_has_go_apart() {
+    both(|setup| {
+        let bench = setup.start();
+        let running = bench.busy();
+        let inputs =
+            [rows(&[1, 2], 1.0), rows(&[1, 3], 2.0), rows(&[1, 2], 3.0), rows(&[9, 2], 4.0), rows(&[0, 2], 5.0)];
+        let tasks: Vec<_> = (inputs.iter().cloned().zip(1..))
+            .map(|(input, waiting)| {
+                let task = bench.submit(input);
+                bench.wait_for_queue(waiting);
+                task
+            })
+            .collect();
+        bench.gate.open();
+        bench.output(running);
+        for (input, task) in inputs.into_iter().zip(tasks) {
+            assert_eq!(bench.output(task), input);
+        }
+        assert_eq!(bench.engine.runs(), 1 + 4, "the two rows of one shape went together");
+    });
+}
+
+#[test]
+fn without_joining_every_request_has_a_run_of_its_own() {
+    both(|mut setup| {
+        setup.plan.max_batch = 1;
+        let bench = setup.start();
+        let running = bench.busy();
+        let tasks: Vec<_> = (0..4).map(|value| bench.submit(rows(&[1, 2], value as f32))).collect();
+        bench.wait_for_queue(4);
+        bench.gate.open();
+        bench.output(running);
+        tasks.into_iter().for_each(|task| drop(bench.output(task)));
+        assert_eq!(bench.engine.runs(), 5);
+    });
+}
+
+/// Fails whatever holds a 13, alone or in company.
+fn superstitious() -> FakeEngine {
+    FakeEngine::new(|call: &Call<'_>| match &call.inputs[0] {
+        Tensor::F32(array) if array.iter().any(|&value| value == 13.0) => Err(RunError::Rejected("13".to_owned())),
+        _ => call.echo(),
+    })
+}
+
+#[test]
+fn a_bad_row_fails_its_own_request_only() {
+    both(|mut setup| {
+        setup.engine = superstitious();
+        let bench = setup.start();
+        let running = bench.busy();
+        let tasks: Vec<_> = [1.0, 13.0, 2.0].map(|value| bench.submit(rows(&[1, 2], value))).into();
+        bench.wait_for_queue(3);
+        bench.gate.open();
+        bench.output(running);
+        let outcomes: Vec<_> = tasks.into_iter().map(|task| bench.outcome(task)).collect();
+        assert!(matches!(outcomes[1], Err(ScheduleError::Run(RunError::Rejected(_)))), "{outcomes:?}");
+        assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+        assert_eq!(bench.engine.runs(), 1 + 1 + 3);
+    });
+}
+
+#[test]
+fn outputs_that_do_not_come_apart_are_run_again_one_by_one() {
+    both(|mut setup| {
+        // One row out, however many went in: a sum over rows that no probe has seen.
+        setup.engine = FakeEngine::new(|call| match &call.inputs[0] {
+            Tensor::F32(array) => Ok(vec![Value::Tensor(rows(&[1, 1], array.iter().sum()))]),
+            _ => call.echo(),
+        });
+        let bench = setup.start();
+        let running = bench.busy();
+        let tasks: Vec<_> = [1.0, 2.0].map(|value| bench.submit(rows(&[1, 2], value))).into();
+        bench.wait_for_queue(2);
+        bench.gate.open();
+        bench.output(running);
+        let sums: Vec<_> = tasks.into_iter().map(|task| bench.output(task)).collect();
+        assert_eq!(sums, [rows(&[1, 1], 2.0), rows(&[1, 1], 4.0)]);
+    });
+}
+
+#[test]
+fn what_has_expired_or_is_not_wanted_any_more_is_not_run() {
+    both(|setup| {
+        let bench = setup.start();
+        let running = bench.busy();
+        let expiring = bench.submit_as(rows(&[1, 2], 1.0), Priority::Normal, Duration::from_millis(20));
+        bench.wait_for_queue(1);
+        let leaving = bench.submit(rows(&[1, 2], 2.0));
+        bench.wait_for_queue(2);
+        leaving.abort();
+        assert!(matches!(bench.outcome(expiring), Err(ScheduleError::Expired)));
+        assert!(bench.runtime.block_on(leaving).unwrap_err().is_cancelled());
+        bench.gate.open();
+        bench.output(running);
+        bench.output(bench.submit(rows(&[1, 2], 3.0)));
+        assert_eq!(bench.engine.runs(), 2);
+    });
+}
+
+#[test]
+fn a_run_is_ended_when_the_last_of_its_requests_has_expired() {
+    let bench = Setup::of(Execution::Pooled).start();
+    let running = bench.busy();
+    let short = bench.submit_as(rows(&[1, 2], 1.0), Priority::Normal, Duration::from_millis(300));
+    bench.wait_for_queue(1);
+    let long = bench.submit_as(rows(&[1, 2], 2.0), Priority::Normal, MINUTE);
+    bench.wait_for_queue(2);
+    bench.gate.admit(1);
+    bench.output(running);
+    bench.gate.wait_for_arrivals(2);
+    assert!(matches!(bench.outcome(short), Err(ScheduleError::Expired)), "its own deadline, in company too");
+    bench.gate.admit(1);
+    bench.output(long);
+    let alone = bench.submit_as(rows(&[1, 2], 3.0), Priority::Normal, Duration::from_millis(20));
+    assert!(matches!(bench.outcome(alone), Err(ScheduleError::Expired)));
+    bench.gate.open();
+    bench.output(bench.submit(rows(&[1, 2], 4.0)));
+    assert_eq!(bench.engine.runs(), 4);
+}
+
+#[test]
+fn those_of_higher_priority_go_first() {
+    both(|mut setup| {
+        setup.plan.max_batch = 1;
+        let bench = setup.start();
+        let running = bench.busy();
+        let mut tasks = Vec::new();
+        for (priority, waiting) in [Priority::Low, Priority::Normal, Priority::High].into_iter().zip(1..) {
+            tasks.push(bench.submit_as(rows(&[1, 2], 1.0), priority, MINUTE));
+            bench.wait_for_queue(waiting);
+        }
+        bench.gate.admit(2);
+        bench.output(running);
+        bench.output(tasks.remove(2));
+        bench.gate.wait_for_arrivals(3);
+        assert_eq!(bench.metrics.queue_depth.get(), 1, "normal runs, low waits");
+        bench.gate.open();
+        tasks.into_iter().for_each(|task| drop(bench.output(task)));
+    });
+}
+
+#[test]
+fn a_full_queue_and_a_long_wait_are_refused_at_once() {
+    both(|mut setup| {
+        setup.limits.queue_max_length = 1;
+        let bench = setup.start();
+        let running = bench.busy();
+        let waiting = bench.submit(rows(&[1, 2], 1.0));
+        bench.wait_for_queue(1);
+        assert!(matches!(bench.scheduler.admit(Priority::High), Err(ScheduleError::Overloaded { .. })));
+        let refused = bench.submit(rows(&[1, 2], 2.0));
+        assert!(matches!(bench.outcome(refused), Err(ScheduleError::Overloaded { .. })));
+        bench.gate.open();
+        bench.output(running);
+        bench.output(waiting);
+        assert!(bench.scheduler.admit(Priority::Low).is_ok());
+    });
+}
+
+#[test]
+fn nobody_waits_longer_than_is_allowed() {
+    both(|mut setup| {
+        setup.limits.queue_max_wait = Some(Duration::from_millis(20));
+        let bench = setup.start();
+        let running = bench.busy();
+        let waiting = bench.submit(rows(&[1, 2], 1.0));
+        assert!(matches!(bench.outcome(waiting), Err(ScheduleError::Overloaded { .. })));
+        bench.gate.open();
+        bench.output(running);
+    });
+}
+
+#[test]
+fn a_batch_is_waited_for_as_long_as_was_asked() {
+    let mut setup = Setup::of(Execution::Pooled);
+    setup.plan.max_batch = 2;
+    setup.plan.max_batch_delay = MINUTE;
+    let bench = setup.start();
+    bench.gate.open();
+    let first = bench.submit(rows(&[1, 2], 1.0));
+    bench.wait_for_queue(1);
+    let second = bench.submit(rows(&[1, 2], 2.0));
+    bench.output(first);
+    bench.output(second);
+    assert_eq!(bench.engine.runs(), 1);
+}
+
+#[test]
+fn a_thousand_requests_on_every_way_are_all_answered() {
+    for (execution, max_batch, workers) in [
+        (Execution::Combining, 8, 1),
+        (Execution::Combining, 1, 2),
+        (Execution::Pooled, 8, 2),
+        (Execution::Combining, 64, 2),
+    ] {
+        let mut setup = Setup::of(execution);
+        setup.engine = superstitious();
+        setup.limits.queue_max_length = 10_000;
+        setup.plan.max_batch = max_batch;
+        setup.plan.workers = workers;
+        let bench = setup.start();
+        bench.gate.open();
+        let tasks: Vec<_> = (0..1_000).map(|value| bench.submit(rows(&[1 + value % 3, 2], value as f32))).collect();
+        for (value, task) in tasks.into_iter().enumerate() {
+            if value % 7 == 3 {
+                // Wherever it is: not begun, waiting, asked to lead, or done.
+                task.abort();
+            } else if value == 13 {
+                assert!(bench.outcome(task).is_err());
+            } else {
+                assert_eq!(bench.output(task), rows(&[1 + value % 3, 2], value as f32));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_waits_when_the_deployment_ends_is_told() {
+    let bench = Setup::of(Execution::Pooled).start();
+    let running = bench.busy();
+    let Bench { scheduler, gate, runtime, .. } = bench;
+    let refused = {
+        let shared = Arc::clone(&scheduler);
+        scheduler.close();
+        runtime.block_on(shared.run(vec![rows(&[1, 2], 1.0)], Instant::now() + MINUTE, Priority::Normal))
+    };
+    assert!(matches!(refused, Err(ScheduleError::Stopped)));
+    gate.open();
+    assert!(runtime.block_on(running).unwrap().is_ok());
+}
