@@ -28,6 +28,21 @@ pub fn volunteer() {
     drop(fs::write("/proc/self/oom_score_adj", "1000"));
 }
 
+/// Hands memory that the C library keeps after it was freed back to the kernel. Takes up to a few milliseconds.
+///
+/// Rust code has an allocator that does so by itself; this is for what C and C++ libraries have used (malloc_trim(3)).
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    {
+        #[allow(unsafe_code, reason = "a function of the C library has to be declared")]
+        unsafe extern "C" {
+            // SAFETY: declared as in malloc.h; it may be called by any thread at any time.
+            safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
+}
+
 /// A line such as `VmRSS:   1234 kB` (proc(5)).
 fn field_bytes(text: &str, field: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;

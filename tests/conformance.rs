@@ -1,13 +1,15 @@
 //! One suite over every engine: the same model and the same inputs give the same answers.
 //!
 //! Each case is a function of an engine and becomes one test per engine, `ort::…` and `tract::…`. `alone` has what only one
-//! of them can do and what the other says instead, `bundled` the models of this repository. Nothing is ever skipped: without
+//! of them can do and what the other says instead, `bundled` the models of this repository, `sharing` what sessions share. Nothing is ever skipped: without
 //! ONNX Runtime the `ort` half fails and says how to get it.
 
 #[path = "conformance/alone.rs"]
 mod alone;
 #[path = "conformance/bundled.rs"]
 mod bundled;
+#[path = "conformance/sharing.rs"]
+mod sharing;
 mod support;
 
 use std::path::Path;
@@ -20,6 +22,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 use scoria::engine::tract::TractEngine;
 use scoria::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError, Session};
 use scoria::tensor::{DType, Element, Tensor, Value};
+use sharing::{a_further_session_has_a_life_of_its_own, sessions_at_the_same_time_answer_as_one_alone};
 use support::Folder;
 use support::onnx::{Constant, Model, Node, tensor};
 
@@ -64,6 +67,8 @@ suite! {
     a_stop_before_the_run_holds_until_reset,
     a_run_remembers_nothing_of_the_one_before,
     sessions_run_in_parallel,
+    a_further_session_has_a_life_of_its_own,
+    sessions_at_the_same_time_answer_as_one_alone,
     files_that_are_no_models_are_refused,
     a_model_that_contradicts_itself_is_refused,
     a_missing_file_is_refused,

@@ -135,16 +135,18 @@ impl Loader {
             parallel = self.warm_up(spec, &model.1, inputs)?;
         }
         let (workers, intra_op_threads) = layout(single, parallel, wishes, cores);
-        options.sessions = workers;
-        if workers > 1 || intra_op_threads != options.intra_op_threads {
+        if intra_op_threads != options.intra_op_threads {
             drop(model);
             options.intra_op_threads = intra_op_threads;
             model = self.load_lane(spec, graph, &options)?;
             self.warm_up(spec, &model.1, inputs)?;
         }
-        let (mut loaded, lane) = model;
-        let further = loaded.sessions.drain(..).map(|session| Lane::new(session, &self.watchdog));
-        let lanes: Vec<_> = std::iter::once(lane).chain(further).collect();
+        let (loaded, first) = model;
+        let mut lanes = vec![first];
+        while lanes.len() < workers {
+            let session = lanes[0].another()?;
+            lanes.push(Lane::new(session, &self.watchdog));
+        }
 
         let measured = inputs.filter(|_| single.is_some()).map(|inputs| self.batching(spec, graph, &lanes[0], inputs));
         let Batching { runs, max_batch } = measured.unwrap_or_default();

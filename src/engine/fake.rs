@@ -86,12 +86,9 @@ impl Engine for FakeEngine {
         if let Some(reason) = &self.load_failure {
             return Err(LoadError::Failed { engine: NAME, reason: reason.clone() });
         }
-        let session = || {
-            let stop = Arc::new(Stop { called: AtomicBool::new(false), gate: self.gate.clone() });
-            Box::new(FakeSession { engine: self.clone(), signature: graph.signature.clone(), stop }) as Box<dyn Session>
-        };
+        let first = FakeSession::new(self.clone(), graph.signature.clone());
         Ok(Loaded {
-            sessions: (0..options.sessions).map(|_| session()).collect(),
+            sessions: super::sessions(Box::new(first), options.sessions)?,
             providers: vec!["cpu".to_owned()],
             missing_providers: Vec::new(),
         })
@@ -125,6 +122,13 @@ struct FakeSession {
     stop: Arc<Stop>,
 }
 
+impl FakeSession {
+    fn new(engine: FakeEngine, signature: Signature) -> FakeSession {
+        let stop = Arc::new(Stop { called: AtomicBool::new(false), gate: engine.gate.clone() });
+        FakeSession { engine, signature, stop }
+    }
+}
+
 impl Session for FakeSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
         self.engine.runs.fetch_add(1, Ordering::AcqRel);
@@ -140,6 +144,10 @@ impl Session for FakeSession {
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {
         self.stop.clone()
+    }
+
+    fn another(&self) -> Result<Box<dyn Session>, LoadError> {
+        Ok(Box::new(FakeSession::new(self.engine.clone(), self.signature.clone())))
     }
 }
 

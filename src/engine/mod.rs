@@ -1,7 +1,7 @@
 //! How a model is run: the traits that every engine fills, and the engines.
 //!
-//! An [`Engine`] prepares a model file into [`Session`]s; a `Session` belongs to whoever runs it and is used by one thread at
-//! a time. `schedule` owns the sessions; nobody else calls [`Session::run`]. One conformance suite
+//! An [`Engine`] prepares a model file into [`Session`]s, which share the model's weights; a `Session` belongs to whoever runs
+//! it and is used by one thread at a time. `schedule` owns the sessions; nobody else calls [`Session::run`]. One conformance suite
 //! (`tests/conformance.rs`) holds every engine to the same answers.
 
 mod allowance;
@@ -58,9 +58,11 @@ pub struct EngineInfo {
 /// How a model is to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// How many sessions; each can run at the same time as the others. At least 1.
+    /// How many sessions; each can run at the same time as the others. At least 1. More can be had later
+    /// ([`Session::another`]).
     pub sessions: usize,
-    /// Threads that one run may use inside an operator. At least 1.
+    /// Threads that one run may use inside an operator. At least 1. With as many as the machine has, the model shares them
+    /// with all others of the process; the number cannot be changed without loading again.
     pub intra_op_threads: usize,
     /// Execution providers in order of preference, `cpu` last or absent: what the list does not name is never fallen back to.
     pub providers: Vec<String>,
@@ -99,6 +101,18 @@ pub trait Session: Send {
 
     /// A handle by which another thread can end a run of this session.
     fn interrupt(&self) -> Arc<dyn Interrupt>;
+
+    /// A further session of the same loaded model, with the same threads, which can run at the same time as this one.
+    ///
+    /// The two share the weights: it costs microseconds and a few kilobytes.
+    fn another(&self) -> Result<Box<dyn Session>, LoadError>;
+}
+
+/// `first` and as many more of it as make `count` in all.
+fn sessions(first: Box<dyn Session>, count: usize) -> Result<Vec<Box<dyn Session>>, LoadError> {
+    let mut sessions = (1..count).map(|_| first.another()).collect::<Result<Vec<_>, _>>()?;
+    sessions.push(first);
+    Ok(sessions)
 }
 
 /// Ends a session's run from outside.

@@ -48,16 +48,8 @@ impl Engine for TractEngine {
         let choice = provider::choose(&options.providers, "the embedded engine computes on the processor only")?;
         check_types(&graph.signature)?;
         let plan = catch(|| prepare(path, &graph.signature)).unwrap_or_else(|panic| Err(failed(panic)))?;
-        let sessions = (0..options.sessions)
-            .map(|_| {
-                let state = plan.spawn().map_err(|error| failed(format!("{error:#}")))?;
-                let stop = Arc::new(Stop(AtomicBool::new(false)));
-                let outputs = graph.signature.outputs.clone();
-                let max_output_elements = options.max_output_elements;
-                let remembers = state.op_states.iter().any(Option::is_some);
-                Ok(Box::new(TractSession { state, remembers, stop, outputs, max_output_elements }) as Box<dyn Session>)
-            })
-            .collect::<Result<_, LoadError>>()?;
+        let first = TractSession::new(&plan, graph.signature.outputs.clone().into(), options.max_output_elements)?;
+        let sessions = super::sessions(Box::new(first), options.sessions)?;
         Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })
     }
 }
@@ -272,7 +264,7 @@ struct TractSession {
     /// from its last hidden state); here every request starts afresh.
     remembers: bool,
     stop: Arc<Stop>,
-    outputs: Vec<OutputSpec>,
+    outputs: Arc<[OutputSpec]>,
     max_output_elements: usize,
 }
 
@@ -293,9 +285,31 @@ impl Session for TractSession {
     fn interrupt(&self) -> Arc<dyn Interrupt> {
         self.stop.clone()
     }
+
+    fn another(&self) -> Result<Box<dyn Session>, LoadError> {
+        let another = TractSession::new(self.state.plan(), self.outputs.clone(), self.max_output_elements)?;
+        Ok(Box::new(another))
+    }
 }
 
 impl TractSession {
+    /// The plan has the weights, and belongs to all its sessions.
+    fn new(
+        plan: &Arc<TypedSimplePlan>,
+        outputs: Arc<[OutputSpec]>,
+        max_output_elements: usize,
+    ) -> Result<TractSession, LoadError> {
+        let state = plan.spawn().map_err(|error| failed(format!("{error:#}")))?;
+        let remembers = state.op_states.iter().any(Option::is_some);
+        Ok(TractSession {
+            state,
+            remembers,
+            stop: Arc::new(Stop(AtomicBool::new(false))),
+            outputs,
+            max_output_elements,
+        })
+    }
+
     fn compute(&mut self, inputs: TVec<TValue>) -> TractResult<Vec<Value>> {
         let stop = &self.stop;
         self.state.set_inputs(inputs)?;

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::job::Place;
 use super::watchdog::{Glance, PERIOD, Watchdog};
-use crate::engine::{Interrupt, RunError, Session};
+use crate::engine::{Interrupt, LoadError, RunError, Session};
 use crate::tensor::{Tensor, Value};
 
 /// One session, used by one thread at a time.
@@ -58,6 +58,11 @@ impl Lane {
         });
         watchdog.watch(&lane);
         lane
+    }
+
+    /// A further session of the same model.
+    pub fn another(&self) -> Result<Box<dyn Session>, LoadError> {
+        self.session.lock().another()
     }
 
     /// Takes the session, if it is free.

@@ -181,6 +181,27 @@ fn ort_interrupts_an_endless_loop() {
 }
 
 #[test]
+fn ort_is_refused_more_memory_than_the_machine_has_and_the_session_lives_on() {
+    let model = Model::new()
+        .input("size", tensor(DType::I64, "R"))
+        .output("sum", tensor(DType::F32, ""))
+        .node(Node::new("ConstantOfShape", &["size"], &["zeros"]))
+        .node(Node::new("ReduceSum", &["zeros"], &["sum"]).int("keepdims", 0));
+    let mut first = session(&support::ort(), &model);
+    let mut second = first.another().expect("a further session");
+    for session in [&mut first, &mut second] {
+        for sizes in [&[1i64 << 42][..], &[1 << 31, 1 << 24], &[1 << 50]] {
+            let outcome = session.run(&[vector(sizes)]);
+            assert!(
+                matches!(&outcome, Err(RunError::Rejected(text)) if text.contains("bytes of memory")),
+                "{outcome:?}"
+            );
+            assert_same(&session.run(&[vector(&[1000i64])]).expect("it runs")[0], &array(&[], vec![0f32]));
+        }
+    }
+}
+
+#[test]
 fn ort_leaves_nothing_in_the_home_folder() {
     let home = Folder::new();
     // Another process, so that the environment is in place before the runtime is opened.

@@ -36,50 +36,76 @@ const BLAMES_INPUT: [&str; 25] = [
     "status message: sto",                  // Cast of a string that is no number (C++ stod, stof, stoi)
 ];
 
-/// Sorts the error of a run. Memory that could not be had is put to the sender's account only if this machine can never have
-/// it: then it was a size of theirs that asked for it.
-pub(super) fn classify(code: ErrorCode, message: &str, stopped: bool) -> RunError {
-    if stopped || message.contains("Exiting due to terminate flag") {
-        return RunError::Interrupted;
-    }
-    let message = message.trim_end().to_owned();
-    let lower = message.to_lowercase();
-    let is_beyond_machine = || asked_bytes(&lower).zip(memory::total_bytes()).is_some_and(|(asked, all)| asked > all);
-    let is_about_input = BLAMES_INPUT.iter().any(|words| lower.contains(words)) || is_beyond_machine();
-    if code == ErrorCode::InvalidArgument || is_about_input {
-        RunError::Rejected(message)
-    } else {
-        RunError::Failed(message)
-    }
+/// A run that failed.
+pub(super) struct Failure<'a> {
+    pub code: ErrorCode,
+    pub message: &'a str,
+    /// The block of memory that the runtime was refused, if that is what it failed of.
+    pub refused_bytes: Option<usize>,
+    /// Whether the run was asked to end.
+    pub stopped: bool,
 }
 
-/// The size of the buffer that could not be had, if that is what failed.
-fn asked_bytes(message: &str) -> Option<u64> {
-    let (_, size) = message.split_once("failed to allocate memory for requested buffer of size ")?;
-    size.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+impl Failure<'_> {
+    /// Whose it is. Memory that could not be had is put to the sender's account only if this machine can never have it: then
+    /// it was a size of theirs that asked for it.
+    pub(super) fn classify(&self) -> RunError {
+        if self.stopped || self.message.contains("Exiting due to terminate flag") {
+            return RunError::Interrupted;
+        }
+        let mut message = self.message.trim_end().to_owned();
+        let lower = message.to_lowercase();
+        let is_about_input = BLAMES_INPUT.iter().any(|words| lower.contains(words)) || self.is_beyond_machine();
+        if let Some(bytes) = self.refused_bytes {
+            message += &format!(" (it asked for {bytes} bytes of memory)");
+        }
+        if self.code == ErrorCode::InvalidArgument || is_about_input {
+            RunError::Rejected(message)
+        } else {
+            RunError::Failed(message)
+        }
+    }
+
+    fn is_beyond_machine(&self) -> bool {
+        let asked = self.refused_bytes.and_then(|bytes| u64::try_from(bytes).ok());
+        asked.zip(memory::total_bytes()).is_some_and(|(asked, all)| asked > all)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failure(code: ErrorCode, message: &str) -> Failure<'_> {
+        Failure { code, message, refused_bytes: None, stopped: false }
+    }
+
     #[test]
     fn the_code_decides_and_else_the_words() {
-        let kind = |code, text| classify(code, text, false);
+        let kind = |code, text| failure(code, text).classify();
         assert!(matches!(kind(ErrorCode::InvalidArgument, "whatever"), RunError::Rejected(_)));
         let text = "running MatMul node. Status Message: matmul_helper.h:59 Compute MatMul dimension mismatch";
         assert!(matches!(kind(ErrorCode::GenericFailure, text), RunError::Rejected(_)));
-        let text = "bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 1\n";
-        let RunError::Failed(kept) = kind(ErrorCode::RuntimeException, text) else { panic!("memory is no input") };
-        assert_eq!(kept, text.trim_end());
-        let text = "AllocateRawInternal Failed to allocate memory for requested buffer of size 4000000000000000";
-        assert!(matches!(kind(ErrorCode::RuntimeException, text), RunError::Rejected(_)), "no machine has 4 PB");
+        let RunError::Failed(kept) = kind(ErrorCode::GenericFailure, "something\n") else { panic!("nobody is blamed") };
+        assert_eq!(kept, "something");
+    }
+
+    #[test]
+    fn memory_is_the_senders_only_if_no_such_machine_could_have_it() {
+        let kind = |bytes| {
+            let failure = failure(ErrorCode::RuntimeException, "std::bad_alloc");
+            Failure { refused_bytes: Some(bytes), ..failure }.classify()
+        };
+        let RunError::Failed(text) = kind(1) else { panic!("a byte is no excuse") };
+        assert_eq!(text, "std::bad_alloc (it asked for 1 bytes of memory)");
+        assert!(matches!(kind(4_000_000_000_000_000), RunError::Rejected(_)), "no machine has 4 PB");
     }
 
     #[test]
     fn a_stop_explains_whatever_came_of_it() {
         let text = "Exiting due to terminate flag being set to true.";
-        assert!(matches!(classify(ErrorCode::GenericFailure, text, false), RunError::Interrupted));
-        assert!(matches!(classify(ErrorCode::InvalidArgument, "other", true), RunError::Interrupted));
+        assert!(matches!(failure(ErrorCode::GenericFailure, text).classify(), RunError::Interrupted));
+        let stopped = Failure { stopped: true, ..failure(ErrorCode::InvalidArgument, "other") };
+        assert!(matches!(stopped.classify(), RunError::Interrupted));
     }
 }

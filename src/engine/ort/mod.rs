@@ -1,28 +1,37 @@
 //! ONNX Runtime, loaded as a shared library: the main engine.
 //!
+//! The process has one environment, with one pool of threads and one source of memory for all models (`allocator`). A model is
+//! loaded once, into one session of the runtime (`graph`) that any number of our sessions run (`session`).
+//!
 //! This folder is the only place that names the `ort` crate. [`start`] must be its first call: any other one made before a
 //! library is in place panics, and one made after a failed start would too, so a caller whose start failed goes on without
 //! this engine. Where libraries may lie is [`library`](super::library)'s business; reading the environment is
 //! `config`'s, hence [`TelemetryOff`].
 
+mod allocator;
 mod failure;
+mod graph;
 mod session;
 mod value;
 
 use std::error::Error as _;
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
-use ort::environment::Environment;
+use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
-use ort::session::Session as Graph;
+use ort::session::Session as RuntimeSession;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
 use parking_lot::Mutex;
 
+use self::graph::LoadedGraph;
 use self::session::OrtSession;
 use super::library::Version;
-use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded, Session, provider};
+use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded, provider};
+use crate::memory;
 use crate::tensor::{DType, Signature, ValueType};
 
 const NAME: &str = "ort";
@@ -85,6 +94,8 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct OrtEngine {
     environment: Environment,
+    /// How many threads a run has that shares the process's pool: that of its caller, and those of the pool.
+    pool_threads: usize,
     info: EngineInfo,
 }
 
@@ -122,16 +133,29 @@ fn open(path: &Path, old: OldRuntime) -> Result<OrtEngine, StartError> {
     let found = Version { major: 1, minor };
     check_version(found, old, path)?;
     let builder = ort::init_from(path).map_err(|error| unusable(error.to_string()))?;
-    let environment = builder
-        .with_name("scoria")
-        .with_telemetry(false)
-        .with_logger(Arc::new(log))
-        .build()
+    let pool_threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let environment = thread_pool(pool_threads)
+        .and_then(|pool| {
+            let builder = builder.with_name("scoria").with_telemetry(false).with_logger(Arc::new(log));
+            builder.with_global_thread_pool(pool).build()
+        })
         .map_err(|error| unusable(error.to_string()))?;
     // The builder asks for every message there is, down to one per node and run.
     environment.set_log_level(LogLevel::Warning);
+    allocator::register(&environment).map_err(|error| unusable(error.to_string()))?;
     let version = super::library::file_version(path, found).unwrap_or_else(|| found.to_string());
-    Ok(OrtEngine { environment, info: EngineInfo { name: NAME, version, loaded_from: Some(path.to_owned()) } })
+    let info = EngineInfo { name: NAME, version, loaded_from: Some(path.to_owned()) };
+    Ok(OrtEngine { environment, pool_threads, info })
+}
+
+/// The threads that all models share whose runs may use the whole machine, so that a hundred of them have no more threads
+/// than one.
+fn thread_pool(threads: usize) -> ort::Result<GlobalThreadPoolOptions> {
+    GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // A spinning pool burns a core per thread for as long as requests keep coming, however seldom.
+        .with_spin_control(false)
 }
 
 fn check_version(found: Version, old: OldRuntime, path: &Path) -> Result<(), StartError> {
@@ -168,31 +192,36 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, path: &Path, graph: &super::Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {
-        check_outputs(&graph.signature)?;
+        let signature = &graph.signature;
+        check_outputs(signature)?;
+        // All that there can be is the processor's provider, and only that may be shared as `graph` does.
         let choice = provider::choose(&options.providers, "this build of scoria does not include it")?;
-        let sessions = (0..options.sessions)
-            .map(|_| {
-                let session = self.build(path, options).map_err(|error| failed(error.to_string()))?;
-                Ok(Box::new(OrtSession::new(session, &graph.signature, options.max_output_elements)?)
-                    as Box<dyn Session>)
-            })
-            .collect::<Result<_, LoadError>>()?;
+        let session = self.build(path, options.intra_op_threads).map_err(|error| failed(error.to_string()))?;
+        // What was read and rearranged to build it is as large as the model.
+        memory::give_back();
+        let graph = Arc::new(LoadedGraph::new(session, signature)?);
+        let first = OrtSession::new(graph, signature.outputs.clone().into(), options.max_output_elements)?;
+        let sessions = super::sessions(Box::new(first), options.sessions)?;
         Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })
     }
 }
 
 impl OrtEngine {
-    fn build(&self, path: &Path, options: &LoadOptions) -> ort::Result<Graph> {
-        Graph::builder(&self.environment)?
+    fn build(&self, path: &Path, threads: usize) -> ort::Result<RuntimeSession> {
+        let builder = RuntimeSession::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(options.intra_op_threads)?
+            .with_env_allocators()?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
-            // A spinning pool burns a core per thread for as long as requests keep coming, however seldom.
-            .with_intra_op_spinning(false)?
             // The binding would otherwise prefer an NPU where the library knows of one.
-            .with_auto_device(AutoDevicePolicy::PreferCPU)?
-            .commit_from_file(path)
+            .with_auto_device(AutoDevicePolicy::PreferCPU)?;
+        let mut builder = if threads > 1 && threads == self.pool_threads {
+            builder
+        } else {
+            // A pool of its own, which has one thread less than this, and so often none.
+            builder.with_independent_thread_pool()?.with_intra_threads(threads)?.with_intra_op_spinning(false)?
+        };
+        builder.commit_from_file(path)
     }
 }
 

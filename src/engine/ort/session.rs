@@ -1,69 +1,64 @@
-//! One loaded graph of ONNX Runtime, and the handle that ends its runs.
+//! The runs of one graph one after the other, and the handle that ends them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ort::logging::LogLevel;
-use ort::session::{RunOptions, Session as Graph};
+use ort::session::RunOptions;
 
-use super::{failed, failure, value};
+use super::failure::Failure;
+use super::graph::LoadedGraph;
+use super::{allocator, failed, value};
 use crate::engine::allowance::Allowance;
 use crate::engine::{Interrupt, LoadError, RunError, Session};
-use crate::tensor::{OutputSpec, Signature, Tensor, Value};
+use crate::tensor::{OutputSpec, Tensor, Value};
 
-/// A session and what maps it to the signature.
+/// A way to run a graph that others may run at the same time.
 pub(super) struct OrtSession {
-    graph: Graph,
+    graph: Arc<LoadedGraph>,
     stop: Arc<Stop>,
-    /// For each input of the runtime, in its order, the position in the signature.
-    inputs: Vec<usize>,
-    /// The signature's outputs, each with its position among the runtime's.
-    outputs: Vec<(OutputSpec, usize)>,
+    outputs: Arc<[OutputSpec]>,
     max_output_elements: usize,
 }
 
 impl OrtSession {
+    /// `outputs` are the signature's, whose graph this is.
     pub(super) fn new(
-        graph: Graph,
-        signature: &Signature,
+        graph: Arc<LoadedGraph>,
+        outputs: Arc<[OutputSpec]>,
         max_output_elements: usize,
     ) -> Result<OrtSession, LoadError> {
-        // By name, because the runtime decides by itself which inputs are defaults to be left out.
-        let inputs = (graph.inputs().iter())
-            .map(|input| {
-                let missing = || failed(format!("it asks for input '{}', which the graph does not list", input.name()));
-                signature.input_index(input.name()).ok_or_else(missing)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if inputs.len() != signature.inputs.len() {
-            let unknown = signature.inputs.iter().enumerate().find(|(index, _)| !inputs.contains(index));
-            let name = unknown.map_or("", |(_, input)| &input.name);
-            return Err(failed(format!("it does not take input '{name}', or takes one twice")));
-        }
-        let outputs = (signature.outputs.iter())
-            .map(|spec| {
-                let position = graph.outputs().iter().position(|output| output.name() == spec.name);
-                let missing = || failed(format!("it does not give output '{}'", spec.name));
-                Ok((spec.clone(), position.ok_or_else(missing)?))
-            })
-            .collect::<Result<_, LoadError>>()?;
         let stop = Stop::new().map_err(|error| failed(error.to_string()))?;
-        Ok(OrtSession { graph, stop: Arc::new(stop), inputs, outputs, max_output_elements })
+        Ok(OrtSession { graph, stop: Arc::new(stop), outputs, max_output_elements })
     }
 }
 
 impl Session for OrtSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
-        let inputs = self.inputs.iter().map(|&index| value::lend(&inputs[index])).collect::<Result<Vec<_>, _>>()?;
-        let stopped = |error: ort::Error| failure::classify(error.code(), error.message(), self.stop.was_called());
-        let outputs = self.graph.run_with_options(inputs.as_slice(), &self.stop.options).map_err(stopped)?;
+        let inputs = inputs.iter().map(value::lend).collect::<Result<Vec<_>, _>>()?;
+        // What an earlier run was refused is not this one's.
+        allocator::refused_bytes();
+        let outputs = self.graph.run(&inputs, &self.stop.options).map_err(|error| {
+            let failure = Failure {
+                code: error.code(),
+                message: error.message(),
+                refused_bytes: allocator::refused_bytes(),
+                stopped: self.stop.was_called(),
+            };
+            failure.classify()
+        })?;
         let mut allowance = Allowance::new(self.max_output_elements);
-        let take = |(spec, index): &(OutputSpec, usize)| value::take(&outputs[*index], &spec.value, &mut allowance);
-        self.outputs.iter().map(take).collect()
+        let declared = self.outputs.iter().map(|spec| &spec.value);
+        outputs.iter().zip(declared).map(|(value, declared)| value::take(value, declared, &mut allowance)).collect()
     }
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {
         self.stop.clone()
+    }
+
+    fn another(&self) -> Result<Box<dyn Session>, LoadError> {
+        let another = OrtSession::new(self.graph.clone(), self.outputs.clone(), self.max_output_elements)?;
+        Ok(Box::new(another))
     }
 }
 

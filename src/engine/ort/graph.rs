@@ -1,0 +1,92 @@
+//! A graph that ONNX Runtime has loaded, which several threads run at the same time.
+//!
+//! The C API's `Run` may be called by many threads on one session of the processor's provider
+//! (<https://github.com/microsoft/onnxruntime/issues/114>), and that is how a deployment's sessions share weights. The `ort`
+//! crate asks for exclusive access, since other providers are not as careful; so this file makes the call itself
+//! ([ADR 11](../../../docs/adr/0011-one-session.md)). A provider other than the processor's must not come here.
+
+use std::ffi::{CString, c_char};
+use std::ptr::{self, NonNull};
+
+use ort::session::{RunOptions, Session, SessionInputValue};
+use ort::value::DynValue;
+use ort::{AsPointer, sys};
+
+use super::failed;
+use crate::engine::LoadError;
+use crate::tensor::Signature;
+
+/// A session of the runtime, and the names of its inputs and outputs in the signature's order.
+pub(super) struct LoadedGraph {
+    session: Session,
+    inputs: Vec<CString>,
+    outputs: Vec<CString>,
+}
+
+impl LoadedGraph {
+    /// Makes sure that the session takes the signature's inputs, no others, and gives its outputs.
+    pub(super) fn new(session: Session, signature: &Signature) -> Result<LoadedGraph, LoadError> {
+        // The runtime decides by itself which inputs are defaults to be left out.
+        for input in session.inputs() {
+            if signature.input_index(input.name()).is_none() {
+                return Err(failed(format!("it asks for input '{}', which the graph does not list", input.name())));
+            }
+        }
+        let untaken = |name: &str| session.inputs().iter().filter(|input| input.name() == name).count() != 1;
+        if let Some(input) = signature.inputs.iter().find(|input| untaken(&input.name)) {
+            return Err(failed(format!("it does not take input '{}', or takes it twice", input.name)));
+        }
+        let ungiven = |name: &str| !session.outputs().iter().any(|output| output.name() == name);
+        if let Some(output) = signature.outputs.iter().find(|output| ungiven(&output.name)) {
+            return Err(failed(format!("it does not give output '{}'", output.name)));
+        }
+        let inputs = signature.inputs.iter().map(|input| c_name(&input.name)).collect::<Result<_, _>>()?;
+        let outputs = signature.outputs.iter().map(|output| c_name(&output.name)).collect::<Result<_, _>>()?;
+        Ok(LoadedGraph { session, inputs, outputs })
+    }
+
+    /// Runs the graph on as many values as the signature has inputs, in its order, and gives its outputs in its order.
+    #[allow(unsafe_code, reason = "the crate's own call wants the session for itself")]
+    pub(super) fn run(&self, values: &[SessionInputValue<'_>], options: &RunOptions) -> ort::Result<Vec<DynValue>> {
+        if values.len() != self.inputs.len() {
+            return Err(ort::Error::new(format!("{} inputs instead of {}", values.len(), self.inputs.len())));
+        }
+        let inputs = pointers(&self.inputs);
+        let outputs = pointers(&self.outputs);
+        let values: Vec<*const sys::OrtValue> = values.iter().map(|value| value.ptr()).collect();
+        let mut results: Vec<*mut sys::OrtValue> = vec![ptr::null_mut(); outputs.len()];
+        // SAFETY: every pointer is to something borrowed for the length of the call: the session, which is of the
+        // processor's provider and so may be run by several threads; the options, which are only read; names that end with
+        // a NUL; values. The four arrays are as long as the two lengths say. A null among the results asks the runtime to
+        // make the value. It keeps none of the pointers.
+        unsafe {
+            let status = (ort::api().Run)(
+                self.session.ptr().cast_mut(),
+                options.ptr(),
+                inputs.as_ptr(),
+                values.as_ptr(),
+                values.len(),
+                outputs.as_ptr(),
+                outputs.len(),
+                results.as_mut_ptr(),
+            );
+            ort::Error::result_from_status(status)?;
+        }
+        // All of them become owned values before one that is missing is noticed, so that none is leaked.
+        let made = results.into_iter().map(NonNull::new).collect::<Vec<_>>().into_iter().map(|result| {
+            // SAFETY: a run that succeeded has made the value, which is ours now and nobody else's; its memory is from the
+            // session's allocator, which the value keeps alive.
+            result.map(|result| unsafe { DynValue::from_ptr(result, Some(self.session.allocator())) })
+        });
+        let made: Vec<_> = made.collect();
+        made.into_iter().map(|value| value.ok_or_else(|| ort::Error::new("an output was not made"))).collect()
+    }
+}
+
+fn pointers(names: &[CString]) -> Vec<*const c_char> {
+    names.iter().map(|name| name.as_ptr()).collect()
+}
+
+fn c_name(name: &str) -> Result<CString, LoadError> {
+    CString::new(name).map_err(|_| failed(format!("the name {name:?} holds a NUL character")))
+}
