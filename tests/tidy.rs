@@ -37,7 +37,10 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper_util::", &["src/http/"]),
     ("tokio_rustls::", &["src/http/tls/"]),
     ("webpki::", &["src/http/tls/"]),
-    ("rustix::", &["src/engine/external_data.rs", "src/http/descriptors.rs", "src/probe/limits.rs"]),
+    (
+        "rustix::",
+        &["src/control/measure.rs", "src/engine/external_data.rs", "src/http/descriptors.rs", "src/probe/limits.rs"],
+    ),
     ("std::env::var", &["src/config/env.rs"]),
     ("std::env::set_var", &["src/config/env.rs"]),
 ];

@@ -15,9 +15,10 @@ use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Endpoint, ModelInfo};
 use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
-use crate::probe::{decode_sample, joining};
+use crate::probe::{decode_sample, joining, typical_inputs};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Watchdog, batch_rows, layout, plan, threads_to_try,
+    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, layout, plan,
+    threads_to_try,
 };
 use crate::telemetry::{Metrics, ModelLabels};
 use crate::tensor::{Signature, Tensor};
@@ -43,6 +44,8 @@ struct Sample {
     body: Option<String>,
     /// `None` when even the smallest request is larger than a request may be.
     inputs: Option<Vec<Tensor>>,
+    /// Another one of common size, if there is no file and the signature leaves sizes open.
+    typical: Option<Vec<Tensor>>,
 }
 
 /// A model that is loaded as it is going to run.
@@ -62,8 +65,7 @@ impl Loader {
         let graph = Graph::read(&spec.path)?;
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
-        let Prepared { loaded, lanes, plan, cost, runs_sample } =
-            self.load_as_planned(spec, &graph, sample.inputs.as_deref())?;
+        let Prepared { loaded, lanes, plan, cost, runs_sample } = self.load_as_planned(spec, &graph, &sample)?;
 
         let name = Name::parse("default").expect("a literal that is a name");
         let metrics = Arc::new(self.metrics.deployment(spec.name.as_str(), name.as_str()));
@@ -111,12 +113,8 @@ impl Loader {
     }
 
     /// Loads once to measure, and again if the measurement asks for other threads.
-    fn load_as_planned(
-        &self,
-        spec: &ModelSpec,
-        graph: &Graph,
-        inputs: Option<&[Tensor]>,
-    ) -> Result<Prepared, LoadError> {
+    fn load_as_planned(&self, spec: &ModelSpec, graph: &Graph, sample: &Sample) -> Result<Prepared, LoadError> {
+        let inputs = sample.inputs.as_deref();
         let (wishes, cores) = (self.settings.wishes, self.settings.cores.total());
         let mut options = LoadOptions {
             providers: self.settings.providers.clone(),
@@ -125,7 +123,14 @@ impl Loader {
             ..LoadOptions::default()
         };
         let mut model = self.load_lane(spec, graph, &options)?;
-        let single = self.warm_up(spec, &model.1, inputs)?;
+        let mut single = self.warm_up(spec, &model.1, inputs)?;
+        let runs_sample = single.is_some();
+        // A made-up sample is as small as it may be, which requests are not.
+        let typical = sample.typical.as_deref().and_then(|typical| {
+            single = Some(fastest(&model.1, typical, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX).ok()?);
+            Some(typical)
+        });
+        let inputs = typical.or(inputs);
         let mut parallel = None;
         if let Some(threads) = threads_to_try(single, wishes, cores) {
             // The first session's weights are let go before the next ones are read.
@@ -152,7 +157,7 @@ impl Loader {
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
         tracing::debug!(endpoint = %spec.name, ?single, ?parallel, ?runs, ?plan, "planned");
-        Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample: single.is_some() })
+        Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
     }
 
     /// Loads a model, and makes a lane of its first session.
@@ -170,7 +175,7 @@ impl Loader {
 
     /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
     /// particular about its values need not. An engine that turns out not to have what the model needs is an error.
-    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: Option<&[Tensor]>) -> Result<Option<Duration>, LoadError> {
+    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: Option<&[Tensor]>) -> Result<Option<Timed>, LoadError> {
         let Some(inputs) = inputs else { return Ok(None) };
         match fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX) {
             Ok(run) => Ok(Some(run)),
@@ -221,7 +226,7 @@ impl Loader {
                 Ok(inputs) => {
                     let body = String::from_utf8(body).ok().map(|text| text.trim().to_owned());
                     let shown = body.filter(|text| text.len() <= EXAMPLE_BYTES_MAX);
-                    return Sample { body: shown.or_else(|| short(made_up)), inputs: Some(inputs) };
+                    return Sample { body: shown.or_else(|| short(made_up)), inputs: Some(inputs), typical: None };
                 }
                 Err(error) => {
                     tracing::warn!(sample = %path.display(), %error, "the sample is not valid for the model; ignoring it");
@@ -232,7 +237,12 @@ impl Loader {
                 tracing::warn!(sample = %path.display(), %error, "the sample cannot be read; ignoring it");
             }
         }
-        Sample { inputs: signature.example_inputs(self.settings.endpoint.max_elements), body: short(made_up) }
+        let max_elements = self.settings.endpoint.max_elements;
+        Sample {
+            inputs: signature.example_inputs(max_elements),
+            body: short(made_up),
+            typical: typical_inputs(signature, max_elements),
+        }
     }
 
     fn decode(&self, body: &[u8], signature: &Signature) -> Result<Vec<Tensor>, codec::DecodeError> {

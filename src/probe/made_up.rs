@@ -86,6 +86,16 @@ impl Shapes {
     }
 }
 
+/// What a free dimension, but for the first, is in a request of common size: a sentence, or a small picture.
+const TYPICAL_SIZE: usize = 32;
+
+/// One row of common size, for telling what a model's runs take; `None` if the signature leaves no size open.
+pub fn typical_inputs(signature: &Signature, max_elements: usize) -> Option<Vec<Tensor>> {
+    let mut dims = signature.inputs.iter().flat_map(|input| input.dims.iter().flatten().skip(1));
+    let shapes = dims.any(|dim| matches!(dim, Dim::Dynamic(_))).then(|| Shapes::declared(signature, TYPICAL_SIZE))?;
+    shapes.fill(signature, Values::Narrow, 1, max_elements)
+}
+
 fn fill(dtype: DType, shape: &[usize], values: Values, random: &mut SplitMix64) -> Tensor {
     fn tensor<T: Element>(shape: &[usize], mut value: impl FnMut() -> T) -> Tensor {
         T::wrap(ArrayD::from_shape_simple_fn(IxDyn(shape), &mut value))

@@ -18,5 +18,6 @@ pub use child::{Probe, run};
 pub use event::{Event, Stage};
 pub use examine::{Subject, examine};
 pub use limits::{Limits, confine};
+pub use made_up::typical_inputs;
 pub use report::{Cause, Failure, Load, Memory, ProbeReport, Run, RunFailure, RunInput};
 pub use sample::decode_sample;

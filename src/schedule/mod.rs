@@ -28,7 +28,9 @@ pub use cost::{Cost, Sample};
 pub use job::{Place, Priority, Size};
 pub use lane::Lane;
 pub use outcome::{Completed, Limits, ScheduleError};
-pub use plan::{BATCH_ROWS_MAX, BATCH_TIMES_MAX, Execution, Plan, Wishes, batch_rows, layout, plan, threads_to_try};
+pub use plan::{
+    BATCH_ROWS_MAX, BATCH_TIMES_MAX, Execution, Plan, Timed, Wishes, batch_rows, layout, plan, threads_to_try,
+};
 pub use scheduler::{Parts, Scheduler};
 pub use watchdog::{Watchdog, WatchdogHandle};
 

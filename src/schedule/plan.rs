@@ -66,19 +66,28 @@ const BATCH_GAIN_MIN: f64 = 1.15;
 /// The longest run of a batch, in runs of one row.
 pub const BATCH_TIMES_MAX: u32 = 8;
 
+/// One row's run, as it was measured: the fastest of a few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// By the clock.
+    pub took: Duration,
+    /// What the calling thread did of it by itself. Unlike the clock, this does not count what other programs do meanwhile.
+    pub own_work: Duration,
+}
+
 /// Whether threads inside an operator are to be tried: `None`, or their number.
 ///
 /// Short runs gain nothing from them: waking them costs more than they save.
-pub fn threads_to_try(single: Option<Duration>, wishes: Wishes, cores: usize) -> Option<usize> {
-    let is_long = single.is_none_or(|run| run > INLINE_RUN_MAX);
+pub fn threads_to_try(single: Option<Timed>, wishes: Wishes, cores: usize) -> Option<usize> {
+    let is_long = single.is_none_or(|run| run.took > INLINE_RUN_MAX);
     let is_open = wishes.intra_op_threads == 0 && wishes.workers < cores && cores > 1;
     (is_long && is_open).then_some(cores)
 }
 
-/// Sessions and threads, from the fastest run of one row with one thread, and with all of them where they were tried.
-pub fn layout(single: Option<Duration>, parallel: Option<Duration>, wishes: Wishes, cores: usize) -> (usize, usize) {
+/// Sessions and threads, from a run with one thread, and one with all of them where they were tried.
+pub fn layout(single: Option<Timed>, parallel: Option<Timed>, wishes: Wishes, cores: usize) -> (usize, usize) {
     let intra_op_threads = match (wishes.intra_op_threads, single, parallel) {
-        (0, Some(single), Some(parallel)) if gain(single, parallel) >= PARALLEL_GAIN_MIN => cores,
+        (0, Some(single), Some(parallel)) if relief(single, parallel) >= PARALLEL_GAIN_MIN => cores,
         // What could not be measured is taken to be long.
         (0, None, _) if wishes.workers < cores => cores,
         (0, ..) => 1,
@@ -105,12 +114,12 @@ pub fn batch_rows(runs: &[Sample]) -> usize {
 
 /// Puts a plan together. `max_batch` is what [`batch_rows`] found, or what was asked for where rows may be joined.
 pub fn plan(
-    single: Option<Duration>,
+    single: Option<Timed>,
     (workers, intra_op_threads): (usize, usize),
     max_batch: usize,
     wishes: Wishes,
 ) -> Plan {
-    let is_short = single.is_some_and(|run| run <= INLINE_RUN_MAX);
+    let is_short = single.is_some_and(|run| run.took <= INLINE_RUN_MAX);
     // Only a worker can wait for a batch to be full: others wait for the threads that serve connections.
     let asked = wishes.execution.or((!wishes.max_batch_delay.is_zero()).then_some(Execution::Pooled));
     let measured = if is_short { Execution::Combining } else { Execution::Pooled };
@@ -124,8 +133,9 @@ pub fn plan(
     }
 }
 
-fn gain(before: Duration, after: Duration) -> f64 {
-    before.as_secs_f64() / after.as_secs_f64().max(1e-9)
+/// By how much threads inside an operator relieve the calling one.
+fn relief(single: Timed, parallel: Timed) -> f64 {
+    single.own_work.as_secs_f64() / parallel.own_work.as_secs_f64().max(1e-9)
 }
 
 #[cfg(test)]
@@ -134,6 +144,10 @@ mod tests {
 
     const US: Duration = Duration::from_micros(1);
 
+    fn took(us: u32) -> Option<Timed> {
+        Some(Timed { took: us * US, own_work: us * US })
+    }
+
     fn runs(times_us: &[(usize, u32)]) -> Vec<Sample> {
         times_us.iter().map(|&(rows, us)| Sample { rows, elements: 10 * rows, took: us * US }).collect()
     }
@@ -141,18 +155,18 @@ mod tests {
     #[test]
     fn short_runs_get_a_session_per_core_and_no_threads_inside() {
         let wishes = Wishes::default();
-        assert_eq!(threads_to_try(Some(20 * US), wishes, 8), None);
-        assert_eq!(layout(Some(20 * US), None, wishes, 8), (8, 1));
-        assert_eq!(plan(Some(20 * US), (8, 1), 32, wishes).execution, Execution::Combining);
+        assert_eq!(threads_to_try(took(20), wishes, 8), None);
+        assert_eq!(layout(took(20), None, wishes, 8), (8, 1));
+        assert_eq!(plan(took(20), (8, 1), 32, wishes).execution, Execution::Combining);
     }
 
     #[test]
     fn long_runs_use_all_cores_if_that_makes_them_faster() {
         let wishes = Wishes::default();
-        let single = Some(40_000 * US);
+        let single = took(40_000);
         assert_eq!(threads_to_try(single, wishes, 8), Some(8));
-        assert_eq!(layout(single, Some(6_000 * US), wishes, 8), (1, 8));
-        assert_eq!(layout(single, Some(39_000 * US), wishes, 8), (8, 1));
+        assert_eq!(layout(single, took(6_000), wishes, 8), (1, 8));
+        assert_eq!(layout(single, took(39_000), wishes, 8), (8, 1));
         assert_eq!(plan(single, (1, 8), 1, wishes).execution, Execution::Pooled);
     }
 
@@ -166,15 +180,15 @@ mod tests {
     fn wishes_are_kept() {
         let wishes = Wishes { workers: 3, intra_op_threads: 2, ..Wishes::default() };
         for us in [2, 40_000] {
-            assert_eq!(threads_to_try(Some(us * US), wishes, 8), None);
-            assert_eq!(layout(Some(us * US), None, wishes, 8), (3, 2));
+            assert_eq!(threads_to_try(took(us), wishes, 8), None);
+            assert_eq!(layout(took(us), None, wishes, 8), (3, 2));
         }
         let wishes = Wishes { workers: 8, ..Wishes::default() };
-        assert_eq!(threads_to_try(Some(40_000 * US), wishes, 8), None, "each has a core already");
+        assert_eq!(threads_to_try(took(40_000), wishes, 8), None, "each has a core already");
         let wishes = Wishes { intra_op_threads: 2, ..Wishes::default() };
-        assert_eq!(layout(Some(2 * US), None, wishes, 8), (4, 2));
+        assert_eq!(layout(took(2), None, wishes, 8), (4, 2));
         let wishes = Wishes { execution: Some(Execution::Pooled), ..Wishes::default() };
-        let kept = plan(Some(2 * US), (1, 1), 1, wishes);
+        let kept = plan(took(2), (1, 1), 1, wishes);
         assert_eq!((kept.execution, kept.is_execution_fixed), (Execution::Pooled, true));
     }
 
@@ -190,6 +204,6 @@ mod tests {
     #[test]
     fn whoever_waits_for_full_batches_has_workers_wait() {
         let wishes = Wishes { max_batch_delay: 100 * US, ..Wishes::default() };
-        assert_eq!(plan(Some(2 * US), (1, 1), 8, wishes).execution, Execution::Pooled);
+        assert_eq!(plan(took(2), (1, 1), 8, wishes).execution, Execution::Pooled);
     }
 }
