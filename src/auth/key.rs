@@ -50,7 +50,9 @@ impl KeyDigest {
 
     /// Whether both are digests of one key; takes the same time whatever the answer.
     pub fn matches(&self, other: &KeyDigest) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // By words instead of bytes: as blind, in an eighth of the steps.
+        let words = |digest: &KeyDigest| -> [u64; 4] { bytemuck::cast(digest.0) };
+        words(self).ct_eq(&words(other)).into()
     }
 
     /// The digest in hexadecimal, as it is kept.

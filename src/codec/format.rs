@@ -40,6 +40,10 @@ impl Format {
     ///
     /// `text/plain` and the form type are read as JSON: they are what `curl -d` and browsers' simplest requests send.
     pub fn from_media_type(media_type: &str) -> Option<Format> {
+        // As nearly all write it.
+        if let Some(format) = Format::ALL.into_iter().find(|format| format.media_type() == media_type) {
+            return Some(format);
+        }
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         Some(match essence.as_str() {
             "application/json" | "text/json" | "text/plain" | "application/x-www-form-urlencoded" => Format::Json,

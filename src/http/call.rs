@@ -1,6 +1,5 @@
 //! One request's identity and its times: the headers that every answer carries.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::error::ApiError;
+use super::header_text::HeaderText;
 use crate::error::ErrorKind;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -99,15 +99,17 @@ impl Call {
 
     /// `auth;dur=0.012, read;dur=…` in milliseconds (W3C Server Timing).
     fn server_timing(&self) -> Option<HeaderValue> {
-        let mut text = String::with_capacity(128);
+        let mut text = HeaderText::<256>::new();
         for (name, took) in STAGE_NAMES.iter().zip(self.stages) {
             let Some(took) = took else { continue };
-            let us = took.as_micros();
-            let separator = if text.is_empty() { "" } else { ", " };
-            write!(text, "{separator}{name};dur={}.{:03}", us / 1_000, us % 1_000)
-                .expect("writing to a String cannot fail");
+            if !text.is_empty() {
+                text.push(b", ");
+            }
+            text.push(name.as_bytes());
+            text.push(b";dur=");
+            text.push_ms(took);
         }
-        if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }
+        (!text.is_empty()).then(|| text.value())
     }
 }
 
@@ -130,19 +132,18 @@ impl IdSource {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let high = mix(self.seed[0].wrapping_add(count)) & !0xf000 | 0x4000;
         let low = mix(self.seed[1].wrapping_add(count)) & !(0b11 << 62) | 0b10 << 62;
-        let mut text = [b'-'; 36];
-        let mut digits = (0..32).map(|i| {
-            let half = if i < 16 { high >> (60 - 4 * i) } else { low >> (60 - 4 * (i - 16)) };
-            b"0123456789abcdef"[(half & 0xf) as usize]
-        });
-        for (i, byte) in text.iter_mut().enumerate() {
-            if !matches!(i, 8 | 13 | 18 | 23) {
-                *byte = digits.next().unwrap_or(b'0');
-            }
+        let (mut text, mut at) = ([b'-'; 36], 0);
+        for (i, byte) in [high.to_be_bytes(), low.to_be_bytes()].as_flattened().iter().enumerate() {
+            at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+            text[at] = HEX_DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = HEX_DIGITS[usize::from(byte & 0xf)];
+            at += 2;
         }
         HeaderValue::from_bytes(&text).expect("digits and dashes are a header value")
     }
 }
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// The output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 fn mix(mut z: u64) -> u64 {

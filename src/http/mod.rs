@@ -15,6 +15,7 @@ mod document_cache;
 mod error;
 mod etag;
 mod framing;
+mod header_text;
 mod health;
 mod host;
 mod json_schema;

@@ -18,6 +18,8 @@ use crate::error::ErrorKind;
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
+    /// When its time began.
+    pub begun: Instant,
     pub max_bytes: usize,
     pub timeout: Duration,
     pub min_bytes_per_s: u64,
@@ -56,12 +58,11 @@ impl RequestBody {
         permit: &mut Permit,
         limits: BodyLimits,
     ) -> Result<usize, ApiError> {
-        let begun = Instant::now();
         let mut total = 0usize;
         // The timer is registered only if a frame has to be waited for: a body that came with its headers never needs it.
         loop {
             let patience = limits.patience(total);
-            let frame = self.next_frame(begun + patience).await;
+            let frame = self.next_frame(limits.begun + patience).await;
             let Some(frame) = frame.map_err(|_| too_slow(limits, patience, total))? else { break };
             let frame = frame.map_err(|_| {
                 ApiError::new(ErrorKind::BadInput, "incomplete_body", "the body ended before its announced length")

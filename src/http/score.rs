@@ -9,6 +9,7 @@ use hyper::{HeaderMap, Method, Response};
 
 use super::call::{Call, Timed};
 use super::error::ApiError;
+use super::header_text::HeaderText;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
@@ -25,16 +26,23 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
 const PRIORITY: HeaderName = HeaderName::from_static("x-scoria-priority");
 const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 
+/// The headers that most answers have.
+const ANSWER_HEADERS: usize = 12;
+
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
 const STALL_BYTES: usize = 64 * 1024;
 
 /// Who answers a request.
-pub type Served = (Arc<Endpoint>, Arc<Deployment>);
+pub struct Served {
+    pub endpoint: Arc<Endpoint>,
+    pub deployment: Arc<Deployment>,
+}
 
 /// A request that found its endpoint and may go on.
-pub struct Admitted {
-    endpoint: Arc<Endpoint>,
-    deployment: Arc<Deployment>,
+pub struct Admitted<'a> {
+    endpoint: &'a Endpoint,
+    deployment: &'a Arc<Deployment>,
+    at: Instant,
     deadline: Instant,
     priority: Priority,
     permit: Permit,
@@ -43,20 +51,26 @@ pub struct Admitted {
 /// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
 ///
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
-pub fn admit(
+pub fn admit<'a>(
     server: &Scoring,
     name: Option<&str>,
     parts: &Parts,
     call: &mut Call,
-    served: &mut Option<Served>,
-) -> Result<Admitted, ApiError> {
+    served: &'a mut Option<Served>,
+) -> Result<Admitted<'a>, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
-    *served = endpoint.pick(None).map(|deployment| (Arc::clone(&endpoint), Arc::clone(deployment)));
-    authenticate(&endpoint, &parts.headers, &table)?;
-    call.note(Timed::Auth, call.started.elapsed());
-    let pinned = parts.headers.get(DEPLOYMENT).map(|value| value.to_str().unwrap_or("?"));
-    let deployment = endpoint.pick(pinned).cloned().ok_or_else(|| unknown_deployment(&endpoint, pinned))?;
+    let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
+    let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
+    authenticate(&served.endpoint, &parts.headers, &table)?;
+    let at = Instant::now();
+    call.note(Timed::Auth, at - call.started);
+    if let Some(pinned) = parts.headers.get(DEPLOYMENT) {
+        let pinned = Some(pinned.to_str().unwrap_or("?"));
+        let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
+        served.deployment = Arc::clone(deployment);
+    }
+    let Served { endpoint, deployment } = served;
     let longest = endpoint.settings.scoring_timeout;
     let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
     let priority = priority(&parts.headers)?;
@@ -69,19 +83,17 @@ pub fn admit(
     if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
         return Err(queue_full(retry_after));
     }
-    *served = Some((Arc::clone(&endpoint), Arc::clone(&deployment)));
-    Ok(Admitted { endpoint, deployment, deadline, priority, permit })
+    Ok(Admitted { endpoint, deployment, at, deadline, priority, permit })
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
 pub async fn score(
-    mut admitted: Admitted,
+    mut admitted: Admitted<'_>,
     parts: &Parts,
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let deployment = Arc::clone(&admitted.deployment);
-    let mut in_flight = InFlight::begin(&deployment);
+    let mut in_flight = InFlight::begin(admitted.deployment);
     let answer = answer(&mut admitted, parts, body, call).await;
     in_flight.ended = true;
     answer
@@ -89,7 +101,7 @@ pub async fn score(
 
 /// Reads, decodes, runs and encodes.
 async fn answer(
-    admitted: &mut Admitted,
+    admitted: &mut Admitted<'_>,
     parts: &Parts,
     body: &mut RequestBody,
     call: &mut Call,
@@ -156,6 +168,7 @@ fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) 
 /// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
 pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     const EXPECTED: &str = "Authorization: Bearer <key>";
+    const SCHEME: &str = "bearer ";
     let refuse =
         |message: &str| ApiError::new(ErrorKind::Unauthenticated, "key_required", message).with_expected(EXPECTED);
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -164,14 +177,11 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
         // A proxy in front may have looked at another one than we would.
         return Err(refuse("there are several Authorization headers"));
     }
-    let (scheme, key) = (value.to_str().ok())
-        .and_then(|text| text.trim().split_once(' '))
-        .ok_or_else(|| refuse("the Authorization header is not of the expected form"))?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(key.trim())
-    } else {
-        Err(refuse("the Authorization header is not of the expected form"))
-    }
+    let key = value.to_str().ok().and_then(|text| {
+        let (scheme, key) = text.trim().split_at_checked(SCHEME.len())?;
+        scheme.eq_ignore_ascii_case(SCHEME).then(|| key.trim())
+    });
+    key.ok_or_else(|| refuse("the Authorization header is not of the expected form"))
 }
 
 fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
@@ -210,14 +220,13 @@ fn queue_full(retry_after: Duration) -> ApiError {
 
 /// The body, read and decoded; for `GET`, the query instead.
 async fn read(
-    admitted: &mut Admitted,
+    admitted: &mut Admitted<'_>,
     parts: &Parts,
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
-    let Admitted { endpoint, deployment, permit, .. } = admitted;
+    let Admitted { endpoint, deployment, at, permit, .. } = admitted;
     let helpful = |error: ApiError| explain(error, endpoint);
-    let reading = Instant::now();
     let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
     let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
     let request = Request {
@@ -233,6 +242,7 @@ async fn read(
         Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
             let limits = BodyLimits {
+                begun: *at,
                 max_bytes: endpoint.settings.max_body_bytes,
                 timeout: endpoint.settings.body_timeout,
                 min_bytes_per_s: endpoint.settings.min_transfer_bytes_per_s,
@@ -243,7 +253,7 @@ async fn read(
     let bytes = bytes.map_err(helpful)?;
     let read = Instant::now();
     let decoded = off_the_loop(bytes, || receiver.finish());
-    let (reading, decoding) = (read - reading, read.elapsed());
+    let (reading, decoding) = (read - *at, read.elapsed());
     call.note(Timed::Read, reading);
     call.note(Timed::Decode, decoding);
     deployment.metrics.stage(Stage::Read, reading);
@@ -345,7 +355,12 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
     let mut response = Response::new(Body::from_parts(encoded.parts));
     deployment.metrics.response_bytes.inc_by(response.body().len());
     let headers = response.headers_mut();
+    // Room for all that will be added at once, here and further up.
+    headers.reserve(ANSWER_HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(encoded.format.media_type()));
+    let mut run_ms = HeaderText::<32>::new();
+    run_ms.push_ms(ran);
+    headers.insert(RUN_MS, run_ms.value());
     // A deployment's name is made of characters that a header can hold, as are dtypes and shapes.
     let mut insert = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {
@@ -353,8 +368,6 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
         }
     };
     insert(DEPLOYMENT, deployment.name.as_str());
-    let us = ran.as_micros();
-    insert(RUN_MS, &format!("{}.{:03}", us / 1_000, us % 1_000));
     if let Some(layout) = encoded.raw_layout {
         insert(RAW_DTYPE, &layout.dtypes);
         insert(RAW_SHAPE, &layout.shapes);

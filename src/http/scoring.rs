@@ -122,8 +122,9 @@ impl Scoring {
         match route {
             Route::Score { endpoint } => {
                 let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
-                let response = score(admitted, parts, body, call).await?;
-                Ok(mark_run(response, "False"))
+                let mut response = score(admitted, parts, body, call).await?;
+                mark_run(&mut response, "False");
+                Ok(response)
             }
             Route::ScoreOptions { .. } => Ok(self.options(parts)),
             Route::Probe(probe) => {
@@ -158,17 +159,18 @@ impl Scoring {
     }
 
     fn report(&self, route: &Route, parts: &Parts, response: &Response<Body>, call: &Call, served: Option<&Served>) {
-        let (status, took) = (response.status().as_u16(), call.started.elapsed());
+        let (status, now) = (response.status().as_u16(), Instant::now());
+        let took = now - call.started;
         match (served, route) {
-            (Some((_, deployment)), _) => deployment.metrics.answered(status, took),
+            (Some(served), _) => served.deployment.metrics.answered(status, took),
             // Probes come by the second and say nothing of clients.
             (None, Route::Probe(_)) => return,
             (None, _) => self.metrics.unrouted(status),
         }
-        match self.log.decide(status, took, self.started.elapsed()) {
+        match self.log.decide(status, took, now - self.started) {
             Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
             Verdict::Log { left_out } => {
-                let endpoint = served.map(|(endpoint, _)| endpoint.name.as_str());
+                let endpoint = served.map(|served| served.endpoint.name.as_str());
                 let request_id = call.id();
                 let took_ms = took.as_micros() as f64 / 1_000.0;
                 macro_rules! line {
@@ -200,11 +202,13 @@ async fn refuse(error: ApiError, parts: &Parts, body: &mut RequestBody, linger: 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         linger.store(true, Ordering::Relaxed);
     }
-    if model_failed { mark_run(response, "True") } else { response }
+    if model_failed {
+        mark_run(&mut response, "True");
+    }
+    response
 }
 
 /// Says whether the model ran, in Azure's words and spelling.
-fn mark_run(mut response: Response<Body>, failed: &'static str) -> Response<Body> {
+fn mark_run(response: &mut Response<Body>, failed: &'static str) {
     response.headers_mut().insert(RUN_FAILED, HeaderValue::from_static(failed));
-    response
 }

@@ -108,6 +108,7 @@ pub async fn serve(listener: TcpListener, port: Port<impl Service>, mut stopping
         }
     }
     drop(listener);
+    roster.retire();
     if timeout(drain_timeout, roster.emptied()).await.is_err() {
         tracing::warn!("connections were still busy when the drain timeout passed");
     }

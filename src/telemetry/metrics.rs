@@ -11,13 +11,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::durations::{Durations, DurationsVec};
 use super::tls::{Families as TlsFamilies, TlsMetrics};
-
-/// Upper bounds of the latency histograms, in seconds: from 50 µs, since a small model answers in less than the 5 ms at which
-/// customary buckets begin.
-const LATENCY_BUCKETS: &[f64] = &[
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
 
 /// A part of a request's way through the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +99,8 @@ impl Drop for OpenConnection {
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
-    request_duration: HistogramVec,
-    stage_duration: HistogramVec,
+    request_duration: DurationsVec,
+    stage_duration: DurationsVec,
     in_flight: IntGaugeVec,
     queue_depth: IntGaugeVec,
     abandoned: IntCounterVec,
@@ -129,8 +124,8 @@ pub struct DeploymentMetrics {
     requests: IntCounterVec,
     succeeded: IntCounter,
     labels: [String; 2],
-    duration: [Histogram; 3],
-    stages: [Histogram; 5],
+    duration: [Arc<Durations>; 3],
+    stages: [Arc<Durations>; 5],
     pub in_flight: IntGauge,
     /// Requests whose client left before the answer.
     pub abandoned: IntCounter,
@@ -166,19 +161,17 @@ impl Metrics {
                 "Requests that reached an endpoint, by status code.",
                 &["endpoint", "deployment", "code"],
             )?,
-            request_duration: histogram(
+            request_duration: durations(
                 r,
                 "scoria_request_duration_seconds",
                 "Time from the end of the request's headers to the answer's hand-over, by status class.",
                 &["endpoint", "deployment", "code_class"],
-                LATENCY_BUCKETS,
             )?,
-            stage_duration: histogram(
+            stage_duration: durations(
                 r,
                 "scoria_stage_duration_seconds",
                 "Time spent in each stage of a request.",
                 &["endpoint", "deployment", "stage"],
-                LATENCY_BUCKETS,
             )?,
             in_flight: int_gauge(r, "scoria_requests_in_flight", "Requests in progress.", deployment)?,
             queue_depth: int_gauge(r, "scoria_queue_depth", "Requests waiting for a worker.", deployment)?,
@@ -311,7 +304,7 @@ pub struct ModelLabels<'a> {
 impl DeploymentMetrics {
     /// A stage took this long.
     pub fn stage(&self, stage: Stage, took: Duration) {
-        self.stages[stage as usize].observe(took.as_secs_f64());
+        self.stages[stage as usize].observe(took);
     }
 
     /// A request was answered with this status code.
@@ -321,7 +314,7 @@ impl DeploymentMetrics {
             500..=599 => 2,
             _ => 1,
         };
-        self.duration[class].observe(took.as_secs_f64());
+        self.duration[class].observe(took);
         if status == 200 {
             self.succeeded.inc();
         } else {
@@ -360,6 +353,10 @@ pub(super) fn int_gauge(
     labels: &[&str],
 ) -> prometheus::Result<IntGaugeVec> {
     register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn durations(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<DurationsVec> {
+    register(registry, DurationsVec::new(name, help, labels)?)
 }
 
 fn histogram(

@@ -1,5 +1,6 @@
 //! What the server tells its operator: every metric, named once, and the log.
 
+mod durations;
 mod logging;
 mod metrics;
 mod request_log;

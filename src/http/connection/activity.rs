@@ -3,9 +3,9 @@
 //! hyper knows when a request begins and ends and hides it; the timers of [`super::transport`] and the choice of
 //! [`super::roster`] depend on it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -30,7 +30,16 @@ pub struct Activity {
     retire: AtomicBool,
     /// Wakes the connection's task.
     waker: OnceLock<Waker>,
+    /// One of the three states below.
+    polling: AtomicU8,
 }
+
+/// The connection is not being polled, so that waking it means waking its task.
+const AT_REST: u8 = 0;
+/// It is being polled.
+const POLLED: u8 = 1;
+/// It is being polled, and was woken meanwhile.
+const POLLED_AND_WOKEN: u8 = 2;
 
 impl Activity {
     pub fn new(opened: Instant) -> Arc<Activity> {
@@ -44,6 +53,7 @@ impl Activity {
             leave: AtomicBool::new(false),
             retire: AtomicBool::new(false),
             waker: OnceLock::new(),
+            polling: AtomicU8::new(AT_REST),
         })
     }
 
@@ -98,17 +108,52 @@ impl Activity {
         }
     }
 
+    /// Polls what drives the connection, whose waker is to be made of this [`Activity`]; `cx` is the task's.
+    ///
+    /// hyper passes a request's body on through a channel, and so wakes, while it is polled, the task that it is polled by,
+    /// once for each piece. For the scheduler that would be a task to be queued, and a reason to wake another thread, which
+    /// costs more than to read and answer a small request. So what is woken while it is polled is polled once more at once;
+    /// then it is the others' turn.
+    pub fn poll<T>(&self, cx: &Context<'_>, mut poll: impl FnMut() -> Poll<T>) -> Poll<T> {
+        for _ in 0..2 {
+            self.polling.store(POLLED, Ordering::Release);
+            let outcome = poll();
+            let is_woken = self.polling.swap(AT_REST, Ordering::AcqRel) == POLLED_AND_WOKEN;
+            if outcome.is_ready() || !is_woken {
+                return outcome;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     pub fn should_leave(&self) -> bool {
         self.leave.load(Ordering::Acquire)
     }
 
     /// Asks whoever drives the connection to announce its end to the client.
-    pub fn retire(&self) {
+    pub fn retire(self: &Arc<Self>) {
         self.retire.store(true, Ordering::Release);
+        self.wake_by_ref();
     }
 
     pub fn should_retire(&self) -> bool {
         self.retire.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for Activity {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let noted = self.polling.compare_exchange(POLLED, POLLED_AND_WOKEN, Ordering::AcqRel, Ordering::Acquire);
+        if noted == Err(AT_REST)
+            && let Some(waker) = self.waker.get()
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 
@@ -150,6 +195,53 @@ impl Drop for Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A task's waker that counts.
+    #[derive(Default)]
+    struct Task(AtomicU32);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Polls with what wakes the connection at its first so many polls. Gives the polls, and how often the task was woken.
+    fn polls(wakes: u32) -> (u32, u32) {
+        let (activity, task) = (Activity::new(Instant::now()), Arc::new(Task::default()));
+        let task_waker = Waker::from(Arc::clone(&task));
+        activity.wake_by(&task_waker);
+        let waker = Waker::from(Arc::clone(&activity));
+        let mut polls = 0;
+        let outcome = activity.poll(&Context::from_waker(&task_waker), || {
+            polls += 1;
+            if polls <= wakes {
+                waker.wake_by_ref();
+            }
+            Poll::<()>::Pending
+        });
+        assert!(outcome.is_pending());
+        (polls, task.0.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn what_is_woken_while_it_is_polled_is_polled_once_more_and_then_queued() {
+        assert_eq!(polls(0), (1, 0));
+        assert_eq!(polls(1), (2, 0));
+        assert_eq!(polls(2), (2, 1));
+    }
+
+    #[test]
+    fn what_is_woken_at_rest_wakes_its_task() {
+        let (activity, task) = (Activity::new(Instant::now()), Arc::new(Task::default()));
+        activity.wake_by(&Waker::from(Arc::clone(&task)));
+        let poll = || Poll::Ready(Waker::from(Arc::clone(&activity)));
+        let Poll::Ready(waker) = activity.poll(&Context::from_waker(Waker::noop()), poll) else { unreachable!() };
+        waker.wake();
+        activity.retire();
+        activity.leave();
+        assert_eq!(task.0.load(Ordering::Relaxed), 3);
+    }
 
     #[test]
     fn requests_are_counted_in_and_out() {

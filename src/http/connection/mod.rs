@@ -15,13 +15,13 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -32,6 +32,7 @@ use self::roster::Seat;
 pub use self::sniff::Protocol;
 use self::sniff::{First, sniff};
 use self::transport::Transport;
+use super::Body;
 use super::error::ApiError;
 use super::server::{Port, Service, Stopping};
 use crate::error::ErrorKind;
@@ -44,6 +45,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// What one HTTP/2 client may have sent without having been read yet: of one stream, and of all.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The number of headers that hyper allows an HTTP/1 request unless it is told another.
+const HYPER_MAX_HEADERS: usize = 100;
 
 /// What bounds a connection. The meaning of each is that of the setting of its name.
 #[derive(Clone, Debug)]
@@ -73,7 +77,8 @@ pub fn time_at_rate(bytes: u64, bytes_per_s: u64) -> Duration {
         .map_or(UNLIMITED, |ms| Duration::from_millis(ms).min(UNLIMITED))
 }
 
-/// Serves a connection until it ends, or until the port stops and the request that it is in is answered.
+/// Serves a connection until it ends, or until the port stops and the request that it is in is answered: before HTTP begins
+/// `stopping` says so, after that the roster.
 ///
 /// What comes later is boxed when it comes, here and below: ten thousand clients that say nothing should cost next to nothing.
 pub async fn serve(stream: TcpStream, seat: Seat, port: Arc<Port<impl Service>>, mut stopping: Stopping) {
@@ -91,7 +96,7 @@ pub async fn serve(stream: TcpStream, seat: Seat, port: Arc<Port<impl Service>>,
     match accepted {
         Some(Some((stream, protocol))) => {
             activity.wait_from_now();
-            Box::pin(drive(stream, (protocol, First::default()), activity, &port, stopping)).await;
+            Box::pin(drive(stream, (protocol, First::default()), activity, &port)).await;
         }
         Some(None) => {}
         None => metrics.closed(Closed::MadeRoom),
@@ -113,7 +118,7 @@ pub async fn serve_plain(
         () = stopping.wait() => return,
     };
     match sniffed {
-        Some(Ok(Some(opening))) => Box::pin(drive(stream, opening, activity, &port, stopping)).await,
+        Some(Ok(Some(opening))) => Box::pin(drive(stream, opening, activity, &port)).await,
         Some(Ok(None)) => metrics.closed(Closed::HeaderTimeout),
         Some(Err(_)) => {}
         None => metrics.closed(Closed::MadeRoom),
@@ -125,44 +130,53 @@ async fn drive(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     opening: (Protocol, First),
     activity: &Arc<Activity>,
-    port: &Arc<Port<impl Service>>,
-    stopping: Stopping,
+    port: &Port<impl Service>,
 ) {
-    let (limits, protocol) = (&port.limits, opening.0);
-    let metrics = Arc::clone(port.service.connections());
+    let (service, limits, protocol) = (&port.service, &port.limits, opening.0);
+    let metrics = Arc::clone(service.connections());
     let io = TokioIo::new(Transport::new(stream, opening, Arc::clone(activity), Arc::clone(limits), metrics));
-    let answer = service_fn(|request: Request<Incoming>| {
-        let (port, mut exchange) = (Arc::clone(port), activity.begin());
-        // hyper counts those of HTTP/1 itself.
-        let has_too_many = protocol == Protocol::Http2 && request.headers().len() > port.limits.max_headers;
-        async move {
-            if has_too_many {
-                return Ok::<_, Infallible>(too_many_headers(port.limits.max_headers).into_response());
-            }
-            // Boxed, since hyper keeps room for a request on every connection, and a request is 10 KB of state.
-            let answer = unless_it_panics(Box::pin(port.service.serve(request, exchange.linger()))).await;
-            let mut response =
-                answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response());
-            let body = response.body_mut();
-            if protocol == Protocol::Http2 && !body.is_empty() {
-                exchange.answer_by(Instant::now() + port.limits.time_to_take(body.len()));
-            }
-            body.hold(exchange);
-            Ok(response)
-        }
-    });
     match protocol {
         Protocol::Http1 => {
-            let connection = http1::Builder::new()
+            let answer = service_fn(|request| {
+                let exchange = activity.begin();
+                async move {
+                    let mut response = answer(&**service, activity, request).await;
+                    response.body_mut().hold(exchange);
+                    Ok::<_, Infallible>(response)
+                }
+            });
+            let mut connection = http1::Builder::new();
+            connection
                 .timer(TokioTimer::new())
                 // The transport times heads, and lets clients pause between requests for longer than within one.
                 .header_read_timeout(None)
-                .max_header_size(limits.max_header_bytes)
-                .max_headers(limits.max_headers)
-                .serve_connection(io, answer);
-            until_ended(Box::pin(connection), activity, stopping, |connection| connection.graceful_shutdown()).await;
+                .max_header_size(limits.max_header_bytes);
+            // hyper's own number comes with memory that need not be filled first.
+            if limits.max_headers != HYPER_MAX_HEADERS {
+                connection.max_headers(limits.max_headers);
+            }
+            let connection = connection.serve_connection(io, answer);
+            until_ended(Box::pin(connection), activity, |connection| connection.graceful_shutdown()).await;
         }
         Protocol::Http2 => {
+            let answer = service_fn(|request: Request<Incoming>| {
+                let (service, activity, limits) = (Arc::clone(service), Arc::clone(activity), Arc::clone(limits));
+                let mut exchange = activity.begin();
+                // Those of HTTP/1 are counted by hyper.
+                let has_too_many = request.headers().len() > limits.max_headers;
+                async move {
+                    if has_too_many {
+                        return Ok::<_, Infallible>(too_many_headers(limits.max_headers).into_response());
+                    }
+                    let mut response = answer(&*service, &activity, request).await;
+                    let body = response.body_mut();
+                    if !body.is_empty() {
+                        exchange.answer_by(Instant::now() + limits.time_to_take(body.len()));
+                    }
+                    body.hold(exchange);
+                    Ok(response)
+                }
+            });
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(limits.http2_max_streams)
@@ -172,9 +186,16 @@ async fn drive(
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT)
                 .serve_connection(io, answer);
-            until_ended(Box::pin(connection), activity, stopping, |connection| connection.graceful_shutdown()).await;
+            until_ended(Box::pin(connection), activity, |connection| connection.graceful_shutdown()).await;
         }
     }
+}
+
+/// Answers a request, whatever comes of it.
+async fn answer(service: &impl Service, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
+    // Boxed, since hyper keeps room for a request on every connection, and a request is 2 KB of state.
+    let answer = unless_it_panics(Box::pin(service.serve(request, activity.linger()))).await;
+    answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response())
 }
 
 fn too_many_headers(max_headers: usize) -> ApiError {
@@ -203,27 +224,25 @@ async fn unless_asked_to_leave<T>(activity: &Activity, future: impl Future<Outpu
     .await
 }
 
-/// Drives a connection to its end, asking it to finish early once the port stops or the client has paused for too long.
-async fn until_ended<C>(
-    mut connection: Pin<Box<C>>,
-    activity: &Activity,
-    mut stopping: Stopping,
-    finish: impl FnOnce(Pin<&mut C>),
-) where
+/// Drives a connection to its end, asking it to finish early once it is retired.
+async fn until_ended<C>(mut connection: Pin<Box<C>>, activity: &Arc<Activity>, finish: impl FnOnce(Pin<&mut C>))
+where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut stopped = pin!(stopping.wait());
     let mut finish = Some(finish);
-    let outcome = poll_fn(|cx| {
+    let waker = Waker::from(Arc::clone(activity));
+    let mut poll = |cx: &mut Context<'_>| {
         let outcome = connection.as_mut().poll(cx);
-        if outcome.is_ready() || finish.is_none() || !(activity.should_retire() || stopped.as_mut().poll(cx).is_ready())
-        {
+        if outcome.is_ready() || !activity.should_retire() {
             return outcome;
         }
-        if let Some(finish) = finish.take() {
-            finish(connection.as_mut());
-        }
+        let Some(finish) = finish.take() else { return outcome };
+        finish(connection.as_mut());
         connection.as_mut().poll(cx)
+    };
+    let outcome = poll_fn(|cx| {
+        activity.wake_by(cx.waker());
+        activity.poll(cx, || poll(&mut Context::from_waker(&waker)))
     });
     if let Err(error) = outcome.await {
         // Clients reset and time out every day.

@@ -67,6 +67,11 @@ impl Roster {
         }
     }
 
+    /// Asks every connection to end after the request that it is in.
+    pub fn retire(&self) {
+        self.seats.lock().taken.values().for_each(Activity::retire);
+    }
+
     /// Waits until every connection has ended.
     pub async fn emptied(&self) {
         let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);

@@ -131,7 +131,6 @@ impl<S> Transport<S> {
 
     /// Called when there is nothing to read: waits with the client, or is done waiting.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.activity.wake_by(cx.waker());
         if self.activity.should_leave() && !self.activity.is_busy() {
             self.metrics.closed(Closed::MadeRoom);
             return Poll::Ready(Ok(()));
@@ -143,19 +142,18 @@ impl<S> Transport<S> {
             ready!(self.patience.poll(cx, until, self.limits.keep_alive_timeout));
             let now = Instant::now();
             match due {
-                Some((until, reason)) if until <= now => return self.give_up(cx, reason, now),
+                Some((until, reason)) if until <= now => return self.give_up(reason, now),
                 _ => {}
             }
         }
     }
 
-    fn give_up(&mut self, cx: &mut Context<'_>, reason: Closed, now: Instant) -> Poll<io::Result<()>> {
+    fn give_up(&mut self, reason: Closed, now: Instant) -> Poll<io::Result<()>> {
         match reason {
             // Nothing is lost by an end between requests. HTTP/2 has a way to announce it, so that no request crosses it.
             Closed::Idle if self.head.frames.is_some() && self.retiring_until.is_none() => {
                 self.retiring_until = Some(now + self.limits.header_timeout);
                 self.activity.retire();
-                cx.waker().wake_by_ref();
                 Poll::Pending
             }
             Closed::Idle => {
