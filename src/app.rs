@@ -19,6 +19,7 @@ use crate::engine::{Engine, library, ort};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
+use crate::memory;
 use crate::name::{InvalidName, Name};
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
@@ -157,6 +158,7 @@ impl App {
             .name("scoria-loader".to_owned())
             .spawn(move || {
                 models.iter().for_each(|(spec, keys)| controller.load(spec, *keys));
+                memory::forget_code();
                 tell_loaded.send_replace(true);
             })
             .map_err(start("the loader"))?;

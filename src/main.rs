@@ -9,8 +9,15 @@ use scoria::engine::ort::TelemetryOff;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+#[allow(unsafe_code, reason = "the crate declares this function only together with many others")]
+unsafe extern "C" {
+    // SAFETY: declared as in mimalloc.h, whose code the allocator above brings; any thread may call it at any time.
+    safe fn mi_collect(force: bool);
+}
+
 fn main() -> ExitCode {
     env::set_before_threads(TelemetryOff::VARIABLE, "1");
+    scoria::memory::collect_with(|| mi_collect(true));
     // Some engines panic on odd inputs. That fails one request, which is logged under its id; it is no news for the console.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
     scoria::cli::run(std::env::args_os())

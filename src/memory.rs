@@ -1,6 +1,7 @@
 //! How much memory this process takes and the machine has, as Linux tells; elsewhere nobody knows.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// The process's resident memory now, and the most it has been.
 pub fn resident_bytes() -> Option<(u64, u64)> {
@@ -28,18 +29,61 @@ pub fn volunteer() {
     drop(fs::write("/proc/self/oom_score_adj", "1000"));
 }
 
-/// Hands memory that the C library keeps after it was freed back to the kernel. Takes up to a few milliseconds.
+/// What has the process's allocator hand back what is free, where the binary has said so.
+static COLLECT: OnceLock<fn()> = OnceLock::new();
+
+/// Says how the process's allocator hands free memory back. The binary that chooses the allocator calls this, once.
+pub fn collect_with(collect: fn()) {
+    // A second call changes nothing: there is one allocator.
+    COLLECT.get_or_init(|| collect);
+}
+
+/// Hands memory that is kept though it is free back to the kernel. Takes up to a few milliseconds: for after something large,
+/// such as loading a model.
 ///
-/// Rust code has an allocator that does so by itself; this is for what C and C++ libraries have used (malloc_trim(3)).
+/// Allocators keep it in case it is needed again, and look at it again only when they are called.
 pub fn give_back() {
+    if let Some(collect) = COLLECT.get() {
+        collect();
+    }
+    // What C and C++ libraries have used (malloc_trim(3)).
     #[cfg(target_env = "gnu")]
     {
         #[allow(unsafe_code, reason = "a function of the C library has to be declared")]
         unsafe extern "C" {
-            // SAFETY: declared as in malloc.h; it may be called by any thread at any time.
+            // SAFETY: declared as in malloc.h; any thread may call it at any time.
             safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
         }
         malloc_trim(0);
+    }
+}
+
+/// Takes the program's own code out of this process's memory. What is still used comes back by itself, from the file, a few
+/// pages at a time.
+///
+/// For after everything is loaded: what reads and rearranges models is most of the code, and is not needed again. The kernel
+/// would notice only when memory runs short.
+pub fn forget_code() {
+    #[cfg(target_os = "linux")]
+    #[allow(unsafe_code, reason = "the range is known to the linker, and mappings are the kernel's")]
+    {
+        use std::ffi::{c_int, c_void};
+
+        unsafe extern "C" {
+            // The linker's names for the two ends (ld(1)): before the read-only data, and behind the code.
+            static __executable_start: u8;
+            static etext: u8;
+            fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int;
+        }
+        const MADV_DONTNEED: c_int = 4;
+        /// A multiple of every page size in use; the ends need not be exact.
+        const PAGE: usize = 64 * 1024;
+        let (first, end) = (&raw const __executable_start, (&raw const etext).addr());
+        let start = first.addr().next_multiple_of(PAGE);
+        let bytes = (end / PAGE * PAGE).saturating_sub(start);
+        // SAFETY: between the two are constants and code only, mapped from the file and never written to, so that what is
+        // dropped is read again as it was (madvise(2), MADV_DONTNEED on a private file mapping). A failure changes nothing.
+        unsafe { madvise(first.with_addr(start).cast_mut().cast(), bytes, MADV_DONTNEED) };
     }
 }
 

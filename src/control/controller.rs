@@ -10,6 +10,7 @@ use super::loader::Loader;
 use crate::auth::KeyRing;
 use crate::deployment::{EndpointSettings, Entry, Routing, RoutingTable, State};
 use crate::engine::{Engine, LoadError};
+use crate::memory;
 use crate::name::Name;
 use crate::schedule::{Cores, Limits, Watchdog, Wishes};
 use crate::telemetry::Metrics;
@@ -90,6 +91,8 @@ impl Controller {
         };
         self.entries.insert(spec.name.clone(), entry);
         self.publish();
+        // The file was in memory as a whole, and again as what engines make of it on the way.
+        memory::give_back();
     }
 
     fn publish(&self) {

@@ -71,7 +71,8 @@ pub fn read(path: &Path) -> Result<(onnx::Model, FileState), GraphError> {
     if state.bytes >= BYTES_MAX {
         return Err(GraphError::TooLarge { path: path.to_owned(), bytes: state.bytes });
     }
-    let mut bytes = Vec::new();
+    // In one piece: growing would copy it, and have twice as much for a while.
+    let mut bytes = Vec::with_capacity(usize::try_from(state.bytes).unwrap_or_default());
     // A file that grows meanwhile is read no further than it was long.
     file.take(state.bytes).read_to_end(&mut bytes).map_err(not_read)?;
     Ok((parse(&bytes, path)?, state))

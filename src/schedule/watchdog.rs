@@ -1,19 +1,27 @@
 //! The thread that looks after runs: ends those whose deadline has passed, and reports those that hold up their thread.
 //!
 //! One for the whole server. While runs begin it looks every [`PERIOD`]; when a whole period has passed without one it sleeps
-//! until the next run wakes it. So a run costs one look at an atomic, and an idle server costs nothing.
+//! until the next run wakes it. So a run costs one look at an atomic, and an idle server costs nothing. As the one who knows
+//! that nothing runs, it also has memory given back that the last runs have left.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::lane::Lane;
+use crate::memory;
 
 /// How often runs are looked at, and so how late a deadline can be noticed.
 pub const PERIOD: Duration = Duration::from_millis(5);
+
+/// How long nothing runs before memory is given back: until then the next run may want it again.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// By how much the process has to have grown to be worth the effort.
+const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Keeps the runs of all lanes to their deadlines.
 pub struct Watchdog {
@@ -85,6 +93,8 @@ impl Watchdog {
     fn keep_watch(&self) {
         let mut state = self.state.lock();
         let mut begun_before = 0;
+        let mut is_tidy = true;
+        let mut resident_bytes = 0;
         while !state.stopped {
             self.awake.store(true, Ordering::SeqCst);
             let mut seen = self.look(&state.lanes);
@@ -92,12 +102,19 @@ impl Watchdog {
                 self.awake.store(false, Ordering::SeqCst);
                 seen = self.look(&state.lanes);
                 if !seen.is_running && seen.begun == begun_before {
-                    self.wake.wait(&mut state);
+                    if is_tidy {
+                        self.wake.wait(&mut state);
+                    } else if self.wake.wait_for(&mut state, QUIET).timed_out() {
+                        // Whoever begins a run meanwhile must not wait for it, and wakes nobody: the next look is at once.
+                        resident_bytes = MutexGuard::unlocked(&mut state, || tidy(resident_bytes));
+                        is_tidy = true;
+                    }
                     continue;
                 }
                 self.awake.store(true, Ordering::SeqCst);
             }
             begun_before = seen.begun;
+            is_tidy = false;
             self.wake.wait_for(&mut state, PERIOD);
         }
     }
@@ -117,6 +134,17 @@ impl Watchdog {
         }
         all
     }
+}
+
+/// Has memory given back if the process has grown since it took `before`; gives what it takes now.
+fn tidy(before: u64) -> u64 {
+    let resident = || memory::resident_bytes().map_or(0, |(now, _most)| now);
+    let now = resident();
+    if now <= before.saturating_add(GROWTH_BYTES) {
+        return before.min(now);
+    }
+    memory::give_back();
+    resident()
 }
 
 /// Owns the thread: when dropped, the thread ends.

@@ -31,7 +31,6 @@ use self::graph::LoadedGraph;
 use self::session::OrtSession;
 use super::library::Version;
 use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded, provider};
-use crate::memory;
 use crate::tensor::{DType, Signature, ValueType};
 
 const NAME: &str = "ort";
@@ -197,8 +196,6 @@ impl Engine for OrtEngine {
         // All that there can be is the processor's provider, and only that may be shared as `graph` does.
         let choice = provider::choose(&options.providers, "this build of scoria does not include it")?;
         let session = self.build(path, options.intra_op_threads).map_err(|error| failed(error.to_string()))?;
-        // What was read and rearranged to build it is as large as the model.
-        memory::give_back();
         let graph = Arc::new(LoadedGraph::new(session, signature)?);
         let first = OrtSession::new(graph, signature.outputs.clone().into(), options.max_output_elements)?;
         let sessions = super::sessions(Box::new(first), options.sessions)?;
