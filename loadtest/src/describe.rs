@@ -81,7 +81,7 @@ fn read_input(input: &Value, rows: u32) -> Result<InputSpec, String> {
         (None, _) => Err(format!("dimension {dimension} of '{name}' is open; give its shape with --input instead")),
     };
     let shape = sizes.iter().enumerate().map(size).collect::<Result<_, _>>()?;
-    Ok(InputSpec { name: name.to_owned(), data_type, shape })
+    Ok(InputSpec { name: name.to_owned(), data_type, shape, range: None })
 }
 
 #[cfg(test)]

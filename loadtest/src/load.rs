@@ -248,7 +248,8 @@ impl Worker {
             end: begin + ends.last().copied().unwrap_or_default(),
             timeout: self.run.target.timeout,
             requests: Arc::clone(&self.run.target.requests),
-            turn: Cell::new(0),
+            // Threads begin at different bodies.
+            turn: Cell::new(self.index as usize * self.run.target.requests.len() / self.run.target.threads as usize),
             schedule: stretches.map(schedule).map(RefCell::new),
             pacer: Pacer::new()?,
             recorder: RefCell::new(recorder),

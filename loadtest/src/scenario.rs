@@ -50,9 +50,9 @@ pub enum ScenarioError {
 }
 
 fn suggestion(key: &str, known: &[String]) -> String {
-    let closest = known.iter().max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
-    match closest.filter(|closest| strsim::jaro_winkler(key, closest) > 0.75) {
-        Some(closest) => format!(" (did you mean '{closest}'?)"),
+    let distances = known.iter().map(|known| (strsim::damerau_levenshtein(key, known), known));
+    match distances.min().filter(|(distance, _)| *distance <= (key.len() / 3).max(1)) {
+        Some((_, closest)) => format!(" (did you mean '{closest}'?)"),
         None => String::new(),
     }
 }

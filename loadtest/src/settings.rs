@@ -40,7 +40,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
 
-    /// An input of the model, as NAME:TYPE:SHAPE (features:float32:1x10)
+    /// An input of the model, as NAME:TYPE:SHAPE (features:float32:1x10), possibly with a range of its own (ids:int64:1x32=1..256)
     #[arg(long, value_name = "INPUT")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub input: Vec<InputSpec>,

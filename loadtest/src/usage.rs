@@ -187,7 +187,9 @@ mod tests {
 
     #[test]
     fn a_thread_knows_what_it_used() {
-        assert!(thread_processor(own_thread()).is_some_and(|used| used > Duration::ZERO));
+        // The kernel brings it up to date at its ticks, so that it may still be zero.
+        assert!(thread_processor(own_thread()).is_some());
+        assert_eq!(thread_processor(u32::MAX), None);
         assert!(own_processor() > Duration::ZERO);
     }
 }

@@ -82,21 +82,27 @@ impl DataType {
 /// Elements of a body are bounded: more is a typing error.
 const ELEMENTS_MAX: u64 = 100_000_000;
 
-/// An input, as `NAME:TYPE:SHAPE`; the shape is sizes joined by `x`, or nothing for a scalar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An input, as `NAME:TYPE:SHAPE` or `NAME:TYPE:SHAPE=LOW..HIGH`; the shape is sizes joined by `x`, or nothing for a scalar.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InputSpec {
     pub name: String,
     pub data_type: DataType,
     pub shape: Vec<u64>,
+    /// Where its own numbers lie, if not where all others do.
+    pub range: Option<Range>,
 }
 
 impl FromStr for InputSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<InputSpec, String> {
+        let (described, range) = match text.rsplit_once('=') {
+            Some((described, range)) => (described, Some(range.parse()?)),
+            None => (text, None),
+        };
         // Names may hold colons; types and shapes don't.
-        let mut parts = text.rsplitn(3, ':');
+        let mut parts = described.rsplitn(3, ':');
         let (Some(shape), Some(data_type), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(format!("expected an input as NAME:TYPE:SHAPE, such as features:float32:1x10, got '{text}'"));
         };
@@ -112,14 +118,15 @@ impl FromStr for InputSpec {
         if elements.is_none_or(|elements| elements > ELEMENTS_MAX) {
             return Err(format!("expected a shape of at most {ELEMENTS_MAX} elements, got '{text}'"));
         }
-        Ok(InputSpec { name: name.to_owned(), data_type, shape })
+        Ok(InputSpec { name: name.to_owned(), data_type, shape, range })
     }
 }
 
 impl fmt::Display for InputSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sizes: Vec<String> = self.shape.iter().map(u64::to_string).collect();
-        write!(f, "{}:{}:{}", self.name, self.data_type.names().0, sizes.join("x"))
+        write!(f, "{}:{}:{}", self.name, self.data_type.names().0, sizes.join("x"))?;
+        self.range.map_or(Ok(()), |range| write!(f, "={}", String::from(range)))
     }
 }
 
@@ -188,7 +195,7 @@ impl InputSpec {
     pub fn draw(&self, range: Option<Range>, decimals: Option<u8>, random: &mut fastrand::Rng) -> Tensor {
         let is_float = self.data_type.is_float();
         let default = if is_float { Range { low: -1.0, high: 1.0 } } else { Range { low: 0.0, high: 100.0 } };
-        let Range { low, high } = range.unwrap_or(default);
+        let Range { low, high } = self.range.or(range).unwrap_or(default);
         let (least, most) = self.data_type.limits();
         let draw = |_| {
             let drawn = low + random.f64() * (high - low);
@@ -257,7 +264,7 @@ mod tests {
 
     #[test]
     fn inputs_are_written_as_they_are_read() {
-        for text in ["features:float32:1x10", "a:b:int64:3", "scalar:bool:"] {
+        for text in ["features:float32:1x10", "a:b:int64:3", "scalar:bool:", "mask:int64:1x32=1..2"] {
             assert_eq!(text.parse::<InputSpec>().unwrap().to_string(), text);
         }
         assert_eq!("x:FP32:2".parse::<InputSpec>().unwrap().to_string(), "x:float32:2");
