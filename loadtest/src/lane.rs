@@ -20,6 +20,8 @@ use crate::wire::{Answer, Channel, Failure, Outgoing};
 pub struct Thread {
     pub begin: Instant,
     pub end: Instant,
+    /// [`crate::plan::Run::cutoffs`].
+    pub cutoffs: Vec<Duration>,
     pub timeout: Duration,
     pub requests: std::sync::Arc<[Outgoing]>,
     /// Which request is next.
@@ -80,7 +82,7 @@ impl Lane {
             self.thread.pacer.until(intended).await;
             let sent = Instant::now();
             let gives_up = intended + self.thread.timeout;
-            if sent >= gives_up || taken >= self.thread.end {
+            if sent >= gives_up || taken >= self.cutoff(arrival) {
                 self.record(intended, sent, Err(Failure::Unsent));
                 continue;
             }
@@ -89,6 +91,12 @@ impl Lane {
             self.record(intended, sent, outcome);
             self.pause_if_refused(outcome).await;
         }
+    }
+
+    /// From when on a request that is meant for this moment is not sent any more.
+    fn cutoff(&self, arrival: Duration) -> Instant {
+        let cutoff = self.thread.cutoffs.iter().find(|cutoff| **cutoff > arrival);
+        cutoff.map_or(self.thread.end, |cutoff| self.thread.begin + *cutoff)
     }
 
     fn draw(&self) -> Option<Duration> {

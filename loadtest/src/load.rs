@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::lane::{self, Thread};
@@ -24,6 +25,10 @@ use crate::wire::{Channel, Http2};
 pub enum LoadError {
     #[error("no connection to {url}: is the server up, and does it take {connections} connections?")]
     Connect { url: String, connections: u32, source: io::Error },
+    #[error(
+        "{connections} connections need as many file descriptors, and this process may have {limit}: see `ulimit -n`"
+    )]
+    Descriptors { connections: u32, limit: u64 },
     #[error("the generator's own threads could not be set up")]
     Setup(#[source] io::Error),
     #[error(transparent)]
@@ -70,6 +75,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Carries out a run. `progress` is told how much time has passed, and how many exchanges are over.
 pub fn carry_out(run: &Run, watch: Watch, progress: &mut dyn FnMut(Duration, u64)) -> Result<Vec<Measured>, LoadError> {
+    make_room(run.target.connections)?;
     let over = Arc::new(AtomicU64::new(0));
     let mut crew = Crew::hire(run, watch, &over)?;
     let begin = Instant::now() + BEGINS_IN;
@@ -95,6 +101,22 @@ pub fn carry_out(run: &Run, watch: Watch, progress: &mut dyn FnMut(Duration, u64
     let (recorder, reconnects) = crew.dismiss()?;
     let phases = recorder.into_records().into_iter().zip(uses).enumerate();
     Ok(phases.filter_map(|(phase, (record, used))| Some(Measured { phase, record, used: used?, reconnects })).collect())
+}
+
+/// Descriptors for what is no connection: runtimes, timers, `/proc`.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Each connection is a descriptor; the soft limit is raised as far as the hard one allows.
+fn make_room(connections: u32) -> Result<(), LoadError> {
+    let needed = u64::from(connections) + OTHER_DESCRIPTORS;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }) {
+        Ok(()) => Ok(()),
+        Err(_) => Err(LoadError::Descriptors { connections, limit: maximum.or(current).unwrap_or_default() }),
+    }
 }
 
 /// Waits, and calls now and then.
@@ -246,6 +268,7 @@ impl Worker {
         let thread = Rc::new(Thread {
             begin,
             end: begin + ends.last().copied().unwrap_or_default(),
+            cutoffs: self.run.cutoffs(),
             timeout: self.run.target.timeout,
             requests: Arc::clone(&self.run.target.requests),
             // Threads begin at different bodies.

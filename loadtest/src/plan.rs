@@ -71,6 +71,13 @@ impl Run {
         self.phases.iter().map(stretch).collect()
     }
 
+    /// When each measured phase ends, since the run's begin: no request that was meant for it, or for its warm-up, is sent
+    /// afterwards, so that the next phase does not begin with what was left over.
+    pub fn cutoffs(&self) -> Vec<Duration> {
+        let phases = self.phases.iter().zip(self.ends());
+        phases.filter(|(phase, _)| phase.is_measured).map(|(_, end)| end).collect()
+    }
+
     /// When each phase ends, since the run's begin.
     pub fn ends(&self) -> Vec<Duration> {
         let add = |sum: &mut Duration, phase: &Phase| {

@@ -395,3 +395,50 @@ fn warnings(outcome: &Outcome) -> Vec<String> {
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Answered, Exchange, Recorder};
+
+    const QUARTER: Duration = Duration::from_millis(250);
+
+    /// A timeline of quarters of a second with so many answers each.
+    fn timeline(counts: &[u64]) -> Vec<Interval> {
+        let mut recorder = Recorder::new(vec![QUARTER * u32::try_from(counts.len()).unwrap()], QUARTER, None, true);
+        for (index, count) in counts.iter().enumerate() {
+            let at = QUARTER * u32::try_from(index).unwrap();
+            for _ in 0..*count {
+                let outcome = Ok(Answered { status: 200, body_bytes: 0 });
+                recorder.over(&Exchange { intended: at, sent: at, done: at, outcome });
+            }
+        }
+        recorder.into_records().remove(0).timeline
+    }
+
+    #[test]
+    fn a_server_has_recovered_when_it_keeps_up_to_the_end() {
+        // 400 a second are 100 a quarter; 95 are enough.
+        let after = |counts: &[u64], lasts| kept_up_after(&timeline(counts), QUARTER, lasts, 400.0);
+        let second = Duration::from_secs(1);
+        assert_eq!(after(&[95, 100, 130, 96], second), Some(0.0));
+        assert_eq!(after(&[10, 100, 20, 100], second), Some(0.75));
+        assert_eq!(after(&[100, 100, 100, 94], second), None);
+        // The last piece is a tenth of a second, and is left out.
+        assert_eq!(after(&[10, 100, 100, 0], second - QUARTER + Duration::from_millis(100)), Some(0.25));
+    }
+
+    #[test]
+    fn times_are_microseconds() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        assert_eq!(Times::of(&histogram), None);
+        (1..=1000).for_each(|micros| histogram.record(micros * 1000).unwrap());
+        let times = Times::of(&histogram).unwrap();
+        for (found, expected) in [(times.p50, 500.0), (times.p99, 990.0), (times.p99_9, 999.0), (times.max, 1000.0)] {
+            assert!((found / expected - 1.0).abs() < 2e-3, "{found} instead of {expected}");
+        }
+        let distribution = distribution(&histogram);
+        assert!(distribution.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1));
+        assert_eq!(distribution.last().map(|last| last.0), Some(1.0));
+    }
+}

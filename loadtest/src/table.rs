@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::report::{Loop, Outcome, Report, Times};
+use crate::plan::Protocol;
+use crate::report::{Loop, Outcome, Report, Requests, TargetReport, Times};
+use crate::schedule::Arrivals;
 
 /// The whole report: what a single run found in full, or a line a step.
 pub fn table(report: &Report) -> String {
@@ -16,13 +18,10 @@ pub fn table(report: &Report) -> String {
         outcomes => steps(&mut text, outcomes),
     }
     for outcome in &report.runs {
+        let step = outcome.name.as_ref().filter(|_| report.runs.len() > 1);
+        let step = step.map_or_else(String::new, |name| format!("{name}: "));
         for warning in &outcome.warnings {
-            let of = outcome
-                .name
-                .as_ref()
-                .filter(|_| report.runs.len() > 1)
-                .map_or_else(String::new, |name| format!("{name}: "));
-            line(&mut text, "warning", &format!("{of}{warning}"));
+            line(&mut text, "warning", &format!("{step}{warning}"));
         }
     }
     text
@@ -33,75 +32,62 @@ fn line(text: &mut String, label: &str, value: &str) {
 }
 
 fn single(text: &mut String, outcome: &Outcome) {
-    let Outcome { target, load, requests, .. } = outcome;
-    line(
-        text,
-        "target",
-        &format!(
-            "{} ({:?}, {} connections, {} bodies of {:.0} bytes)",
-            target.url,
-            target.protocol,
-            lanes(outcome),
-            target.bodies,
-            target.body_bytes
-        ),
-    );
-    let pace = match (load.kind, load.rate, load.arrivals) {
-        (Loop::Open, Some(rate), Some(arrivals)) => {
-            format!("open loop, {rate:.1}/s, {arrivals:?} arrivals; latency from the intended time").to_lowercase()
-        }
-        _ => "closed loop; latency is the time of an exchange".to_owned(),
-    };
-    line(text, "load", &format!("{pace}; {} s after {} s of warm-up", load.duration_s, load.warm_up_s));
-    line(
-        text,
-        "requests",
-        &format!(
-            "{} begun, {} ok, {} refused, {} failed, {} unfinished",
-            requests.begun, requests.ok, requests.refused, requests.failed, requests.unfinished
-        ),
-    );
-    if requests.refused > 0 {
-        let counts: Vec<String> =
-            requests.by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+    let Outcome { load, requests, generator, busy, .. } = outcome;
+    line(text, "target", &target(outcome));
+    line(text, "load", &format!("{}; {} s after {} s of warm-up", pace(outcome), load.duration_s, load.warm_up_s));
+    let Requests { begun, ok, refused, failed, unfinished, by_status, .. } = requests;
+    let counts = format!("{begun} begun, {ok} ok, {refused} refused, {failed} failed, {unfinished} unfinished");
+    line(text, "requests", &counts);
+    if *refused > 0 {
+        let counts: Vec<String> = by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
         line(text, "statuses", &counts.join(", "));
     }
-    let objective = load.objective_s.map_or_else(String::new, |objective| {
-        format!("; {:.1}/s within {}", outcome.goodput_per_s, time(objective * 1e6))
-    });
-    line(text, "throughput", &format!("{:.1}/s{objective}", outcome.throughput_per_s));
-    for (label, times) in [
-        ("latency", &outcome.latency_us),
-        ("service time", &outcome.service_time_us),
-        ("refusals", &outcome.refused_latency_us),
-        ("send lag", &outcome.generator.send_lag_us),
-    ] {
-        let is_told_twice = label == "service time" && load.kind == Loop::Closed;
-        if let Some(times) = times.as_ref().filter(|_| !is_told_twice) {
+    let in_time = |objective: f64| format!("; {:.1}/s within {}", outcome.goodput_per_s, time(objective * 1e6));
+    let in_time = load.objective_s.map_or_else(String::new, in_time);
+    line(text, "throughput", &format!("{:.1}/s{in_time}", outcome.throughput_per_s));
+    // In a closed loop it is the latency again.
+    let service_time = outcome.service_time_us.as_ref().filter(|_| load.kind == Loop::Open);
+    let times = [
+        ("latency", outcome.latency_us.as_ref()),
+        ("service time", service_time),
+        ("refusals", outcome.refused_latency_us.as_ref()),
+        ("send lag", generator.send_lag_us.as_ref()),
+    ];
+    for (label, times) in times {
+        if let Some(times) = times {
             line(text, label, &quantiles(times));
         }
     }
     if let Some(server) = &outcome.server {
-        let (rss, peak) = (server.rss_bytes as f64 / 1048576.0, server.peak_rss_bytes as f64 / 1048576.0);
-        line(
-            text,
-            "server",
-            &format!(
-                "{}, {} processes, RSS {rss:.1} MiB, peak {peak:.1} MiB",
-                processor(server.cores, server.cpu_us_per_answer),
-                server.processes
-            ),
-        );
+        let used = processor(server.cores, server.cpu_us_per_answer);
+        let [rss, peak] = [server.rss_bytes, server.peak_rss_bytes].map(|bytes| bytes as f64 / 1_048_576.0);
+        let processes = server.processes;
+        line(text, "server", &format!("{used}, RSS {rss:.1} MiB, peak {peak:.1} MiB, {processes} processes"));
     }
-    let generator = &outcome.generator;
-    let share = 100.0 * generator.cores / outcome.busy.cores.max(1) as f64;
-    line(
-        text,
-        "generator",
-        &format!("{}, {share:.0} % of the machine", processor(generator.cores, generator.cpu_us_per_answer)),
-    );
-    let foreign = outcome.busy.foreign_cores.map_or_else(String::new, |foreign| format!(", {foreign:.2} by others"));
-    line(text, "machine", &format!("{:.2} of {} cores busy{foreign}", outcome.busy.busy_cores, outcome.busy.cores));
+    let used = processor(generator.cores, generator.cpu_us_per_answer);
+    let share = 100.0 * generator.cores / busy.cores.max(1) as f64;
+    line(text, "generator", &format!("{used}, {share:.0} % of the machine"));
+    let foreign = busy.foreign_cores.map_or_else(String::new, |foreign| format!(", {foreign:.2} by others"));
+    line(text, "machine", &format!("{:.2} of {} cores busy{foreign}", busy.busy_cores, busy.cores));
+}
+
+fn target(outcome: &Outcome) -> String {
+    let TargetReport { url, protocol, bodies, body_bytes, .. } = &outcome.target;
+    let protocol = match protocol {
+        Protocol::Http1 => "HTTP/1.1",
+        Protocol::Http2 => "HTTP/2",
+    };
+    format!("{url} ({protocol}, connections: {}, bodies: {bodies} of {body_bytes:.0} bytes)", lanes(outcome))
+}
+
+fn pace(outcome: &Outcome) -> String {
+    let arrivals = match outcome.load.arrivals {
+        Some(Arrivals::Constant) => "even",
+        Some(Arrivals::Poisson) => "Poisson",
+        None => return "closed loop; latency is the time of an exchange".to_owned(),
+    };
+    let rate = outcome.load.rate.unwrap_or_default();
+    format!("open loop, {rate:.1}/s, {arrivals} arrivals; latency counts from the intended time")
 }
 
 fn lanes(outcome: &Outcome) -> String {

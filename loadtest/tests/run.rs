@@ -122,6 +122,37 @@ fn phases_follow_each_other_on_the_same_connections() {
 }
 
 #[test]
+fn what_a_step_could_not_send_does_not_burden_the_next() {
+    // Nothing is answered until the second step has begun, so that the first one keeps its only connection.
+    let gate = Arc::new(Semaphore::new(0));
+    let server = Server::http({
+        let gate = Arc::clone(&gate);
+        move |_| {
+            let gate = Arc::clone(&gate);
+            async move {
+                drop(gate.acquire().await.unwrap());
+                200
+            }
+        }
+    });
+    let url = server.url();
+    let step = |settings: &str| {
+        let text = format!("url = '{url}'\ninput = ['x:float32:1']\nwarm_up = '0s'\narrivals = 'constant'\n{settings}");
+        toml::from_str(&text).unwrap()
+    };
+    let steps = [step("rate = 100.0\nduration = '300ms'"), step("rate = 10.0\nduration = '1s'")];
+    let [job] = &jobs(&steps).unwrap()[..] else { panic!("one run") };
+    let measured = carry_out(&job.run, job.watch, &mut |passed, _| {
+        if passed >= Duration::from_millis(400) {
+            gate.add_permits(1);
+        }
+    });
+    let [first, second] = &measured.unwrap()[..] else { panic!("two steps") };
+    assert_eq!((first.record.ok(), first.record.failures.unsent), (1, 29));
+    assert_eq!(second.record.ok() + second.record.failures.unsent, 10);
+}
+
+#[test]
 fn refusals_are_no_successes() {
     let turn = AtomicBool::new(false);
     let server = Server::http(move |_| {
