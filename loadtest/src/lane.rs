@@ -23,6 +23,8 @@ pub struct Thread {
     /// [`crate::plan::Run::cutoffs`].
     pub cutoffs: Vec<Duration>,
     pub timeout: Duration,
+    /// How long an open loop's request waits for a lane.
+    pub patience: Duration,
     pub requests: std::sync::Arc<[Outgoing]>,
     /// Which request is next.
     pub turn: Cell<usize>,
@@ -82,7 +84,8 @@ impl Lane {
             self.thread.pacer.until(intended).await;
             let sent = Instant::now();
             let gives_up = intended + self.thread.timeout;
-            if sent >= gives_up || taken >= self.cutoff(arrival) {
+            let has_waited_too_long = taken > intended + self.thread.patience || sent >= gives_up;
+            if has_waited_too_long || taken >= self.cutoff(arrival) {
                 self.record(intended, sent, Err(Failure::Unsent));
                 continue;
             }

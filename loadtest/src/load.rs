@@ -77,7 +77,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 pub fn carry_out(run: &Run, watch: Watch, progress: &mut dyn FnMut(Duration, u64)) -> Result<Vec<Measured>, LoadError> {
     make_room(run.target.connections)?;
     let over = Arc::new(AtomicU64::new(0));
-    let mut crew = Crew::hire(run, watch, &over)?;
+    let crew = Crew::hire(run, watch, &over)?;
     let begin = Instant::now() + BEGINS_IN;
     crew.begin(begin)?;
 
@@ -210,12 +210,13 @@ impl Crew {
         Ok(crew)
     }
 
-    fn begin(&mut self, at: Instant) -> Result<(), LoadError> {
-        self.begins.drain(..).try_for_each(|begin| begin.send(at)).map_err(|_| LoadError::Panicked)
+    fn begin(&self, at: Instant) -> Result<(), LoadError> {
+        self.begins.iter().try_for_each(|begin| begin.send(at)).map_err(|_| LoadError::Panicked)
     }
 
     /// Waits for the threads, and adds up what they recorded; and the connections that they made anew.
     fn dismiss(self) -> Result<(Recorder, u64), LoadError> {
+        drop(self.begins);
         let mut sum: Option<(Recorder, u64)> = None;
         for thread in self.threads {
             let (recorder, reconnects) = thread.join().map_err(|_| LoadError::Panicked)?.map_err(LoadError::Setup)?;
@@ -244,10 +245,13 @@ struct Worker {
 impl Worker {
     fn work(self) -> io::Result<(Recorder, u64)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, self.load())
+        let outcome = LocalSet::new().block_on(&runtime, self.load())?;
+        // The last look at what each thread has used comes before their end: nothing is sent here but the end of the channel.
+        drop(self.begins.recv());
+        Ok(outcome)
     }
 
-    async fn load(self) -> io::Result<(Recorder, u64)> {
+    async fn load(&self) -> io::Result<(Recorder, u64)> {
         let mut channels = self.channels();
         let mut connected = Ok(usage::own_thread());
         for channel in &mut channels {
@@ -270,13 +274,14 @@ impl Worker {
             end: begin + ends.last().copied().unwrap_or_default(),
             cutoffs: self.run.cutoffs(),
             timeout: self.run.target.timeout,
+            patience: self.run.target.patience,
             requests: Arc::clone(&self.run.target.requests),
             // Threads begin at different bodies.
             turn: Cell::new(self.index as usize * self.run.target.requests.len() / self.run.target.threads as usize),
             schedule: stretches.map(schedule).map(RefCell::new),
             pacer: Pacer::new()?,
             recorder: RefCell::new(recorder),
-            over: self.over,
+            over: Arc::clone(&self.over),
         });
         let mut lanes = JoinSet::new();
         let before = connects(&channels);

@@ -30,6 +30,8 @@ pub struct Target {
     /// Sent in rotation; at least one.
     pub requests: Arc<[Outgoing]>,
     pub timeout: Duration,
+    /// How long an open loop's request waits for a free connection; at most the time-out.
+    pub patience: Duration,
 }
 
 /// What decides when the next request is sent.

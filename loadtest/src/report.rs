@@ -241,7 +241,7 @@ fn outcome(job: &Job, measured: &Measured, name: &Option<String>, warm_up: Durat
         refused_latency_us: Times::of(&measured.record.refused_latency),
         latency_distribution: distribution(&measured.record.latency),
         timeline: moments(timeline, *interval),
-        kept_up_after_s: load.rate.and_then(|rate| kept_up_after(timeline, *interval, phase.lasts, rate)),
+        kept_up_after_s: kept_up_after(timeline, *interval, phase),
         server: server(job.watch, &measured.used, answers),
         generator: generator(&measured.record, &measured.used, answers),
         busy: busy(&measured.used),
@@ -302,10 +302,14 @@ fn moments(timeline: &[Interval], interval: Duration) -> Vec<Moment> {
 /// The share of what is offered that a server which keeps up answers.
 const KEPT_UP: f64 = 0.95;
 
-fn kept_up_after(timeline: &[Interval], interval: Duration, lasts: Duration, rate: f64) -> Option<f64> {
+fn kept_up_after(timeline: &[Interval], interval: Duration, phase: &Phase) -> Option<f64> {
+    let Pace::Open { rate, arrivals } = phase.pace else { return None };
     // A last piece that is shorter than an interval tells nothing.
-    let whole = usize::try_from(lasts.as_nanos() / interval.as_nanos()).ok()?;
-    let behind = |counts: &Interval| (counts.ok as f64) < KEPT_UP * rate * interval.as_secs_f64();
+    let whole = usize::try_from(phase.lasts.as_nanos() / interval.as_nanos()).ok()?;
+    let expected = rate * interval.as_secs_f64();
+    // Of Poisson arrivals there are fewer at times: three standard deviations are chance.
+    let chance = if arrivals == Arrivals::Poisson { 3.0 * expected.sqrt() } else { 0.0 };
+    let behind = |counts: &Interval| (counts.ok as f64) < KEPT_UP * expected - chance;
     let from = timeline[..whole].iter().rposition(behind).map_or(0, |last| last + 1);
     (from < whole).then(|| round(from as f64 * interval.as_secs_f64()))
 }
@@ -419,11 +423,16 @@ mod tests {
     #[test]
     fn a_server_has_recovered_when_it_keeps_up_to_the_end() {
         // 400 a second are 100 a quarter; 95 are enough.
-        let after = |counts: &[u64], lasts| kept_up_after(&timeline(counts), QUARTER, lasts, 400.0);
+        let phase = |arrivals, lasts| Phase { pace: Pace::Open { rate: 400.0, arrivals }, lasts, is_measured: true };
+        let after =
+            |counts: &[u64], lasts| kept_up_after(&timeline(counts), QUARTER, &phase(Arrivals::Constant, lasts));
         let second = Duration::from_secs(1);
         assert_eq!(after(&[95, 100, 130, 96], second), Some(0.0));
         assert_eq!(after(&[10, 100, 20, 100], second), Some(0.75));
         assert_eq!(after(&[100, 100, 100, 94], second), None);
+        // 65 of 100 Poisson arrivals are chance, 64 are not.
+        let poisson = |counts: &[u64]| kept_up_after(&timeline(counts), QUARTER, &phase(Arrivals::Poisson, second));
+        assert_eq!((poisson(&[65, 65, 65, 65]), poisson(&[64, 65, 65, 65])), (Some(0.0), Some(0.25)));
         // The last piece is a tenth of a second, and is left out.
         assert_eq!(after(&[10, 100, 100, 0], second - QUARTER + Duration::from_millis(100)), Some(0.25));
     }

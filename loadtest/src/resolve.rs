@@ -139,6 +139,7 @@ fn resolve_target(settings: &Settings) -> Result<Target, ResolveError> {
     }
     let threads = count("threads", settings.threads, 1, 1024)?.min(connections);
     let headers = headers(settings)?;
+    let timeout = bounded("timeout", span(settings.timeout, TIMEOUT), Duration::from_millis(1))?;
     let requests = bodies(settings)?.into_iter().map(|body| post(&address, &headers, body));
     Ok(Target {
         addresses: address.look_up(&url)?,
@@ -148,7 +149,8 @@ fn resolve_target(settings: &Settings) -> Result<Target, ResolveError> {
         streams,
         threads,
         requests: requests.collect::<Result<_, _>>()?,
-        timeout: bounded("timeout", span(settings.timeout, TIMEOUT), Duration::from_millis(1))?,
+        timeout,
+        patience: span(settings.patience, timeout).min(timeout),
     })
 }
 

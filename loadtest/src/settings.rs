@@ -126,6 +126,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
 
+    /// How long a request of an open loop waits for a free connection before it is given up [default: as long as --timeout]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Span>,
+
     /// Answers that take longer are no goodput
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
