@@ -200,11 +200,8 @@ impl Crew {
             match readies.recv() {
                 Ok(Ok(id)) => crew.thread_ids.push(id),
                 // The other threads end when nobody tells them to begin.
-                Ok(Err(source)) => {
-                    let Target { url, connections, .. } = run.target.clone();
-                    return Err(LoadError::Connect { url, connections, source });
-                }
-                Err(_) => return Err(crew.dismiss().err().unwrap_or(LoadError::Panicked)),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(LoadError::Panicked),
             }
         }
         Ok(crew)
@@ -238,13 +235,21 @@ struct Worker {
     index: u32,
     objective: Option<Duration>,
     over: Arc<AtomicU64>,
-    ready: Sender<io::Result<u32>>,
+    /// Told once: the thread's id, or why it can't begin.
+    ready: Sender<Result<u32, LoadError>>,
     begins: Receiver<Instant>,
 }
 
 impl Worker {
     fn work(self) -> io::Result<(Recorder, u64)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let kind = error.kind();
+                drop(self.ready.send(Err(LoadError::Setup(error))));
+                return Err(kind.into());
+            }
+        };
         let outcome = LocalSet::new().block_on(&runtime, self.load())?;
         // The last look at what each thread has used comes before their end: nothing is sent here but the end of the channel.
         drop(self.begins.recv());
@@ -255,8 +260,9 @@ impl Worker {
         let mut channels = self.channels();
         let mut connected = Ok(usage::own_thread());
         for channel in &mut channels {
-            if let Err(error) = channel.connect().await {
-                connected = Err(error);
+            if let Err(source) = channel.connect().await {
+                let Target { url, connections, .. } = self.run.target.clone();
+                connected = Err(LoadError::Connect { url, connections, source });
                 break;
             }
         }
