@@ -152,7 +152,13 @@ fn draw_throughput(canvas: &Canvas<'_>, reports: &[(String, Report)]) -> Drawn {
         .x_label_area_size(40)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..most(|point| point.0), 0.0..most(|point| point.1))?;
-    chart.configure_mesh().label_style(FONT).x_desc(asked).y_label_formatter(&|rate| format!("{rate}/s")).draw()?;
+    chart
+        .configure_mesh()
+        .label_style(FONT)
+        .x_desc(asked)
+        .x_label_formatter(&|load| load.to_string())
+        .y_label_formatter(&|rate| format!("{rate}/s"))
+        .draw()?;
     for (index, line) in lines.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();
         chart
