@@ -15,6 +15,8 @@ ARG CUDA_IMAGE=nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+# A member of the workspace, which is not built: cargo wants to see what it is.
+COPY loadtest/Cargo.toml loadtest/Cargo.toml
 COPY assets assets
 COPY src src
 COPY deploy/docker/build.sh deploy/docker/build.sh

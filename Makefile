@@ -8,7 +8,7 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test test-real lint fuzz fuzz-keep audit image reference swagger-ui
+.PHONY: help build serve loadtest test test-real lint fuzz fuzz-keep audit image reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,18 +23,24 @@ build: $(ORT_LIB) ## Build the server and fetch the pinned ONNX Runtime
 serve: build ## Serve a bundled model with keys on (MODEL=path, ARGS="--flags")
 	target/release/scoria serve $(MODEL) --state-dir .scoria $(ARGS)
 
+loadtest: ## Build the load generator and the bare server (loadtest/README.md)
+	cargo build --release --locked -p scoria-loadtest
+
 image: ## Build the container image `scoria`, with ONNX Runtime on the processor
 	docker build --tag scoria .
 
 test: $(ORT_LIB) ## Run all tests, on both engines
-	cargo test --release --locked --workspace
+	cargo test --release --locked
+	@# By itself: together with it, the server would be built with its features as well.
+	cargo test --release --locked -p scoria-loadtest
 
 test-real: $(ORT_LIB) ## Add the tests that need real programs, installing them
 	tests/real/run.sh
 
 lint: ## Check format and lints
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked -p scoria-loadtest --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
 	@# Nothing is linked, so that the fuzzer, which is C++, need not be built.
 	CUSTOM_LIBFUZZER_PATH=unused/libfuzzer.a cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --locked -- -D warnings

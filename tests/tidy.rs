@@ -163,7 +163,8 @@ fn some_names_belong_to_some_files() {
 #[test]
 fn files_are_short_open_with_their_purpose_and_leave_nothing_open() {
     let mut problems = Vec::new();
-    for source in sources("src").into_iter().chain(sources("tests")) {
+    let folders = ["src", "tests", "loadtest/src", "loadtest/tests"];
+    for source in folders.into_iter().flat_map(sources) {
         let lines = source.text.lines().count();
         if lines > LINES_MAX {
             problems.push(format!("{}: {lines} lines; {LINES_MAX} are the most", source.path));
@@ -187,8 +188,10 @@ fn files_are_short_open_with_their_purpose_and_leave_nothing_open() {
 
 #[test]
 fn tests_wait_for_events() {
-    let tests =
-        sources("tests").into_iter().chain(sources("src").into_iter().filter(|source| source.path.contains("tests")));
+    let tests = ["tests", "loadtest/tests"]
+        .into_iter()
+        .flat_map(sources)
+        .chain(sources("src").into_iter().filter(|source| source.path.contains("tests")));
     let problems = tests
         .filter(|source| source.path != "tests/tidy.rs")
         .filter(|source| source.text.contains(&["sleep", "("].concat()) || source.text.contains("#[ignore"))
@@ -237,9 +240,10 @@ fn bundled_models_are_the_ones_whose_digests_are_kept() {
 fn links_between_documents_lead_somewhere() {
     let mut problems = Vec::new();
     let documents = files(&root().join("docs"), "md").into_iter();
-    for path in
-        documents.chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(|name| root().join(name)))
-    {
+    for path in documents.chain(
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "loadtest/README.md"]
+            .map(|name| root().join(name)),
+    ) {
         let text = fs::read_to_string(&path).unwrap();
         for (at, _) in text.match_indices("](") {
             let link = text[at + 2..].split(')').next().unwrap_or_default().split('#').next().unwrap_or_default();

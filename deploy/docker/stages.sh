@@ -52,6 +52,8 @@ trap clean_up EXIT
 if [ -z "$server" ]; then
     mkdir -p "$work/src/deploy/docker"
     cp "$repository/Cargo.toml" "$repository/Cargo.lock" "$work/src"
+    mkdir "$work/src/loadtest"
+    cp "$repository/loadtest/Cargo.toml" "$work/src/loadtest"
     cp -R "$repository/assets" "$work/src/assets"
     cp -R "$repository/src" "$work/src/src"
     cp "$repository/deploy/docker/build.sh" "$work/src/deploy/docker"
