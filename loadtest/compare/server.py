@@ -1,0 +1,164 @@
+"""One server of one model, from its start to its end. It is stopped (SIGSTOP) whenever another one is measured."""
+
+import http.client
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from compare.body import Body, encode
+from compare.installation import last_line
+from compare.layout import LOGS, PEERS, PROGRAMS
+from compare.model import Encoding, Model
+from compare.peer import CORES, Peer
+from compare.process_tree import Memory, ProcessTree
+from compare.reference import Reference
+
+START_TIMEOUT_S = 90
+ANSWER_TIMEOUT_S = 60
+END_TIMEOUT_S = 5
+POLL_S = 0.002
+
+
+class CannotStart(Exception):
+    """A server ended, or gave no answer in time."""
+
+
+class Server:
+    """Use it in a `with` block, after which nothing of it is left."""
+
+    def __init__(self, peer: Peer, model: Model) -> None:
+        self.peer = peer
+        self.model = model
+        self.log = LOGS / f"{model.name}-{peer.name}.log"
+        self.start_ms = 0.0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+            ports = free_ports(3)
+            self.port = ports[0]
+            values = self._values(ports)
+            LOGS.mkdir(parents=True, exist_ok=True)
+            out = stack.enter_context(self.log.open("wb"))
+            command = [part.format(**values) for part in self.peer.command]
+            begun = time.perf_counter()
+            try:
+                self.process = subprocess.Popen(
+                    command,
+                    cwd=self.scratch,
+                    env=self._environment(values),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CannotStart(str(error)) from error
+            self.tree = ProcessTree(self.process.pid)
+            stack.callback(self._end)
+            bearer = self.peer.bearer_file
+            self.bearer_file = None if bearer is None else Path(bearer.format(**values))
+            self._wait_for_answer()
+            self.start_ms = (time.perf_counter() - begun) * 1000
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.peer.path}"
+
+    def check(self, reference: Reference, encoding: Encoding) -> None:
+        """Compares its answer to each row with the model's."""
+        form = self.peer.form(encoding)
+        if form is None or not self.peer.scores:
+            return
+        for index, row in enumerate(reference.rows):
+            status, answer = self.post(encode(form, row))
+            if status != 200:
+                raise CannotStart(f"answered row {index} with {status}: {answer[:200]!r}")
+            reference.check(form, index, answer)
+
+    def post(self, body: Body) -> tuple[int, bytes]:
+        headers = {"Content-Type": body.content_type}
+        if self.bearer_file is not None:
+            headers["Authorization"] = f"Bearer {self.bearer_file.read_text().strip()}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_TIMEOUT_S)
+        try:
+            connection.request("POST", self.peer.path, body.bytes, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def memory(self) -> Memory:
+        return self.tree.memory()
+
+    def _values(self, ports: list[int]) -> dict[str, str]:
+        tuning = self.peer.tuning(self.model.name)
+        return {
+            "port": str(ports[0]),
+            "second_port": str(ports[1]),
+            "third_port": str(ports[2]),
+            "model": str(self.model.path),
+            "folder": str(self.peer.folder),
+            "bin": str(self.peer.venv / "bin"),
+            "programs": str(PROGRAMS),
+            "scratch": str(self.scratch),
+            "cores": str(len(CORES)),
+            "workers": str(tuning.workers),
+            "threads": str(tuning.threads),
+        }
+
+    def _environment(self, values: dict[str, str]) -> dict[str, str]:
+        """What its description says, and for the servers in Python what they share (see loadtest/peers/scorer.py)."""
+        shared = {key.upper(): values[key] for key in ("port", "second_port", "third_port", "model", "workers", "threads")}
+        own = {key: value.format(**values) for key, value in self.peer.environment.items()}
+        return {**os.environ, **shared, "PYTHONPATH": str(PEERS), "ORT_DISABLE_TELEMETRY": "1", **own}
+
+    def _wait_for_answer(self) -> None:
+        """Asks until a row is answered: a port that is open is not yet a model that is loaded."""
+        body = encode(self.peer.forms[0], self.model.rows()[0])
+        deadline = time.monotonic() + START_TIMEOUT_S
+        last = "nothing"
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                said = last_line(self.log.read_text(errors="replace"))
+                raise CannotStart(f"ended with {self.process.returncode}: {said}")
+            try:
+                status, answer = self.post(body)
+                if status == 200:
+                    return
+                last = f"{status}: {answer[:200]!r}"
+            except (OSError, http.client.HTTPException) as error:
+                last = repr(error)
+            time.sleep(POLL_S)
+        raise CannotStart(f"no answer within {START_TIMEOUT_S} s; the last was {last}")
+
+    def _end(self) -> None:
+        """Asks first, so that what it holds outside of its memory is given back."""
+        self.tree.thaw()
+        self.process.terminate()
+        try:
+            self.process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            pass
+        self.tree.kill()
+        self.process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has just now. All are held until the last one is found, so that they differ."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for held in sockets:
+            held.bind(("127.0.0.1", 0))
+        return [held.getsockname()[1] for held in sockets]
