@@ -1,6 +1,7 @@
 """`python -m compare`: installs the peers, measures model after model, and writes the results after each."""
 
 import datetime
+import math
 import sys
 from pathlib import Path
 
@@ -30,11 +31,11 @@ def compare(plan: Plan) -> int:
         print(f"compare: {', '.join(missing)} must be made before; `make compare` does", file=sys.stderr)
         return 1
     peers = {peer: installed(peer) for peer in plan.peers}
-    say(f"about {minutes(plan, peers):.0f} minutes from here")
+    say(f"about {math.ceil(minutes(plan, peers))} min from here")
     now = datetime.datetime.now(datetime.UTC)
     found = results.Results(now.isoformat(timespec="seconds"), this_machine())
     for model in plan.models:
-        found.models.append(Contest(model, peers, plan.rounds, plan.seconds_of(model)).run())
+        found.models.append(Contest(model, peers, plan.rounds).run())
         path = found.write(plan.output)
         tables = render(found, plan.output)
         say(f"{model.name}: written to {path} and {tables}")
@@ -60,10 +61,9 @@ def minutes(plan: Plan, peers: dict[Peer, str | None]) -> float:
     seconds = 0.0
     running = [peer for peer, failure in peers.items() if failure is None]
     for model in plan.models:
-        each = plan.seconds_of(model) + 1.5 * model.warm_up_seconds
         for cell in model.cells:
             speaking = [peer for peer in running if peer.form(cell.encoding) is not None]
-            seconds += plan.rounds * len(speaking) * each
+            seconds += plan.rounds * len(speaking) * (cell.seconds + 1.5 * cell.warm_up_seconds)
         seconds += START_S * len(running)
     return seconds / 60
 

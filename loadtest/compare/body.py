@@ -21,7 +21,7 @@ class Body:
     content_type: str
 
 
-def shortest(array: np.ndarray) -> list[Any]:
+def shortest(array: np.ndarray) -> Any:
     """Nested lists with each float in the fewest digits that give it back, 0.1 and not 0.10000000149011612."""
     if array.dtype == np.float32:
         return array.astype(str).astype(np.float64).tolist()
@@ -54,7 +54,9 @@ def encode(form: Form, feeds: Feeds) -> Body:
             if len(feeds) != 1:
                 raise ValueError(f"a raw body holds one tensor, and this model takes {len(feeds)}")
             (array,) = feeds.values()
-            return Body(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes(), "application/octet-stream")
+            return Body(
+                np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes(), "application/octet-stream"
+            )
 
 
 def decode(form: Form, answer: bytes, outputs: list[str]) -> dict[str, np.ndarray]:

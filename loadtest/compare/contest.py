@@ -8,10 +8,11 @@ import random
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from compare.floor import Floor, tasks
-from compare.generator import CannotMeasure, Generator, Load
+from compare.generator import CannotMeasure, Generator
 from compare.installation import version
 from compare.model import Model
 from compare.peer import Peer
@@ -23,22 +24,25 @@ SEED = 1
 
 
 class Contest:
-    def __init__(self, model: Model, peers: dict[Peer, str | None], rounds: int, seconds: float) -> None:
+    def __init__(self, model: Model, peers: dict[Peer, str | None], rounds: int) -> None:
         """`peers` says of each why it cannot take part, or None."""
         self.model = model
         self.rounds = rounds
-        self.seconds = seconds
         self.random = random.Random(SEED)
         self.reference = Reference(model)
         self.servers: dict[str, Server] = {}
         self.peers = peers
         self.records = {
             peer.name: ServerRecord(
-                peer.name, peer.title, version(peer) if failure is None else None, peer.tuning(model.name), failure=failure
+                peer.name,
+                peer.title,
+                version(peer) if failure is None else None,
+                peer.tuning(model.name),
+                failure=failure,
             )
             for peer, failure in peers.items()
         }
-        self.cells = [CellRecord(cell, seconds) for cell in model.cells]
+        self.cells = [CellRecord(cell) for cell in model.cells]
         self.floors = [FloorRecord(task) for task in tasks()]
 
     def run(self) -> ModelRecord:
@@ -83,14 +87,15 @@ class Contest:
     def _measure_cell(self, generator: Generator, record: CellRecord) -> None:
         names = [name for name, server in self.servers.items() if server.peer.form(record.cell.encoding) is not None]
         self.random.shuffle(names)
-        # Batches end in step with the generator's start; a start that is drawn keeps the measured time from always holding as many.
-        warm_up_seconds = self.model.warm_up_seconds * self.random.uniform(1, 2)
+        # Batches end in step with the generator's start; a start that is drawn keeps the measured time from always holding as
+        # many of them.
+        cell = replace(record.cell, warm_up_seconds=record.cell.warm_up_seconds * self.random.uniform(1, 2))
         measured = {}
         for name in names:
             server = self.servers[name]
             server.tree.thaw()
             try:
-                measured[name] = generator.measure(server, record.cell, Load(self.seconds, warm_up_seconds))
+                measured[name] = generator.measure(server, cell)
             except CannotMeasure as error:
                 self._fail(name, f"{record.cell.title}: {error}")
                 del self.servers[name]

@@ -67,7 +67,9 @@ class Floor:
         self.tree.freeze()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.tree.kill()
         self.process.communicate()
 

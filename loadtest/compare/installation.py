@@ -48,7 +48,9 @@ def interpreter(peer: Peer) -> str:
     # Not from PATH, where a Python built by hand may come first.
     found = shutil.which(f"python{peer.system_python}", path=os.defpath)
     if found is None:
-        raise CannotInstall(f"needs the system's own Python {peer.system_python} (apt-get install python{peer.system_python}-venv)")
+        raise CannotInstall(
+            f"needs the system's own Python {peer.system_python} (apt-get install python{peer.system_python}-venv)"
+        )
     return found
 
 

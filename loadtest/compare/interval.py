@@ -1,12 +1,13 @@
 """Ratios over rounds, with the interval in which the true one lies.
 
-The two numbers of a round were taken one after the other, so that what slowed the machine in a round slowed both. A ratio is
-therefore taken within each round. Rounds are averaged as logarithms: the mean of a/b is then the inverse of that of b/a, and so are
-the ends of their intervals.
+The two numbers of a round were taken one after the other, so that what slowed the machine in a round slowed both. A ratio
+is therefore taken within each round. Rounds are averaged as logarithms: the mean of a/b is then the inverse of that of b/a,
+and so are the ends of their intervals.
 
-The interval is a percentile bootstrap over the rounds. With few rounds that one is too narrow, so its quantiles are moved outward as
-T. Hesterberg does in "What Teachers Should Know About the Bootstrap" (The American Statistician 69, 2015), where it is the "expanded
-percentile interval". From ten rounds on it then holds the true value in 95 of 100 cases; with five it is 90.
+The interval is a percentile bootstrap over the rounds. With few rounds that one is too narrow, so its quantiles are moved
+outward as T. Hesterberg does in "What Teachers Should Know About the Bootstrap" (The American Statistician 69, 2015), where
+it is the "expanded percentile interval". From ten rounds on it then holds the true value in 95 of 100 cases; with five it
+is 90.
 """
 
 import math

@@ -1,7 +1,7 @@
 """The models that are compared: where each lies, what a row of it looks like, and under which loads it is measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,9 @@ class Cell:
 
     encoding: Encoding
     connections: int
+    # How long it is measured in each round, and how long it runs before at least.
+    seconds: float
+    warm_up_seconds: float
 
     @property
     def title(self) -> str:
@@ -36,8 +39,10 @@ class Model:
     path: Path
     row: Callable[[np.random.Generator], Feeds]
     cells: tuple[Cell, ...]
-    seconds: float
-    warm_up_seconds: float
+
+    def measured_for(self, seconds: float) -> "Model":
+        """The same, with each load measured for so long."""
+        return replace(self, cells=tuple(replace(cell, seconds=seconds) for cell in self.cells))
 
     def rows(self) -> list[Feeds]:
         generator = np.random.default_rng(SEED)
@@ -53,7 +58,9 @@ def numbers(name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Call
     return row
 
 
-def tokens(ids: str, mask: str, types: str | None, length: int, vocabulary: int) -> Callable[[np.random.Generator], Feeds]:
+def tokens(
+    ids: str, mask: str, types: str | None, length: int, vocabulary: int
+) -> Callable[[np.random.Generator], Feeds]:
     """A row of token ids without padding."""
 
     def row(generator: np.random.Generator) -> Feeds:
@@ -76,8 +83,17 @@ def made(name: str) -> Path:
     return MADE_MODELS / f"{name}.onnx"
 
 
-def cells(encoding: Encoding, *connections: int) -> tuple[Cell, ...]:
-    return tuple(Cell(encoding, count) for count in connections)
+def short(*connections: int) -> tuple[Cell, ...]:
+    """For models of which thousands of rows a second are answered."""
+    return tuple(Cell("json", count, seconds=0.6, warm_up_seconds=0.15) for count in connections)
+
+
+def long(encoding: Encoding) -> tuple[Cell, ...]:
+    """For models of which some servers answer ten rows a second."""
+    return (
+        Cell(encoding, 1, seconds=1.0, warm_up_seconds=0.2),
+        Cell(encoding, 8, seconds=2.5, warm_up_seconds=0.5),
+    )
 
 
 MODELS = {
@@ -88,45 +104,35 @@ MODELS = {
             "linear regression, 10 floats",
             bundled("ridge"),
             numbers("features", 10, low=-2.0, high=2.0),
-            cells("json", 1, 32, 128),
-            seconds=0.8,
-            warm_up_seconds=0.2,
+            short(1, 32, 128),
         ),
         Model(
             "digits",
             "convolutional network, 1x28x28 floats",
             bundled("digits"),
             numbers("image", 1, 28, 28),
-            cells("json", 32, 128),
-            seconds=0.8,
-            warm_up_seconds=0.2,
+            short(32, 128),
         ),
         Model(
             "gbt",
             "gradient-boosted trees, 30 floats, 100 trees of 31 leaves",
             made("gbt"),
             numbers("features", 30, low=-2.0, high=2.0),
-            cells("json", 32),
-            seconds=0.8,
-            warm_up_seconds=0.2,
+            short(32),
         ),
         Model(
             "encoder",
             "text encoder, 6 layers of width 384, 32 tokens",
             made("encoder"),
             tokens("input_ids", "attention_mask", "token_type_ids", 32, 30_522),
-            cells("json", 8),
-            seconds=1.2,
-            warm_up_seconds=0.3,
+            (Cell("json", 8, seconds=1.2, warm_up_seconds=0.3),),
         ),
         Model(
             "resnet50",
             "ResNet-50, 3x224x224 floats",
             made("resnet50"),
             numbers("image", 3, 224, 224),
-            (*cells("json", 1, 8), *cells("binary", 1, 8)),
-            seconds=1.5,
-            warm_up_seconds=0.5,
+            (*long("json"), *long("binary")),
         ),
         # Not among the defaults.
         Model(
@@ -134,9 +140,7 @@ MODELS = {
             "text encoder, 2 layers of width 64, 64 bytes",
             bundled("text-encoder"),
             tokens("input_ids", "attention_mask", None, 64, 257),
-            cells("json", 1, 32),
-            seconds=0.8,
-            warm_up_seconds=0.2,
+            short(1, 32),
         ),
     )
 }

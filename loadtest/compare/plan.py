@@ -18,12 +18,7 @@ class Plan:
     # Scoria and the bare server are always among them.
     peers: tuple[Peer, ...]
     rounds: int
-    # Of each measurement; None for what each model says.
-    seconds: float | None
     output: Path
-
-    def seconds_of(self, model: Model) -> float:
-        return self.seconds or model.seconds
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,9 +29,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", type=listed, default=DEFAULT_MODELS, help=f"out of {', '.join(MODELS)}")
     parser.add_argument("--peers", type=listed, default=tuple(all_peers), help=f"out of {', '.join(all_peers)}")
     parser.add_argument("--rounds", type=positive, default=ROUNDS, help=f"default {ROUNDS}")
-    parser.add_argument("--seconds", type=positive_seconds, help="of each measurement; by default the model's")
+    parser.add_argument("--seconds", type=positive_seconds, help="of each measurement; by default what the load needs")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder for the results")
-    parser.add_argument("--report", type=Path, metavar="RESULTS.json", help="only write the tables of earlier results again")
+    parser.add_argument(
+        "--report", type=Path, metavar="RESULTS.json", help="only write the tables of earlier results again"
+    )
     return parser
 
 
@@ -50,7 +47,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     except peer.BadPeer as error:
         raise SystemExit(f"compare: {error}") from error
     models = tuple(MODELS[name] for name in arguments.models)
-    return Plan(models, peers, arguments.rounds, arguments.seconds, arguments.output)
+    if arguments.seconds is not None:
+        models = tuple(model.measured_for(arguments.seconds) for model in models)
+    return Plan(models, peers, arguments.rounds, arguments.output)
 
 
 def listed(text: str) -> tuple[str, ...]:

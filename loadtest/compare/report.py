@@ -6,6 +6,9 @@ from compare.peer import BARE, SCORIA
 from compare.results import CellRecord, FloorRecord, ModelRecord, Results, ServerRecord
 
 MEGABYTE = 1_000_000
+# Where a row costs ONNX Runtime less than this, a server is held against the bare one: what it adds is not small beside the row.
+IN_PROCESS_ROW_MIN_US = 100
+IN_PROCESS_COLUMN = 4
 
 
 class Series:
@@ -44,13 +47,14 @@ def render(results: Results) -> str:
     rounds = max((len(record.rounds) for model in results.models for record in model.cells), default=0)
     head = f"""# Scoria and its peers, {results.date[:10]}
 
-{machine.processor}, {machine.cores} cores, {machine.memory_bytes / 2**30:.0f} GiB, {machine.kernel}. ONNX Runtime {machine.onnxruntime},
-Python {machine.python}. Revision {machine.commit}. Written by `make compare`; [what is measured and how](../compare/README.md).
+{machine.processor}, {machine.cores} cores, {machine.memory_bytes / 2**30:.0f} GiB, {machine.kernel}. ONNX Runtime
+{machine.onnxruntime}, Python {machine.python}. Revision {machine.commit}. Written by `make compare`;
+[what is measured and how](../compare/README.md).
 
-{rounds} interleaved rounds. A request carries one row; each connection is kept and has one request at a time. Rates and CPU are
-geometric means over the rounds, percentiles are medians of the rounds' percentiles. A ratio is taken within each round; in brackets is
-its 95 % interval (bootstrap over the rounds). CPU is that of the server's processes alone; the generator shares the cores. The "best
-peer" has the most requests per second of all but Scoria and the bare server."""
+{rounds} interleaved rounds. A request carries one row; each connection is kept and has one request at a time. Rates and CPU
+are geometric means over the rounds, percentiles are medians of the rounds' percentiles. A ratio is taken within each round;
+in brackets is its 95 % interval (bootstrap over the rounds). CPU is that of the server's processes alone; the generator
+shares the cores. The "best peer" has the most requests per second of all but Scoria and the bare server."""
     if rounds < ROUNDS_MIN:
         head += f"\n\nFewer than {ROUNDS_MIN} rounds: a trial. The intervals are narrower than they claim."
     return "\n\n".join([head, *(render_model(model) for model in results.models)]) + "\n"
@@ -69,26 +73,26 @@ def render_cell(record: CellRecord, model: ModelRecord) -> str:
     best = series.best_peer()
     floor = floor_of(record.cell, model.floors)
     order = sorted(series.names, key=lambda name: -series.mean(name, "requests_per_s"))
-    header = [
-        "server", "req/s", "÷ bare", "÷ best peer", "÷ in-process", "CPU µs/req", "CPU ÷ bare", "p50 ms", "p99 ms", "errors",
-    ]  # fmt: skip
+    columns = ["server", "req/s", "÷ bare", "÷ best peer", "CPU µs/req", "CPU ÷ bare", "p50 ms", "p99 ms", "errors"]
     rows = []
     for name in order:
-        rows.append([
+        row = [
             bold(titles[name], name == SCORIA),
             figure(series.mean(name, "requests_per_s")),
             text_of(series, name, BARE, "requests_per_s"),
             text_of(series, name, best, "requests_per_s"),
-            "" if floor is None or name == BARE else str(
-                ratio(series.of(name, "requests_per_s"), [measured.rows_per_s for measured in floor.rounds])
-            ),
             figure(series.mean(name, "cpu_us_per_request")),
             text_of(series, name, BARE, "cpu_us_per_request"),
             figure(series.median(name, "p50_us") / 1000),
             figure(series.median(name, "p99_us") / 1000),
             str(series.errors(name)),
-        ])  # fmt: skip
-    parts = [f"### {model.name}, {record.cell.title}", table(header, rows)]
+        ]
+        if floor is not None:
+            row.insert(IN_PROCESS_COLUMN, "" if name == BARE else in_process(series, name, floor))
+        rows.append(row)
+    if floor is not None:
+        columns.insert(IN_PROCESS_COLUMN, "÷ in-process")
+    parts = [f"### {model.name}, {record.cell.title}", table(columns, rows)]
     if floor is not None:
         parts[0] += f"\n\nIn-process is ONNX Runtime at batch {floor.task.batch} on {floor.task.threads} threads."
     notes = notes_of(series, titles, best)
@@ -103,21 +107,27 @@ def notes_of(series: Series, titles: dict[str, str], best: str | None) -> list[s
     if series.names:
         foreign = [series.of(name, "foreign_cores") for name in series.names]
         most = max(max(values) for values in foreign)
-        generator = series.median(series.names[0], "generator_cpu_us_per_request")
+        beside = SCORIA if SCORIA in series.names else series.names[0]
+        generator = series.median(beside, "generator_cpu_us_per_request")
         notes.append(
-            f"The generator took {figure(generator)} µs of CPU a request ({titles[series.names[0]]}); others took at most "
-            f"{most:.2f} cores of the machine in a measurement."
+            f"The generator took {figure(generator)} µs of CPU for a request to {titles[beside]}. What else ran on the "
+            f"machine took at most {most:.2f} cores in a measurement."
         )
     return notes
 
 
 def floor_of(cell: Cell, floors: list[FloorRecord]) -> FloorRecord | None:
-    """The batch that could be made of what is in flight, on all cores."""
+    """The batch that could be made of what is in flight, on all cores; None where it says nothing about a server."""
     most_threads = max((floor.task.threads for floor in floors), default=0)
-    return next(
-        (floor for floor in floors if floor.task.threads == most_threads and floor.task.batch == min(cell.connections, 32)),
-        None,
-    )
+    for floor in floors:
+        is_asked = floor.task.threads == most_threads and floor.task.batch == min(cell.connections, 32)
+        if is_asked and floor.rounds and 1e6 / rows_per_s(floor) >= IN_PROCESS_ROW_MIN_US:
+            return floor
+    return None
+
+
+def rows_per_s(floor: FloorRecord) -> float:
+    return geometric_mean([measured.rows_per_s for measured in floor.rounds])
 
 
 def render_floors(floors: list[FloorRecord]) -> str:
@@ -126,7 +136,7 @@ def render_floors(floors: list[FloorRecord]) -> str:
             str(floor.task.batch),
             str(floor.task.threads),
             figure(geometric_mean([measured.run_p50_us for measured in floor.rounds])),
-            figure(geometric_mean([measured.rows_per_s for measured in floor.rounds])),
+            figure(rows_per_s(floor)),
             figure(geometric_mean([measured.cpu_us_per_row for measured in floor.rounds])),
         ]
         for floor in floors
@@ -151,6 +161,10 @@ def render_servers(servers: list[ServerRecord]) -> str:
     ]
     header = ["server", "version", "workers x threads", "exec to first answer, ms", "RSS MB", "PSS MB", "failed"]
     return table(header, rows)
+
+
+def in_process(series: Series, name: str, floor: FloorRecord) -> str:
+    return str(ratio(series.of(name, "requests_per_s"), [measured.rows_per_s for measured in floor.rounds]))
 
 
 def text_of(series: Series, name: str, other: str | None, key: str) -> str:

@@ -33,7 +33,6 @@ class ServerRecord:
 @dataclass
 class CellRecord:
     cell: Cell
-    seconds: float
     # In each round, by the server's name; a server that failed is missing from then on.
     rounds: list[dict[str, Measurement]] = field(default_factory=list)
 
@@ -83,7 +82,6 @@ def read_model(raw: dict[str, Any]) -> ModelRecord:
     cells = [
         CellRecord(
             Cell(**record["cell"]),
-            record["seconds"],
             [{name: Measurement(**value) for name, value in measured.items()} for measured in record["rounds"]],
         )
         for record in raw["cells"]

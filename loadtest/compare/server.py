@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,7 +69,9 @@ class Server:
             self._open = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._open.close()
 
     @property
@@ -120,7 +122,9 @@ class Server:
 
     def _environment(self, values: dict[str, str]) -> dict[str, str]:
         """What its description says, and for the servers in Python what they share (see loadtest/peers/scorer.py)."""
-        shared = {key.upper(): values[key] for key in ("port", "second_port", "third_port", "model", "workers", "threads")}
+        shared = {
+            key.upper(): values[key] for key in ("port", "second_port", "third_port", "model", "workers", "threads")
+        }
         own = {key: value.format(**values) for key, value in self.peer.environment.items()}
         return {**os.environ, **shared, "PYTHONPATH": str(PEERS), "ORT_DISABLE_TELEMETRY": "1", **own}
 
@@ -147,10 +151,8 @@ class Server:
         """Asks first, so that what it holds outside of its memory is given back."""
         self.tree.thaw()
         self.process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            pass
         self.tree.kill()
         self.process.wait()
 

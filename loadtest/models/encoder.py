@@ -1,6 +1,7 @@
-"""A text encoder of the size of MiniLM with random weights: 6 layers of width 384, 12 heads, mean over the tokens that are not padding.
+"""A text encoder of the size of MiniLM with random weights: 6 layers of width 384, 12 heads.
 
-Post-norm transformer layers as in BERT (J. Devlin and others, 2018).
+Its output is the mean over the tokens that are not padding. Post-norm transformer
+layers as in BERT (J. Devlin and others, 2018).
 """
 
 from pathlib import Path
@@ -40,7 +41,8 @@ def integers(graph: Graph, *values: int) -> str:
 def embedding(graph: Graph) -> str:
     words = graph.node("Gather", graph.normal(VOCABULARY, WIDTH, deviation=0.5), "input_ids")
     types = graph.node("Gather", graph.normal(2, WIDTH, deviation=0.5), "token_type_ids")
-    # As many positions as there are tokens; rows and columns of a slice by Range and Gather would be rewritten to this.
+    # As many positions as there are tokens. Range and Gather would do, but ONNX Runtime was seen to turn them into a
+    # Slice that fails.
     length = graph.node("Shape", "input_ids", start=1, end=2)
     positions = graph.node(
         "Slice", graph.normal(POSITIONS, WIDTH, deviation=0.5), integers(graph, 0), length, integers(graph, 0)

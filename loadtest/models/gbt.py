@@ -23,7 +23,13 @@ def make(path: Path) -> None:
     x = generator.normal(size=(ROWS, FEATURES)).astype(np.float32)
     y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + x @ generator.normal(size=FEATURES) + generator.normal(size=ROWS) / 10
     trees = lightgbm.LGBMRegressor(
-        n_estimators=TREES, num_leaves=LEAVES, random_state=SEED, deterministic=True, force_row_wise=True, n_jobs=1, verbosity=-1
+        n_estimators=TREES,
+        num_leaves=LEAVES,
+        random_state=SEED,
+        deterministic=True,
+        force_row_wise=True,
+        n_jobs=1,
+        verbosity=-1,
     )
     trees.fit(x, y)
     model = convert_lightgbm(

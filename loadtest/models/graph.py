@@ -48,7 +48,10 @@ class Graph:
             self.weights,
         )
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="scoria-loadtest", ir_version=IR_VERSION
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            producer_name="scoria-loadtest",
+            ir_version=IR_VERSION,
         )
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)

@@ -29,9 +29,7 @@ def make(path: Path) -> None:
     x = graph.node("Flatten", graph.node("GlobalAveragePool", x))
     weights = graph.normal(channels, CLASSES, deviation=channels**-0.5)
     logits = graph.node("Gemm", x, weights, graph.constant(np.zeros(CLASSES, np.float32)))
-    graph.save(
-        path, {"image": (TensorProto.FLOAT, (BATCH, 3, 224, 224))}, (logits, "logits", (BATCH, CLASSES))
-    )
+    graph.save(path, {"image": (TensorProto.FLOAT, (BATCH, 3, 224, 224))}, (logits, "logits", (BATCH, CLASSES)))
 
 
 def bottleneck(graph: Graph, x: str, channels: int, inner: int, stride: int) -> str:
@@ -44,7 +42,9 @@ def bottleneck(graph: Graph, x: str, channels: int, inner: int, stride: int) -> 
     return graph.node("Relu", graph.node("Add", y, shortcut))
 
 
-def convolution(graph: Graph, x: str, channels: int, outer: int, kernel: int, stride: int = 1, gain: float = 1.0) -> str:
+def convolution(
+    graph: Graph, x: str, channels: int, outer: int, kernel: int, stride: int = 1, gain: float = 1.0
+) -> str:
     weights = graph.normal(outer, channels, kernel, kernel, deviation=gain * (2 / (channels * kernel**2)) ** 0.5)
     bias = graph.normal(outer, deviation=0.05)
     return graph.node(

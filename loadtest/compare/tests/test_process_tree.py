@@ -41,7 +41,7 @@ def test_all_that_was_started_is_found(family):
 
 
 def test_it_is_stopped_and_resumed_as_one(family):
-    tree, pids, process = family
+    tree, _, process = family
     tree.freeze()
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
     # A stop is delivered at the latest when its process would run again, which a stopped one does not.
@@ -52,7 +52,7 @@ def test_it_is_stopped_and_resumed_as_one(family):
 
 
 def test_memory_is_counted_over_all(family):
-    tree, pids, process = family
+    tree, _, process = family
     memory = tree.memory()
     alone = stat_of(process.pid).rss_pages * os.sysconf("SC_PAGE_SIZE")
     # The three share the pages of their programs.
@@ -61,7 +61,7 @@ def test_memory_is_counted_over_all(family):
 
 
 def test_nothing_is_left(family):
-    tree, pids, process = family
+    tree, _, process = family
     tree.kill()
     process.wait()
     assert tree.members() == []

@@ -13,7 +13,13 @@ from compare.results import CellRecord, FloorRecord, ModelRecord, Results, Serve
 
 def measurement(requests_per_s, cpu_us):
     return Measurement(
-        requests_per_s, cpu_us, p50_us=500.0, p99_us=2000.0, errors=0, generator_cpu_us_per_request=3.0, foreign_cores=0.01
+        requests_per_s,
+        cpu_us,
+        p50_us=500.0,
+        p99_us=2000.0,
+        errors=0,
+        generator_cpu_us_per_request=3.0,
+        foreign_cores=0.01,
     )
 
 
@@ -45,7 +51,7 @@ def found():
         for threads in (1, 2)
         for batch in (1, 8, 32)
     ]
-    model = ModelRecord("m", "a model", servers, [CellRecord(Cell("json", 128), 0.8, rounds)], floors)
+    model = ModelRecord("m", "a model", servers, [CellRecord(Cell("json", 128, 0.6, 0.15), rounds)], floors)
     return Results("2026-11-21T10:00:00+00:00", machine, [model])
 
 
@@ -80,6 +86,12 @@ def test_the_best_peer_has_the_most_requests_not_the_least_cpu(found):
 
 def test_the_floor_is_that_of_the_largest_batch_on_all_cores(found):
     assert "ONNX Runtime at batch 32 on 2 threads" in report.render(found)
+
+
+def test_a_model_that_costs_next_to_nothing_is_not_held_against_it(found):
+    for floor in found.models[0].floors:
+        floor.rounds = [FloorMeasurement(1e6, 10.0, 1.0) for _ in floor.rounds]
+    assert "÷ in-process" not in report.render(found)
 
 
 def test_a_server_that_failed_is_named_with_its_reason(found):
