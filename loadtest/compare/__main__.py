@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ START_S = 3
 
 
 def main() -> int:
+    # By default Python would end at once, and leave the servers behind, most of them stopped.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     arguments = parser().parse_args()
     if arguments.report is not None:
         print(render(results.read(arguments.report), arguments.report.parent))

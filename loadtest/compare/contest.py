@@ -18,7 +18,7 @@ from compare.model import Model
 from compare.peer import Peer
 from compare.reference import Reference, WrongAnswer
 from compare.results import CellRecord, FloorRecord, ModelRecord, ServerRecord
-from compare.server import CannotStart, Server
+from compare.server import CannotServe, Server
 
 SEED = 1
 
@@ -71,7 +71,7 @@ class Contest:
             server = stack.enter_context(Server(peer, self.model))
             for encoding in {cell.encoding for cell in self.model.cells}:
                 server.check(self.reference, encoding)
-        except (CannotStart, WrongAnswer, OSError) as error:
+        except (CannotServe, WrongAnswer) as error:
             self._fail(peer.name, str(error))
         else:
             record.start_ms = server.start_ms
@@ -96,7 +96,8 @@ class Contest:
             server.tree.thaw()
             try:
                 measured[name] = generator.measure(server, cell)
-            except CannotMeasure as error:
+                server.settle()
+            except (CannotMeasure, CannotServe) as error:
                 self._fail(name, f"{record.cell.title}: {error}")
                 del self.servers[name]
             server.tree.freeze()

@@ -9,6 +9,8 @@ MEGABYTE = 1_000_000
 # Where a row costs ONNX Runtime less than this, a server is held against the bare one: what it adds is not small beside the row.
 IN_PROCESS_ROW_MIN_US = 100
 IN_PROCESS_COLUMN = 4
+# What the rest of the machine may take of it in any one measurement.
+FOREIGN_CORES_MAX = 0.1
 
 
 class Series:
@@ -53,8 +55,9 @@ def render(results: Results) -> str:
 
 {rounds} interleaved rounds. A request carries one row; each connection is kept and has one request at a time. Rates and CPU
 are geometric means over the rounds, percentiles are medians of the rounds' percentiles. A ratio is taken within each round;
-in brackets is its 95 % interval (bootstrap over the rounds). CPU is that of the server's processes alone; the generator
-shares the cores. The "best peer" has the most requests per second of all but Scoria and the bare server."""
+in brackets is its 95 % interval (bootstrap over the rounds). CPU is that of the server's processes alone, for each
+request answered with 2xx; the generator shares the cores. The "best peer" has the most requests per second of all but Scoria
+and the bare server."""
     if rounds < ROUNDS_MIN:
         head += f"\n\nFewer than {ROUNDS_MIN} rounds: a trial. The intervals are narrower than they claim."
     return "\n\n".join([head, *(render_model(model) for model in results.models)]) + "\n"
@@ -80,7 +83,7 @@ def render_cell(record: CellRecord, model: ModelRecord) -> str:
             bold(titles[name], name == SCORIA),
             figure(series.mean(name, "requests_per_s")),
             text_of(series, name, BARE, "requests_per_s"),
-            text_of(series, name, best, "requests_per_s"),
+            "" if name == BARE else text_of(series, name, best, "requests_per_s"),
             figure(series.mean(name, "cpu_us_per_request")),
             text_of(series, name, BARE, "cpu_us_per_request"),
             figure(series.median(name, "p50_us") / 1000),
@@ -113,6 +116,8 @@ def notes_of(series: Series, titles: dict[str, str], best: str | None) -> list[s
             f"The generator took {figure(generator)} µs of CPU for a request to {titles[beside]}. What else ran on the "
             f"machine took at most {most:.2f} cores in a measurement."
         )
+        if most > FOREIGN_CORES_MAX:
+            notes.append("**Disturbed: the machine was not quiet enough for these numbers to be relied on.**")
     return notes
 
 

@@ -23,7 +23,6 @@ command -v "$python" >/dev/null || fail "$python is missing"
 (cd "$root" && cargo build --release --locked --package scoria-server --package scoria-loadtest)
 
 # Otherwise the Python package of ONNX Runtime calls home.
-export ORT_DISABLE_TELEMETRY=1 SCORIA_ORT_LIB
+export ORT_DISABLE_TELEMETRY=1 SCORIA_ORT_LIB PYTHONPATH="$loadtest"
 "$venv/bin/python" "$loadtest/models/make.py"
-cd "$loadtest"
 exec "$venv/bin/python" -m compare "$@"

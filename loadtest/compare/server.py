@@ -19,14 +19,16 @@ from compare.peer import CORES, Peer
 from compare.process_tree import Memory, ProcessTree
 from compare.reference import Reference
 
-START_TIMEOUT_S = 90
-ANSWER_TIMEOUT_S = 60
-END_TIMEOUT_S = 5
+# For the first answer too.
+ANSWER_TIMEOUT_S = 90
+END_TIMEOUT_S = 10
 POLL_S = 0.002
+# From an answer until whoever gave it sleeps again.
+SETTLE_S = 0.01
 
 
-class CannotStart(Exception):
-    """A server ended, or gave no answer in time."""
+class CannotServe(Exception):
+    """A server ended, or gave no answer in time, or refused a request that it should take."""
 
 
 class Server:
@@ -36,6 +38,7 @@ class Server:
         self.peer = peer
         self.model = model
         self.log = LOGS / f"{model.name}-{peer.name}.log"
+        self.first_body = encode(peer.forms[0], model.rows()[0])
         self.start_ms = 0.0
 
     def __enter__(self) -> Self:
@@ -59,7 +62,7 @@ class Server:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise CannotStart(str(error)) from error
+                raise CannotServe(str(error)) from error
             self.tree = ProcessTree(self.process.pid)
             stack.callback(self._end)
             bearer = self.peer.bearer_file
@@ -86,18 +89,29 @@ class Server:
         for index, row in enumerate(reference.rows):
             status, answer = self.post(encode(form, row))
             if status != 200:
-                raise CannotStart(f"answered row {index} with {status}: {answer[:200]!r}")
+                raise CannotServe(f"answered row {index} with {status}: {answer[:200]!r}")
             reference.check(form, index, answer)
+
+    def settle(self) -> None:
+        """Waits until what the generator left in flight is done, so that nothing is stopped with a lock in its hands.
+
+        Queues are first in, first out: once a request is answered, those before it are. Triton gives up, and ends, when it
+        waits too long for a lock.
+        """
+        self._wait_for_answer()
+        time.sleep(SETTLE_S)
 
     def post(self, body: Body) -> tuple[int, bytes]:
         headers = {"Content-Type": body.content_type}
-        if self.bearer_file is not None:
-            headers["Authorization"] = f"Bearer {self.bearer_file.read_text().strip()}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_TIMEOUT_S)
         try:
+            if self.bearer_file is not None:
+                headers["Authorization"] = f"Bearer {self.bearer_file.read_text().strip()}"
             connection.request("POST", self.peer.path, body.bytes, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise CannotServe(f"no answer: {error!r}") from error
         finally:
             connection.close()
 
@@ -130,22 +144,21 @@ class Server:
 
     def _wait_for_answer(self) -> None:
         """Asks until a row is answered: a port that is open is not yet a model that is loaded."""
-        body = encode(self.peer.forms[0], self.model.rows()[0])
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
         last = "nothing"
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 said = last_line(self.log.read_text(errors="replace"))
-                raise CannotStart(f"ended with {self.process.returncode}: {said}")
+                raise CannotServe(f"ended with {self.process.returncode}: {said}")
             try:
-                status, answer = self.post(body)
+                status, answer = self.post(self.first_body)
                 if status == 200:
                     return
                 last = f"{status}: {answer[:200]!r}"
-            except (OSError, http.client.HTTPException) as error:
-                last = repr(error)
+            except CannotServe as error:
+                last = str(error)
             time.sleep(POLL_S)
-        raise CannotStart(f"no answer within {START_TIMEOUT_S} s; the last was {last}")
+        raise CannotServe(f"not answered within {ANSWER_TIMEOUT_S} s; at last: {last}")
 
     def _end(self) -> None:
         """Asks first, so that what it holds outside of its memory is given back."""

@@ -15,7 +15,7 @@ from compare.interval import figure, geometric_mean
 from compare.model import Cell, Model
 from compare.peer import BARE, CORES, SCORIA, Peer, Tuning
 from compare.plan import parser, plan
-from compare.server import CannotStart, Server
+from compare.server import CannotServe, Server
 
 # The load that the peers should be good at: the first one at which they can use every core.
 CONNECTIONS_MIN = 8
@@ -52,7 +52,7 @@ def tried(peer: Peer, model: Model, cell: Cell, rounds: int) -> str:
         with tempfile.TemporaryDirectory() as folder, Server(peer, model) as server:
             generator = Generator(model, Path(folder))
             measured = [generator.measure(server, cell) for _ in range(rounds)]
-    except (CannotStart, CannotMeasure, OSError) as error:
+    except (CannotServe, CannotMeasure) as error:
         return str(error)
     rate = geometric_mean([one.requests_per_s for one in measured])
     cpu = geometric_mean([one.cpu_us_per_request for one in measured])

@@ -1,5 +1,7 @@
 """The tables, from results written and read again."""
 
+from dataclasses import replace
+
 import pytest
 
 from compare import report, results
@@ -92,6 +94,14 @@ def test_a_model_that_costs_next_to_nothing_is_not_held_against_it(found):
     for floor in found.models[0].floors:
         floor.rounds = [FloorMeasurement(1e6, 10.0, 1.0) for _ in floor.rounds]
     assert "÷ in-process" not in report.render(found)
+
+
+def test_a_machine_that_was_not_quiet_is_reported(found):
+    assert "Disturbed" not in report.render(found)
+    rounds = found.models[0].cells[0].rounds
+    rounds[1]["slow"] = replace(rounds[1]["slow"], foreign_cores=0.4)
+    assert "at most 0.40 cores" in report.render(found)
+    assert "Disturbed" in report.render(found)
 
 
 def test_a_server_that_failed_is_named_with_its_reason(found):

@@ -1,6 +1,8 @@
 """PyTriton: NVIDIA's Triton on the processor, with its dynamic batcher in front of a Python callable."""
 
 import os
+import signal
+import sys
 
 import numpy as np
 from pytriton.decorators import batch
@@ -29,6 +31,8 @@ def infer(**feeds: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(scorer.outputs, scorer.run(feeds), strict=True))
 
 
+# It leaves its shared memory behind if it is ended without notice.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 config = TritonConfig(
     http_address="127.0.0.1",
     http_port=int(os.environ["PORT"]),
