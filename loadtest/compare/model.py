@@ -85,14 +85,14 @@ def made(name: str) -> Path:
 
 def short(*connections: int) -> tuple[Cell, ...]:
     """For models of which thousands of rows a second are answered."""
-    return tuple(Cell("json", count, seconds=0.6, warm_up_seconds=0.15) for count in connections)
+    return tuple(Cell("json", count, seconds=0.5, warm_up_seconds=0.12) for count in connections)
 
 
 def long(encoding: Encoding) -> tuple[Cell, ...]:
     """For models of which some servers answer ten rows a second."""
     return (
-        Cell(encoding, 1, seconds=1.0, warm_up_seconds=0.2),
-        Cell(encoding, 8, seconds=2.5, warm_up_seconds=0.5),
+        Cell(encoding, 1, seconds=0.9, warm_up_seconds=0.2),
+        Cell(encoding, 8, seconds=2.0, warm_up_seconds=0.4),
     )
 
 
@@ -125,7 +125,7 @@ MODELS = {
             "text encoder, 6 layers of width 384, 32 tokens",
             made("encoder"),
             tokens("input_ids", "attention_mask", "token_type_ids", 32, 30_522),
-            (Cell("json", 8, seconds=1.2, warm_up_seconds=0.3),),
+            (Cell("json", 8, seconds=1.0, warm_up_seconds=0.25),),
         ),
         Model(
             "resnet50",

@@ -20,7 +20,8 @@ command -v "$python" >/dev/null || fail "$python is missing"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "$python cannot make a virtual environment (python3-venv)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$loadtest/compare/requirements.txt"
 
-(cd "$root" && cargo build --release --locked --package scoria-server --package scoria-loadtest)
+# One after the other: built together, the server would get what the generator needs of the crates that they share.
+(cd "$root" && cargo build --release --locked && cargo build --release --locked --package scoria-loadtest)
 
 # Otherwise the Python package of ONNX Runtime calls home.
 export ORT_DISABLE_TELEMETRY=1 SCORIA_ORT_LIB PYTHONPATH="$loadtest"
