@@ -68,9 +68,12 @@ class Contest:
         record = self.records[peer.name]
         say(f"{self.model.name}: starting {peer.name}")
         try:
-            server = stack.enter_context(Server(peer, self.model))
-            for encoding in {cell.encoding for cell in self.model.cells}:
-                server.check(self.reference, encoding)
+            # One that cannot take part is ended at once; the others stay until the end.
+            with ExitStack() as own:
+                server = own.enter_context(Server(peer, self.model))
+                for encoding in {cell.encoding for cell in self.model.cells}:
+                    server.check(self.reference, encoding)
+                stack.push(own.pop_all())
         except (CannotServe, WrongAnswer) as error:
             self._fail(peer.name, str(error))
         else:
