@@ -1,6 +1,7 @@
 """The load generator, `loadtest run`: one closed loop against one server, and what of its account is kept."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from compare.server import Server
 SCHEMA = "scoria-loadtest/1"
 # On top of the time that is measured: warming up, and what is in flight at the end.
 GRACE_S = 120
+# The kernel tells CPU time in ticks; less than one is taken for one, as nothing can be divided by none.
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class CannotMeasure(Exception):
@@ -91,10 +94,10 @@ def parse(document: dict[str, Any]) -> Measurement:
     return Measurement(
         requests_per_s=run["throughput_per_s"],
         # Not by the generator's own division, which is by answers of any status: to refuse is cheap.
-        cpu_us_per_request=run["server"]["cpu_s"] / requests["ok"] * 1e6,
+        cpu_us_per_request=max(run["server"]["cpu_s"], TICK_S) / requests["ok"] * 1e6,
         p50_us=run["latency_us"]["p50"],
         p99_us=run["latency_us"]["p99"],
         errors=requests["refused"] + requests["failed"],
-        generator_cpu_us_per_request=run["generator"]["cpu_s"] / requests["ok"] * 1e6,
+        generator_cpu_us_per_request=max(run["generator"]["cpu_s"], TICK_S) / requests["ok"] * 1e6,
         foreign_cores=run["busy"]["foreign_cores"],
     )

@@ -21,6 +21,8 @@ BARE = "bare"
 KEYS = {
     "title", "package", "path", "forms", "command", "environment", "system_python", "bearer_file", "answers", "tuning",
 }  # fmt: skip
+# What `answers` may say: that answers need not be right.
+NOTHING = "nothing"
 TUNING_KEYS = {"workers", "threads"}
 CORES = os.sched_getaffinity(0)
 
@@ -96,6 +98,8 @@ def parse(name: str, raw: dict[str, Any]) -> Peer:
     unknown_forms = set(raw["forms"]) - ENCODING_OF_FORM.keys()
     if unknown_forms:
         raise BadPeer(f"peer '{name}': expected forms out of {', '.join(ENCODING_OF_FORM)}, got {unknown_forms}")
+    if raw.get("answers", NOTHING) != NOTHING:
+        raise BadPeer(f"peer '{name}': expected answers = \"{NOTHING}\", or none of it; got {raw['answers']!r}")
     return Peer(
         name=name,
         title=raw["title"],
@@ -106,7 +110,7 @@ def parse(name: str, raw: dict[str, Any]) -> Peer:
         environment=raw.get("environment", {}),
         system_python=raw.get("system_python"),
         bearer_file=raw.get("bearer_file"),
-        scores=raw.get("answers") != "nothing",
+        scores="answers" not in raw,
         tunings=parse_tunings(name, raw.get("tuning", {})),
     )
 

@@ -40,6 +40,12 @@ def test_what_refusals_cost_is_part_of_the_cost_of_an_answer():
     assert found.generator_cpu_us_per_request == pytest.approx(20)
 
 
+def test_less_than_a_tick_is_taken_for_one():
+    account = copy.deepcopy(ACCOUNT)
+    account["runs"][0]["server"]["cpu_s"] = 0.0
+    assert parse(account).cpu_us_per_request == pytest.approx(10)
+
+
 def test_nothing_answered_is_no_measurement():
     account = copy.deepcopy(ACCOUNT)
     account["runs"][0]["requests"]["ok"] = 0

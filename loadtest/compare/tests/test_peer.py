@@ -36,6 +36,7 @@ def test_cores_are_those_of_the_machine():
     [
         ({"tilte": "A"}, "unknown tilte; known are"),
         ({"forms": ["xml"]}, "expected forms out of"),
+        ({"answers": "much"}, 'expected answers = "nothing"'),
         ({"tuning": {"default": {"speed": 1}}}, "unknown speed"),
         ({"tuning": {"default": {"workers": 0}}}, "expected a number"),
     ],
