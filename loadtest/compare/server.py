@@ -22,7 +22,7 @@ from compare.reference import Reference
 
 # For the first answer too.
 ANSWER_TIMEOUT_S = 90
-END_TIMEOUT_S = 10
+END_TIMEOUT_S = 20
 POLL_S = 0.002
 # From an answer until whoever gave it sleeps again.
 SETTLE_S = 0.01
