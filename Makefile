@@ -8,7 +8,7 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve loadtest test test-real lint fuzz fuzz-keep audit image reference swagger-ui
+.PHONY: help build serve loadtest test test-real compare lint fuzz fuzz-keep audit image reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,9 @@ test: $(ORT_LIB) ## Run all tests, on both engines
 
 test-real: $(ORT_LIB) ## Add the tests that need real programs, installing them
 	tests/real/run.sh
+
+compare: $(ORT_LIB) ## Measure beside other servers, installing them (ARGS="--models ridge --peers mosec --rounds 10")
+	loadtest/compare/run.sh $(ARGS)
 
 lint: ## Check format and lints
 	cargo fmt --all --check

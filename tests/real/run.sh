@@ -78,4 +78,6 @@ fi
 export SCORIA_BIN SCORIA_ORT_LIB PATH
 # Otherwise the Python package of ONNX Runtime calls home.
 export ORT_DISABLE_TELEMETRY=1
+# What `make compare` computes with and reports; no server is measured.
+PYTHONPATH=$root/loadtest "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$root/loadtest" "$root/loadtest/compare/tests"
 exec "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$tests" "$tests" "$@"
