@@ -27,11 +27,6 @@ pub(super) trait Scalar: Element {
     /// which is left to a slow second look. What follows is not judged.
     fn parse(text: &[u8]) -> Option<(Self, &[u8])>;
 
-    /// Whether there is a faster way to read many, which is [`Self::parse_run`].
-    fn has_runs() -> bool {
-        false
-    }
-
     /// See [`vector::read`].
     fn parse_run(_body: &[u8], at: usize, _values: &mut Vec<Self>, _most: usize) -> Stop {
         Stop::Before(at)
@@ -46,10 +41,6 @@ macro_rules! integers {
             #[inline(always)]
             fn parse(text: &[u8]) -> Option<(Self, &[u8])> {
                 integer::parse(text)
-            }
-
-            fn has_runs() -> bool {
-                vector::is_available()
             }
 
             fn parse_run(body: &[u8], at: usize, values: &mut Vec<Self>, most: usize) -> Stop {
@@ -70,10 +61,6 @@ macro_rules! floats {
             #[inline(always)]
             fn parse(text: &[u8]) -> Option<(Self, &[u8])> {
                 $parse(text)
-            }
-
-            fn has_runs() -> bool {
-                vector::is_available()
             }
 
             fn parse_run(body: &[u8], at: usize, values: &mut Vec<Self>, most: usize) -> Stop {

@@ -93,7 +93,7 @@ fn digits(value: f32) -> Option<(u32, i32)> {
     let scale = *SCALES.get((power - LEAST_DECIMAL) as usize)?;
     let shift = (exponent + binary_power(-power) + 33) as u32;
     // An odd significand does not own the middles: reading would round them to its neighbours.
-    let odd = (bits & 1) as u32;
+    let odd = bits & 1;
     let (least, exact, most) =
         (scaled(scale, lower << shift) + odd, scaled(scale, middle << shift), scaled(scale, upper << shift) - odd);
     let floor = exact / 4;
@@ -111,7 +111,7 @@ fn digits(value: f32) -> Option<(u32, i32)> {
 /// `value * scale / 2^95`, rounded to odd: the lowest bit says that there is more.
 #[inline(always)]
 fn scaled(scale: u64, value: u64) -> u32 {
-    let product = (u128::from(scale) * u128::from(value) >> 64) as u64;
+    let product = ((u128::from(scale) * u128::from(value)) >> 64) as u64;
     (product >> 31) as u32 | u32::from(product & 0x7fff_ffff != 0)
 }
 
@@ -141,8 +141,8 @@ fn layout(digits: u32, power: i32) -> Option<(u128, usize)> {
 fn eight_digits(number: u32) -> u64 {
     // Halves, then pairs, then digits: each time all are divided at once, by multiplication with a rounded inverse.
     let halves = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let hundreds = (halves * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let pairs = hundreds | (halves - 100 * hundreds) << 16;
-    let tens = (pairs * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
     tens | (pairs - 10 * tens) << 8
 }

@@ -10,7 +10,7 @@
 mod avx512;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use avx512::{is_available, read};
+pub(super) use avx512::read;
 
 /// How far a run of elements was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,6 @@ pub(super) enum Stop {
     Before(usize),
     /// To the `]` behind the last element.
     End(usize),
-}
-
-/// Whether [`read`] can read anything here.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn is_available() -> bool {
-    false
 }
 
 /// Reads elements from `at` on, where one starts, until `values` has `most` or there is one that it does not read: none.

@@ -15,7 +15,7 @@ use crate::codec::json::number::Short;
 
 /// Whether this processor has what [`read`] is made of: Intel's since Ice Lake, AMD's since Zen 4.
 #[inline]
-pub fn is_available() -> bool {
+fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
