@@ -8,7 +8,7 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve loadtest test test-real compare lint fuzz fuzz-keep audit image reference swagger-ui
+.PHONY: help build serve loadtest test test-real compare lint bench fuzz fuzz-keep audit image reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +47,9 @@ lint: ## Check format and lints
 	cargo clippy --locked --no-default-features -- -D warnings
 	@# Nothing is linked, so that the fuzzer, which is C++, need not be built.
 	CUSTOM_LIBFUZZER_PATH=unused/libfuzzer.a cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --locked -- -D warnings
+
+bench: $(ORT_LIB) ## Time the codecs and the engines (docs/benchmarks.md)
+	cargo bench --locked
 
 FUZZ_SECONDS ?= 60
 

@@ -1,13 +1,21 @@
 //! What can be wrong with a body, in words for its sender.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::error::ErrorKind;
 
 /// A body that cannot be a request for this model.
 ///
 /// The text is for the scoring client: it speaks of the body and of the model's published signature only.
+///
+/// In a box, because it is part of what every reader returns, many times in each request, and large.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct DecodeError {
+#[error("{}", .0.message)]
+pub struct DecodeError(Box<DecodeRefusal>);
+
+/// What a [`DecodeError`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeRefusal {
     pub fault: DecodeFault,
     pub message: String,
     /// Where: a JSON path (`$.data[0][3]`), or the name of a member of an archive.
@@ -47,26 +55,44 @@ impl DecodeFault {
 
 impl DecodeError {
     pub fn new(fault: DecodeFault, message: impl Into<String>) -> Self {
-        DecodeError { fault, message: message.into(), path: None, expected: None, got: None }
+        DecodeError(Box::new(DecodeRefusal { fault, message: message.into(), path: None, expected: None, got: None }))
     }
 
     pub fn at(mut self, path: impl Into<String>) -> Self {
-        self.path = Some(path.into());
+        self.0.path = Some(path.into());
         self
     }
 
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
+        self.0.expected = Some(expected.into());
         self
     }
 
     pub fn got(mut self, got: impl Into<String>) -> Self {
-        self.got = Some(got.into());
+        self.0.got = Some(got.into());
         self
     }
 
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::BadInput
+    }
+
+    pub fn into_refusal(self) -> DecodeRefusal {
+        *self.0
+    }
+}
+
+impl Deref for DecodeError {
+    type Target = DecodeRefusal;
+
+    fn deref(&self) -> &DecodeRefusal {
+        &self.0
+    }
+}
+
+impl DerefMut for DecodeError {
+    fn deref_mut(&mut self) -> &mut DecodeRefusal {
+        &mut self.0
     }
 }
 

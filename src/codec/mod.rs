@@ -17,7 +17,7 @@ mod safetensors;
 
 use bytes::Bytes;
 
-pub use error::{DecodeError, DecodeFault, EncodeError};
+pub use error::{DecodeError, DecodeFault, DecodeRefusal, EncodeError};
 pub use format::Format;
 pub use json::JsonReply;
 

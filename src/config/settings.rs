@@ -196,9 +196,9 @@ settings! {
     probe_max_memory_bytes: u64 = 0;
     /// Requests that may wait for a model; more are answered 429.
     queue_max_length: usize = 4_096, at_least 1;
-    /// A request that would wait longer than this for its run, or has, is answered 429. 0: 500 ms, or eight runs if that is
-    /// longer; and once that has been reached, one run (of a full batch) until nobody waits any more, so that under a lasting
-    /// overload those who are served are served soon.
+    /// A request that would wait longer than this for its run, or has, is answered 429. 0: 100 ms, or sixteen runs if that is
+    /// longer; and once that has been reached, 5 ms or one run (of a full batch) until nobody waits any more, so that under a
+    /// lasting overload those who are served are served soon.
     queue_max_wait_ms: u64 = 0, at_most YEAR_MS;
     /// The deadline of a request, from the end of its headers. A client may shorten it with `x-scoria-timeout-ms`.
     scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS;

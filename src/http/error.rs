@@ -176,10 +176,11 @@ impl ApiError {
 impl From<DecodeError> for ApiError {
     fn from(error: DecodeError) -> ApiError {
         let kind = error.kind();
-        let mut api = ApiError::new(kind, error.fault.code(), error.message);
-        api.details.path = error.path;
-        api.details.expected = error.expected;
-        api.details.got = error.got;
+        let refusal = error.into_refusal();
+        let mut api = ApiError::new(kind, refusal.fault.code(), refusal.message);
+        api.details.path = refusal.path;
+        api.details.expected = refusal.expected;
+        api.details.got = refusal.got;
         api
     }
 }

@@ -6,9 +6,7 @@
 //! cannot get lost: a leader looks at the queue after it has given its session back, and one who was asked to lead and leaves
 //! hands on.
 
-use std::future::poll_fn;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Place};
@@ -77,7 +75,8 @@ impl Shared {
         let waiting = Waiting { shared: self, ticket };
         self.queue.push(job, pace).map_err(refusal)?;
         if load == Load::Dense && self.leaders.load(Ordering::Relaxed) == 0 {
-            let_others_come().await;
+            // The tasks that are ready on this thread go first: they are requests, too.
+            tokio::task::yield_now().await;
         }
         loop {
             self.lead(&waiting.ticket, load);
@@ -130,20 +129,4 @@ impl Shared {
         }
         rows
     }
-}
-
-/// Lets the tasks that are ready on this thread run first: those whose requests have come, too.
-///
-/// Unlike tokio's `yield_now`, which also waits for a look at the sockets.
-async fn let_others_come() {
-    let mut has_yielded = false;
-    poll_fn(|cx| {
-        if has_yielded {
-            return Poll::Ready(());
-        }
-        has_yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

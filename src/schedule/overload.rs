@@ -17,18 +17,22 @@ pub struct Bounds {
     pub standing: Duration,
 }
 
-/// The least bound on a burst that is chosen by ourselves. Azure's `max_queue_wait_ms` has this default.
-const BURST_MIN: Duration = Duration::from_millis(500);
+/// The least bounds that are chosen by ourselves. The second is CoDel's.
+const BURST_MIN: Duration = Duration::from_millis(100);
+const STANDING_MIN: Duration = Duration::from_millis(5);
 
 /// Runs that a burst may be long, at least.
-const BURST_RUNS: u32 = 8;
+const BURST_RUNS: u32 = 16;
 
 impl Bounds {
     /// For a model whose full run takes so long. What the operator asked for holds for both.
     pub fn new(asked: Option<Duration>, full_run: Duration) -> Bounds {
         match asked {
             Some(wait) => Bounds { burst: wait, standing: wait },
-            None => Bounds { burst: BURST_MIN.max(full_run.saturating_mul(BURST_RUNS)), standing: full_run },
+            None => Bounds {
+                burst: BURST_MIN.max(full_run.saturating_mul(BURST_RUNS)),
+                standing: STANDING_MIN.max(full_run),
+            },
         }
     }
 }
@@ -67,12 +71,12 @@ mod tests {
     fn a_burst_is_let_in_and_a_standing_queue_kept_short_until_it_has_passed() {
         let bounds = Bounds::new(None, 10 * MS);
         let mut overload = Overload::default();
-        assert!(overload.admits(500 * MS, bounds));
-        assert!(!overload.admits(501 * MS, bounds));
+        assert!(overload.admits(160 * MS, bounds));
+        assert!(!overload.admits(161 * MS, bounds));
         assert!(!overload.admits(11 * MS, bounds), "now it stands");
         assert!(overload.admits(10 * MS, bounds));
         overload.passed();
-        assert!(overload.admits(500 * MS, bounds));
+        assert!(overload.admits(160 * MS, bounds));
     }
 
     #[test]
@@ -84,7 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn slow_models_may_be_waited_for() {
-        assert_eq!(Bounds::new(None, 1_000 * MS).burst, 8_000 * MS);
+    fn slow_models_may_be_waited_for_and_quick_ones_need_not_hurry() {
+        assert_eq!(Bounds::new(None, 1_000 * MS), Bounds { burst: 16_000 * MS, standing: 1_000 * MS });
+        assert_eq!(Bounds::new(None, MS / 100), Bounds { burst: 100 * MS, standing: 5 * MS });
     }
 }

@@ -4,13 +4,14 @@
 //! holds the buffer that becomes the tensor: every number goes from the body's text to its final place. What it is in the
 //! middle of is told by the callers' positions; errors are put together afterwards, in [`super::mismatch`].
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{Array2, ArrayD};
 
 use super::members::Items;
 use super::mismatch;
 use super::path::Within;
 use super::scalar::Scalar;
 use super::scan::{Scanner, skip_space};
+use super::vector::Stop;
 use crate::codec::{DecodeError, NullInput};
 use crate::tensor::{Dim, Tensor, TensorSpec, with_dtype};
 
@@ -90,6 +91,12 @@ pub(super) fn rows<'s>(spec: &'s TensorSpec, bounds: Bounds) -> Box<dyn Rows + '
     with_dtype!(spec.dtype, T => Box::new(Filler::<T>::new(spec, bounds)))
 }
 
+/// A run of fewer elements is not worth looking for.
+const RUN_LENGTH_MIN: usize = 4;
+
+/// So many times in sequence, and no more runs are looked for in a row.
+const RUN_MISSES_MAX: u32 = 3;
+
 impl<'s, T: Scalar> Filler<'s, T> {
     fn new(spec: &'s TensorSpec, bounds: Bounds) -> Self {
         let axis = |dim: &Dim| match *dim {
@@ -126,7 +133,9 @@ impl<'s, T: Scalar> Filler<'s, T> {
         // Numbers of full precision take 8 to 20 bytes; an element and its comma take at least 2.
         let guess = (bytes_left / 8).max(promised.unwrap_or(usize::MAX).min(bytes_left / 2)) + 1;
         let element = size_of::<T>().max(1);
-        self.values.reserve_exact(guess.min(bytes_left * 4 / element + 1).min(self.bounds.elements_left));
+        let room = guess.min(bytes_left * 4 / element + 1).min(self.bounds.elements_left);
+        // Elements are appended eight at a time, and those that are too many cut off again.
+        self.values.reserve_exact(room + 7);
     }
 
     /// Reads the array at this axis, or one element behind the last. Returns the number of its items.
@@ -176,7 +185,26 @@ impl<'s, T: Scalar> Filler<'s, T> {
         // A local list, so that the loop keeps it in registers. It is lost if there is an error, as all is.
         let mut values = std::mem::take(&mut self.values);
         let mut rest = scanner.rest();
+        // How often a run of plain numbers was looked for in vain.
+        let mut misses = 0;
         loop {
+            if misses < RUN_MISSES_MAX {
+                let before = values.len();
+                scanner.resume(rest);
+                let (body, at) = scanner.position();
+                match T::parse_run(body, at, &mut values, stop) {
+                    Stop::End(at) => {
+                        scanner.resume_at(at);
+                        scanner.close();
+                        break;
+                    }
+                    Stop::Before(at) => {
+                        scanner.resume_at(at);
+                        rest = skip_space(scanner.rest());
+                        misses = if values.len() - before < RUN_LENGTH_MIN { misses + 1 } else { 0 };
+                    }
+                }
+            }
             if values.len() == stop {
                 let too_many = budget < most;
                 return Err(if too_many {
@@ -275,10 +303,13 @@ impl<'s, T: Scalar> Filler<'s, T> {
         }
         let axes = self.axes.unwrap_or_default();
         // A dimension behind an empty one was never seen: it is as the model says, or zero.
-        let shape: Vec<usize> = axes.iter().map(|axis| axis.size.unwrap_or(0)).collect();
-        let array = ArrayD::from_shape_vec(IxDyn(&shape), self.values)
-            .map_err(|_| mismatch::too_large(self.bounds.max_elements))?;
-        Ok(T::wrap(array))
+        let size = |axis: &Axis| axis.size.unwrap_or(0);
+        // Most inputs have two dimensions, and arrays of a known number of them are put together at a fraction of the cost.
+        let array = match axes.as_slice() {
+            [rows, columns] => Array2::from_shape_vec((size(rows), size(columns)), self.values).map(Array2::into_dyn),
+            _ => ArrayD::from_shape_vec(axes.iter().map(size).collect::<Vec<_>>(), self.values),
+        };
+        array.map(T::wrap).map_err(|_| mismatch::too_large(self.bounds.max_elements))
     }
 }
 

@@ -231,9 +231,9 @@ fn no_object(scanner: &mut Scanner<'_>, inputs: &Inputs<'_>) -> DecodeError {
 fn no_form(inputs: &Inputs<'_>, stray: Option<&str>) -> DecodeError {
     match stray {
         Some(key) => {
-            let unknown = inputs.unknown(key);
-            let message = format!("{}; {}", unknown.message, forms(inputs));
-            DecodeError { message, ..unknown }
+            let mut unknown = inputs.unknown(key);
+            unknown.message = format!("{}; {}", unknown.message, forms(inputs));
+            unknown
         }
         None => inputs.wrong(format!("the body has no keys; {}", forms(inputs))).got("{}"),
     }

@@ -14,43 +14,75 @@ const POW10: [f64; 61] = [
     1e59, 1e60,
 ];
 
+/// The first of them: no [`Short`] has more than 31 decimals.
+pub(super) const SHORT_POW10: [f64; 32] = {
+    let mut powers = [0.0; 32];
+    let mut i = 0;
+    while i < 32 {
+        powers[i] = POW10[i];
+        i += 1;
+    }
+    powers
+};
+
+/// Their inverses as the nearest double, up to 10^-22; beyond, off by as much as the power is.
+pub(super) const SHORT_TENTHS: [f64; 32] = {
+    let mut tenths = [0.0; 32];
+    let mut i = 0;
+    while i < 32 {
+        tenths[i] = 1.0 / POW10[i];
+        i += 1;
+    }
+    tenths
+};
+
 /// The float at the front and what follows; `None` for what is no number, or too large.
 #[inline(always)]
 pub(super) fn parse_f32(text: &[u8]) -> Option<(f32, &[u8])> {
     // Of 15 digits at most: as a signed integer it converts in one instruction.
     if let Some((short, rest)) = Short::scan(text)
-        && let Some(value) = short_f32(short, short.digits as i64 as f64)
+        && let Some(value) = short_f32(short)
     {
         return Some((value, rest));
     }
     parse_f32_exact(text)
 }
 
+/// Of digits below 2^63.
 #[inline(always)]
-fn short_f32(short: Short, digits: f64) -> Option<f32> {
+fn short_f32(short: Short) -> Option<f32> {
+    // A signed integer converts in one instruction.
+    near_f32(short, short.digits as i64 as f64)
+}
+
+#[inline(always)]
+fn near_f32(short: Short, digits: f64) -> Option<f32> {
     let near = digits / POW10[short.decimals];
     // Zero, or between 10^-23 and 10^19: never subnormal, never too large.
-    (!near_f32_midpoint(near)).then_some(if short.negative { -near as f32 } else { near as f32 })
+    (!near_f32_midpoint(near)).then_some(f32::from_bits((near as f32).to_bits() | u32::from(short.negative) << 31))
 }
+
+/// How many units in the last place of a double are too close to a middle, see [`near_f32_midpoint`].
+pub(super) const F32_WINDOW: u64 = 16;
 
 /// Whether a double lies so close to the middle between two `f32` that its error could put it on the wrong side.
 ///
-/// Why a cast is right for all others: `near` is the true value with at most three roundings (of the digits, of the power
-/// of ten, of the quotient), each by at most 2^-53 of the value, and the digits left out beyond the 19th, below 2^-59 of it.
-/// So it is off by less than 2^-51 of the value, which is at most 4 units in its last place, or 8 if the error crosses a
-/// power of two. The middles between normal `f32` are the doubles whose low 29 bits are 2^28 exactly. If no middle is within
-/// 8 units, true value and `near` lie on the same side of every middle, and so round to the same `f32`.
+/// Why a cast is right for all others: `near` is the true value with at most four roundings (of the digits, of the power of
+/// ten, of its inverse where that is used, of the quotient or product), each by at most 2^-53 of the value, and the digits
+/// left out beyond the 19th, below 2^-59 of it. So it is off by less than 2^-50 of the value, which is at most 8 units in its
+/// last place, or 16 if the error crosses a power of two. The middles between normal `f32` are the doubles whose low 29 bits
+/// are 2^28 exactly. If no middle is within 16 units, true value and `near` lie on the same side of every middle, and so round
+/// to the same `f32`.
 #[inline(always)]
 fn near_f32_midpoint(near: f64) -> bool {
-    const WINDOW: u64 = 8;
     let low = near.to_bits() & 0x1fff_ffff;
-    low.wrapping_sub(0x1000_0000 - WINDOW) <= 2 * WINDOW
+    low.wrapping_sub(0x1000_0000 - F32_WINDOW) <= 2 * F32_WINDOW
 }
 
 #[inline(never)]
 fn parse_f32_exact(text: &[u8]) -> Option<(f32, &[u8])> {
     if let Some((short, rest)) = Short::scan_long(text)
-        && let Some(value) = short_f32(short, short.digits as f64)
+        && let Some(value) = near_f32(short, short.digits as f64)
     {
         return Some((value, rest));
     }

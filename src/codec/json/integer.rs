@@ -5,12 +5,17 @@ use super::number::{Literal, Short};
 /// The integer at the front and what follows; `None` for anything that is not exactly one.
 #[inline(always)]
 pub(super) fn parse<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
-    if let Some((Short { negative, digits, decimals: 0 }, rest)) = Short::scan(text) {
-        // It has at most 15 digits, so it fits with either sign.
-        let value = digits as i64;
-        return T::try_from(if negative { -value } else { value }).ok().map(|value| (value, rest));
+    match Short::scan(text) {
+        Some((short, rest)) if short.decimals == 0 => from_short(short).map(|value| (value, rest)),
+        _ => parse_exact(text),
     }
-    parse_exact(text)
+}
+
+/// The integer, if it is one of the type written without decimals. Its digits must be below 2^63.
+#[inline(always)]
+pub(super) fn from_short<T: TryFrom<i64>>(short: Short) -> Option<T> {
+    let value = short.digits as i64;
+    T::try_from(if short.negative { -value } else { value }).ok().filter(|_| short.decimals == 0)
 }
 
 /// `3.0`, `3e2`, `30e-1`, and what is longer than a [`Short`] can be.

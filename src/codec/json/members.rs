@@ -93,11 +93,12 @@ impl Items {
 }
 
 /// The keys of one object so far. Few are compared one by one; many go into a set, so that a hostile body cannot make
-/// this quadratic.
+/// this quadratic. Most objects have one, which takes no memory.
 #[derive(Debug, Default)]
 struct Keys<'a> {
+    first: Option<Cow<'a, str>>,
     few: Vec<Cow<'a, str>>,
-    many: HashSet<Cow<'a, str>>,
+    many: Option<HashSet<Cow<'a, str>>>,
 }
 
 impl<'a> Keys<'a> {
@@ -105,14 +106,17 @@ impl<'a> Keys<'a> {
 
     /// Whether the key is new.
     fn insert(&mut self, key: Cow<'a, str>) -> bool {
-        if self.few.contains(&key) || self.many.contains(&key) {
+        let Some(first) = &self.first else {
+            self.first = Some(key);
+            return true;
+        };
+        if *first == key || self.few.contains(&key) {
             return false;
         }
         if self.few.len() < Self::FEW {
             self.few.push(key);
-        } else {
-            self.many.insert(key);
+            return true;
         }
-        true
+        self.many.get_or_insert_default().insert(key)
     }
 }

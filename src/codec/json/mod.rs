@@ -20,7 +20,9 @@ mod query;
 mod refusal;
 mod scalar;
 mod scan;
+mod shortest;
 mod string;
+mod vector;
 
 pub use encode::encode;
 pub use example::example_body;

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use super::scan::Scanner;
+use super::vector::{self, Stop};
 use super::{float, integer, string};
 use crate::tensor::Element;
 
@@ -25,6 +26,11 @@ pub(super) trait Scalar: Element {
     /// `None` for everything else, be it another type, a number that the type cannot hold or no JSON at all: finding out
     /// which is left to a slow second look. What follows is not judged.
     fn parse(text: &[u8]) -> Option<(Self, &[u8])>;
+
+    /// See [`vector::read`].
+    fn parse_run(_body: &[u8], at: usize, _values: &mut Vec<Self>, _most: usize) -> Stop {
+        Stop::Before(at)
+    }
 }
 
 macro_rules! integers {
@@ -35,6 +41,10 @@ macro_rules! integers {
             #[inline(always)]
             fn parse(text: &[u8]) -> Option<(Self, &[u8])> {
                 integer::parse(text)
+            }
+
+            fn parse_run(body: &[u8], at: usize, values: &mut Vec<Self>, most: usize) -> Stop {
+                vector::read(body, at, values, most)
             }
         }
     )*};
@@ -52,11 +62,31 @@ macro_rules! floats {
             fn parse(text: &[u8]) -> Option<(Self, &[u8])> {
                 $parse(text)
             }
+
+            fn parse_run(body: &[u8], at: usize, values: &mut Vec<Self>, most: usize) -> Stop {
+                vector::read(body, at, values, most)
+            }
         }
     )*};
 }
 
-floats!(f16: float::parse_narrow, bf16: float::parse_narrow, f32: float::parse_f32, f64: float::parse_f64);
+floats!(f32: float::parse_f32, f64: float::parse_f64);
+
+macro_rules! narrow_floats {
+    ($($t:ty),*) => {$(
+        impl Scalar for $t {
+            const KIND: Kind = Kind::Number;
+            const NULL: Option<Self> = Some(<$t>::NAN);
+
+            #[inline(always)]
+            fn parse(text: &[u8]) -> Option<(Self, &[u8])> {
+                float::parse_narrow(text)
+            }
+        }
+    )*};
+}
+
+narrow_floats!(f16, bf16);
 
 impl Scalar for bool {
     const KIND: Kind = Kind::Boolean;

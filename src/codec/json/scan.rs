@@ -42,6 +42,16 @@ impl<'a> Scanner<'a> {
         self.at = self.body.len() - rest.len();
     }
 
+    /// All of the body, and how much of it has been read.
+    pub fn position(&self) -> (&'a [u8], usize) {
+        (self.body, self.at)
+    }
+
+    /// Goes on at a place of the body behind this one.
+    pub fn resume_at(&mut self, at: usize) {
+        self.at = at.min(self.body.len());
+    }
+
     /// Everything from an earlier position to here.
     pub fn since(&self, start: &Scanner<'a>) -> &'a [u8] {
         &self.body[start.at..self.at]

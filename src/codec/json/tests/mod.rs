@@ -5,6 +5,7 @@ mod hostile;
 mod numbers;
 mod random;
 mod round_trip;
+mod runs;
 
 use crate::codec::{DecodeError, Decoded, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
