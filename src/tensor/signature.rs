@@ -146,10 +146,8 @@ impl Signature {
     /// so this is asked only to explain a run that has failed, never to refuse one.
     pub fn symbol_conflict(&self, tensors: &[Tensor]) -> Option<String> {
         let symbols = self.inputs.iter().flat_map(|input| input.dims.iter().flatten());
-        if symbols.filter(|dim| matches!(dim, Dim::Dynamic(Some(_)))).nth(1).is_none() {
-            // What occurs once agrees with itself.
-            return None;
-        }
+        // What occurs once agrees with itself.
+        symbols.filter(|dim| matches!(dim, Dim::Dynamic(Some(_)))).nth(1)?;
         let mut seen: Vec<(&str, &str, usize)> = Vec::new();
         for (input, tensor) in self.inputs.iter().zip(tensors) {
             for (dim, &size) in input.dims.iter().flatten().zip(tensor.shape()) {
