@@ -1,6 +1,7 @@
 """Real processes: found with all that they started, stopped, resumed and ended."""
 
 import os
+import select
 import subprocess
 
 import pytest
@@ -62,6 +63,11 @@ def test_memory_is_counted_over_all(family):
 
 def test_nothing_is_left(family):
     tree, _, process = family
+    # Readable once its process has ended (pidfd_open(2)), whoever its parent is by then.
+    endings = [os.pidfd_open(member.pid) for member in tree.members()]
     tree.kill()
     process.wait()
+    for ending in endings:
+        select.select([ending], [], [])
+        os.close(ending)
     assert tree.members() == []
