@@ -7,7 +7,7 @@
 //! hands on.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::job::{Job, Place};
 use super::lane::Held;
@@ -16,15 +16,12 @@ use super::reply::{Outcome, Ticket, Turn};
 use super::scheduler::{Shared, Waiting, refusal};
 use crate::tensor::Tensor;
 
-/// About what a request takes of a core besides its run.
-const HTTP_WORK: Duration = Duration::from_micros(12);
-
-/// How busy the machine is with a deployment.
+/// How busy a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// Requests find cores idle: the sooner they run the better.
+    /// Requests come one by one: the sooner each runs the better.
     Sparse,
-    /// Requests wait for each other anyway: the fewer runs the better.
+    /// They come together: the fewer runs the better.
     Dense,
 }
 
@@ -45,12 +42,9 @@ impl Drop for EndOfLead<'_> {
 }
 
 impl Shared {
-    /// How busy the machine is, now that a request has come: by how closely they follow each other, and what one takes.
-    pub(super) fn load(&self, now: Instant) -> Load {
-        let gap = self.arrivals.note(now);
-        let work = HTTP_WORK + self.cost.of_rows(1).unwrap_or_default();
-        let cores = u32::try_from(self.cores.total()).unwrap_or(u32::MAX);
-        if self.plan.max_batch > 1 && gap.saturating_mul(cores) < work * 3 { Load::Dense } else { Load::Sparse }
+    /// How busy a deployment is, now that a request has come.
+    pub(super) fn load(&self) -> Load {
+        if self.plan.max_batch > 1 && self.company.is_expected() { Load::Dense } else { Load::Sparse }
     }
 
     /// Runs a request on the spot, if a session is free and nobody waits.
@@ -98,14 +92,17 @@ impl Shared {
             if batch.is_empty() {
                 return;
             }
+            if load == Load::Dense {
+                self.company.note(batch.len());
+            }
             self.runner(Place::Inline).run(&mut lead.held, batch);
         }
     }
 
     /// A session, if there is one that a request may take.
     ///
-    /// When the machine is busy and another request leads, a further session is worth its run only for a full batch: what
-    /// waits meanwhile makes the next batch larger, and each of its requests cheaper.
+    /// When requests come together and one of them leads, a further session is worth its run only for a full batch: what waits
+    /// meanwhile makes the next batch larger, and each of its requests cheaper.
     fn take_lead(&self, load: Load) -> Option<Lead<'_>> {
         let is_led = load == Load::Dense && self.leaders.load(Ordering::SeqCst) > 0;
         if is_led && self.queue.rows() < self.plan.max_batch {

@@ -5,11 +5,11 @@
 //! that wait at the same time share a run where the deployment's rows may be joined ([`batch`]). They wait in one bounded
 //! [`queue`], which [`overload`] keeps short. Deadlines are kept by one [`Watchdog`] that no run can block.
 //!
-//! Policy is pure: [`plan`](mod@plan), [`overload`], [`cost`] and [`arrivals`] know no thread and read no clock.
+//! Policy is pure: [`plan`](mod@plan), [`overload`], [`cost`] and [`company`] know no thread and read no clock.
 
-mod arrivals;
 mod batch;
 mod combining;
+mod company;
 mod cores;
 mod cost;
 mod job;

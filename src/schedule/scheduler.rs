@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use super::arrivals::Arrivals;
 use super::batch::Runner;
+use super::combining::Load;
+use super::company::Company;
 use super::cores::Cores;
 use super::cost::Cost;
 use super::job::{Job, Place, Priority, Size};
@@ -50,7 +51,7 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) cores: Arc<Cores>,
     pub(super) metrics: Arc<DeploymentMetrics>,
-    pub(super) arrivals: Arrivals,
+    pub(super) company: Company,
     /// Requests that run a batch.
     pub(super) leaders: AtomicUsize,
     pub(super) has_workers: AtomicBool,
@@ -69,7 +70,7 @@ impl Scheduler {
             plan,
             cores,
             metrics,
-            arrivals: Arrivals::default(),
+            company: Company::default(),
             leaders: AtomicUsize::new(0),
             has_workers: AtomicBool::new(false),
         });
@@ -96,7 +97,7 @@ impl Scheduler {
         }
         let size = Size::of(&inputs);
         let place = shared.place(size);
-        let load = shared.load(submitted);
+        let load = if place == Place::Inline { shared.load() } else { Load::Sparse };
         if place == Place::Inline
             && let Some(outcome) = shared.run_at_once(&inputs, submitted, deadline, load)
         {
