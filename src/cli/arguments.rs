@@ -98,7 +98,7 @@ fn flag(setting: &'static Setting) -> Arg {
 pub fn config(matches: &ArgMatches) -> Result<Configured, Failure> {
     let path = matches.get_one::<String>("config").cloned().or_else(|| env::variable("SCORIA_CONFIG"));
     let file = path.map(|path| File::read(Path::new(&path))).transpose()?.unwrap_or_default();
-    let config = Config::resolve(&|setting| {
+    let layers = |setting: &Setting| {
         let flag = matches.get_one::<String>(setting.key);
         if let Some(text) = flag {
             return Some((text.clone(), Origin::Flag(format!("--{}", setting.flag()))));
@@ -108,7 +108,8 @@ pub fn config(matches: &ArgMatches) -> Result<Configured, Failure> {
             return Some((text, Origin::Environment(variable)));
         }
         file.text(setting.key).map(|text| (text.to_owned(), Origin::File(file.path.clone())))
-    })?;
+    };
+    let config = Config::resolve(&layers)?.with_endpoints(&file, &layers)?;
     Ok((config, file.models))
 }
 
