@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure, health};
+use super::{Configured, Failure, health, profile};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -31,6 +31,7 @@ pub fn command() -> Command {
                     .help("table or json; default: table on a terminal, json otherwise"),
             ),
         )
+        .subcommand(with_settings(profile::command()))
         .subcommand(
             // What `doctor` starts to have a model tried out; it tells events as lines of JSON.
             with_settings(Command::new("probe").about("Try one model out on one engine, under limits").hide(true))

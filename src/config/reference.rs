@@ -44,11 +44,11 @@ pub fn reference() -> String {
         };
         let scope = match setting.scope {
             Scope::Server => "",
-            Scope::Endpoint => " Can be set for single endpoints.",
+            Scope::Endpoint => "\nCan be set for single endpoints.\n",
         };
         write!(
             text,
-            "\n## `{}`\n\n{}{scope}\n\n| flag | variable | takes | default |\n|---|---|---|---|\n| `--{}` | `{}` | {} | {} |\n",
+            "\n## `{}`\n\n{}\n{scope}\n| flag | variable | takes | default |\n|---|---|---|---|\n| `--{}` | `{}` | {} | {} |\n",
             setting.key,
             setting.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim(),
             setting.flag(),
