@@ -204,32 +204,34 @@ fn attempt(
     Ok(())
 }
 
-/// Shows again what the best can do: of many trials near a limit, the best was also the luckiest.
+/// Shows again what the best can do: of many trials near a limit, the best was also the luckiest. What has to be brought down
+/// to less than another claims gives way to that.
 fn confirm(bench: &mut dyn Bench, goal: &Goal, findings: &mut Findings) {
-    let Some(best) = findings.best.filter(|_| findings.is_met()) else { return };
-    let tried = &mut findings.tried[best];
-    let Some(mut rate) = tried.met().map(|trial| trial.measurement.rate) else { return };
-    if bench.open(&tried.candidate).is_err() {
-        return;
-    }
-    while let Ok(measurement) = bench.offer(rate, &goal.objective) {
+    let claim = |tried: &Tried| tried.met().map_or(0.0, |trial| trial.measurement.rate);
+    let mut claims: Vec<f64> = findings.tried.iter().map(claim).collect();
+    let Some(mut best) = findings.best.filter(|_| findings.is_met()) else { return };
+    let mut open = None;
+    while goal.rate.is_none() || open.is_none() {
+        let tried = &mut findings.tried[best];
+        if open != Some(best) && bench.open(&tried.candidate).is_err() {
+            return;
+        }
+        open = Some(best);
+        let Ok(measurement) = bench.offer(claims[best], &goal.objective) else { return };
         let verdict = goal.judge(&measurement);
+        tried.trials.push(Trial { measurement, verdict });
         match verdict {
             Verdict::Met => {
-                tried.trials.push(Trial { measurement, verdict });
                 tried.confirmed = Some(tried.trials.len() - 1);
+                findings.best = Some(best);
                 return;
             }
             Verdict::Unsure => return,
-            Verdict::Missed => {
-                tried.trials.push(Trial { measurement, verdict });
-                tried.note = Some("met a higher rate once, and not again".to_owned());
-            }
+            Verdict::Missed => tried.note = Some("met a higher rate once, and not again".to_owned()),
         }
-        if goal.rate.is_some() {
-            return;
-        }
-        rate /= PRECISION;
+        claims[best] /= PRECISION;
+        let highest = (0..claims.len()).max_by(|a, b| claims[*a].total_cmp(&claims[*b]));
+        best = highest.filter(|other| claims[*other] > claims[best]).unwrap_or(best);
     }
 }
 

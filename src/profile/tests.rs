@@ -242,6 +242,26 @@ fn a_stall_of_the_machine_is_not_held_against_a_rate() {
 }
 
 #[test]
+fn a_best_that_was_luck_gives_way() {
+    // The other candidate can do twice as much, for the first trials only.
+    let (start, lucky) = (candidate(None, 2, 1, 1), candidate(Some(Execution::Pooled), 2, 1, 1));
+    let trials = std::cell::Cell::new(0);
+    let capacity = |other: &Candidate| match other {
+        other if *other == start => Ok(10_000.0),
+        other if *other == lucky => {
+            trials.set(trials.get() + 1);
+            Ok(if trials.get() < 9 { 20_000.0 } else { 1_000.0 })
+        }
+        _ => Err(Stop::Unusable("not in this test".to_owned())),
+    };
+    let mut bench = MadeUp::new(200 * US, &capacity);
+    let findings = search(&mut bench, &space(start, Execution::Combining), &goal("p99=1ms"));
+    assert_eq!(findings.best().unwrap().candidate, start);
+    assert_eq!(note(&findings, &lucky), "met a higher rate once, and not again");
+    assert!(findings.tried.iter().any(|tried| tried.trials.len() > 1 && tried.candidate == lucky));
+}
+
+#[test]
 fn a_search_that_is_cut_short_tells_what_it_knows() {
     let start = candidate(None, 2, 1, 8);
     let capacity = |_: &Candidate| Ok(10_000.0);
