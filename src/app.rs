@@ -64,6 +64,8 @@ pub enum StartError {
     DefaultEndpoint(#[from] InvalidName),
     #[error("default_endpoint is '{0}', but no model of this name is served")]
     UnknownDefaultEndpoint(Name),
+    #[error("the configuration has [endpoints.{unknown}], but no model of this name is served; served are {served}")]
+    UnknownEndpoint { unknown: Name, served: String },
     #[error("cannot start {what}: {source}")]
     Start { what: &'static str, source: io::Error },
     #[error("metrics could not be registered: {0}")]
@@ -75,15 +77,20 @@ impl App {
     pub fn start(config: &Config, models: Vec<ModelSpec>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let default_endpoint = default_endpoint(config, &models)?;
+        check_endpoints(config, &models)?;
         let keys = match config.auth {
             Auth::Key => Some(KeyStore::open(&state_dir(config)?)?),
             Auth::None => None,
         };
         let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
         let admin_ring = ring(Ring::Admin)?;
-        let models: Vec<(ModelSpec, Option<KeyRing>)> = models
+        let budget = Arc::new(Cores::new(cores));
+        let models: Vec<(ModelSpec, Settings, Option<KeyRing>)> = models
             .into_iter()
-            .map(|spec| ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, ring)))
+            .map(|spec| {
+                let settings = settings(config.of_endpoint(&spec.name), &budget);
+                ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, settings, ring))
+            })
             .collect::<Result<_, _>>()?;
 
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
@@ -112,13 +119,12 @@ impl App {
         let watchdog = Watchdog::start(move || drop(handle.spawn(async {}))).map_err(start("the watchdog"))?;
         let mut controller = Controller::new(
             engine,
-            settings(config, cores),
             Arc::clone(&metrics),
             Arc::clone(watchdog.watchdog()),
             Arc::clone(&routing),
             default_endpoint,
         );
-        controller.announce(models.iter().map(|(spec, _)| spec));
+        controller.announce(models.iter().map(|(spec, ..)| spec));
 
         let room = room(config);
         let (stop_admin, admin_stopping) = stopping();
@@ -157,7 +163,9 @@ impl App {
         thread::Builder::new()
             .name("scoria-loader".to_owned())
             .spawn(move || {
-                models.iter().for_each(|(spec, keys)| controller.load(spec, *keys));
+                for (spec, settings, keys) in models {
+                    controller.load(&spec, settings, keys);
+                }
                 memory::forget_code();
                 tell_loaded.send_replace(true);
             })
@@ -266,6 +274,14 @@ fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name
     }
 }
 
+/// Settings for an endpoint that is not there are a slip of the pen, or meant for another server.
+fn check_endpoints(config: &Config, models: &[ModelSpec]) -> Result<(), StartError> {
+    let is_served = |name: &&Name| models.iter().any(|spec| spec.name == **name);
+    let Some(unknown) = config.endpoints.keys().find(|name| !is_served(name)) else { return Ok(()) };
+    let served: Vec<_> = models.iter().map(|spec| spec.name.as_str()).collect();
+    Err(StartError::UnknownEndpoint { unknown: unknown.clone(), served: served.join(", ") })
+}
+
 fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
     let folder = config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)?;
     // Key files are shown to people, who may be in another folder when they use them.
@@ -323,8 +339,8 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
     })
 }
 
-/// What applies to every deployment.
-pub fn settings(config: &Config, cores: usize) -> Settings {
+/// What applies to the deployments of the endpoint whose settings these are; `cores` is the whole server's.
+pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
         wishes: Wishes {
@@ -342,7 +358,7 @@ pub fn settings(config: &Config, cores: usize) -> Settings {
             queue_max_length: config.queue_max_length,
             queue_max_wait: Some(config.queue_max_wait_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
         },
-        cores: Arc::new(Cores::new(cores)),
+        cores: Arc::clone(cores),
         endpoint: EndpointSettings {
             null_input: config.null_input,
             non_finite_output: config.non_finite_output,

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod name;
 pub mod openapi;
 pub mod probe;
+pub mod profile;
 pub mod schedule;
 pub mod telemetry;
 pub mod tensor;

@@ -24,6 +24,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("control", 4),
     ("doctor", 5),
     ("http", 5),
+    ("profile", 5),
     ("app", 6),
     ("cli", 7),
     ("main", 8),

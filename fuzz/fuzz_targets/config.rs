@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use scoria::config::{Auth, Config, File, Origin};
+use scoria::config::{Auth, Config, File, Origin, Setting};
 use scoria_fuzz::bounds;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
@@ -13,7 +13,8 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     let bytes_allowed = 2048 * text.len() + (64 << 10);
     let Some(config) = bounds::within(bytes_allowed, || {
         let file = File::parse(text, path).ok()?;
-        Config::resolve(&|setting| Some((file.text(setting.key)?.to_owned(), Origin::File(path.to_owned())))).ok()
+        let layers = |setting: &Setting| Some((file.text(setting.key)?.to_owned(), Origin::File(path.to_owned())));
+        Config::resolve(&layers).and_then(|config| config.with_endpoints(&file, &layers)).ok()
     }) else {
         return;
     };

@@ -16,7 +16,7 @@ use scoria::engine::fake::FakeEngine;
 use scoria::http::server::{Phase, Port, Service, Stopping, serve_stream, stopping};
 use scoria::http::{Admin, AllowedHosts, Body, Lifecycle, Scoring};
 use scoria::name::Name;
-use scoria::schedule::{Watchdog, WatchdogHandle};
+use scoria::schedule::{Cores, Watchdog, WatchdogHandle};
 use scoria::telemetry::{ConnectionMetrics, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::{Builder, Runtime};
@@ -65,7 +65,6 @@ impl Server {
         let watchdog = Watchdog::start(|| {}).expect("a thread can be started");
         let mut controller = Controller::new(
             Arc::new(FakeEngine::echo()),
-            app::settings(&config, 1),
             Arc::clone(&metrics),
             Arc::clone(watchdog.watchdog()),
             Arc::clone(&routing),
@@ -74,7 +73,8 @@ impl Server {
         let ring = |key| KeyRing { primary: KeyDigest::of(key), secondary: KeyDigest::of("scoria_second") };
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
-            controller.load(&ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 }, keys);
+            let spec = ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 };
+            controller.load(&spec, app::settings(&config, &Arc::new(Cores::new(1))), keys);
         }
         assert_eq!(routing.table().entries().filter(|(_, entry)| entry.endpoint.is_some()).count(), 2, "{MODEL}");
         let admin = Admin {

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure, health};
+use super::{Configured, Failure, health, profile};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -31,6 +31,7 @@ pub fn command() -> Command {
                     .help("table or json; default: table on a terminal, json otherwise"),
             ),
         )
+        .subcommand(with_settings(profile::command()))
         .subcommand(
             // What `doctor` starts to have a model tried out; it tells events as lines of JSON.
             with_settings(Command::new("probe").about("Try one model out on one engine, under limits").hide(true))
@@ -98,7 +99,7 @@ fn flag(setting: &'static Setting) -> Arg {
 pub fn config(matches: &ArgMatches) -> Result<Configured, Failure> {
     let path = matches.get_one::<String>("config").cloned().or_else(|| env::variable("SCORIA_CONFIG"));
     let file = path.map(|path| File::read(Path::new(&path))).transpose()?.unwrap_or_default();
-    let config = Config::resolve(&|setting| {
+    let layers = |setting: &Setting| {
         let flag = matches.get_one::<String>(setting.key);
         if let Some(text) = flag {
             return Some((text.clone(), Origin::Flag(format!("--{}", setting.flag()))));
@@ -108,7 +109,8 @@ pub fn config(matches: &ArgMatches) -> Result<Configured, Failure> {
             return Some((text, Origin::Environment(variable)));
         }
         file.text(setting.key).map(|text| (text.to_owned(), Origin::File(file.path.clone())))
-    })?;
+    };
+    let config = Config::resolve(&layers)?.with_endpoints(&file, &layers)?;
     Ok((config, file.models))
 }
 

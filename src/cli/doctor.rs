@@ -63,7 +63,7 @@ fn count(models: usize) -> String {
 }
 
 /// Why there is nothing to look at.
-fn refuse(error: SpecError) -> Failure {
+pub fn refuse(error: SpecError) -> Failure {
     match &error {
         SpecError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Failure::NotFound(error.to_string()),
         SpecError::NotAModel { path } => Failure::Failed(match file_kind(path) {

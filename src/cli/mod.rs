@@ -5,6 +5,7 @@ mod banner;
 mod doctor;
 mod health;
 mod probe;
+mod profile;
 mod serve;
 
 use std::ffi::OsString;
@@ -26,6 +27,8 @@ pub enum Failure {
     Usage(String),
     /// Exit code 3: what the command is about is not there.
     NotFound(String),
+    /// Exit code 4: what was asked of a model cannot be had.
+    Missed(String),
 }
 
 /// Runs the command that `arguments` (the program's name first) mean.
@@ -41,6 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
+        Some(("profile", matches)) => profile::profile(matches),
         Some(("probe", matches)) => probe::probe(matches),
         Some(("health", matches)) => health::health(matches),
         Some(("runtime", matches)) => runtime_info(matches.subcommand_matches("info").unwrap_or(matches)),
@@ -55,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Failure::Failed(message)) => complain(&message, 1),
         Err(Failure::Usage(message)) => complain(&message, 2),
         Err(Failure::NotFound(message)) => complain(&message, 3),
+        Err(Failure::Missed(message)) => complain(&message, 4),
     }
 }
 

@@ -68,7 +68,7 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-fn log_settings(config: &Config) -> LogSettings {
+pub fn log_settings(config: &Config) -> LogSettings {
     let style = match config.log_format {
         LogFormat::Auto => LogStyle::Auto,
         LogFormat::Human => LogStyle::Human,

@@ -1,9 +1,10 @@
-//! The configuration file: TOML, flat; unknown keys and values of another type are refused.
+//! The configuration file: TOML, flat but for a table for each endpoint; unknown keys and values of another type are refused.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, Form, SETTINGS};
+use super::{ConfigError, Form, SETTINGS, Scope, Setting, endpoints};
+use crate::name::Name;
 
 /// A configuration file's settings, as texts.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,8 @@ pub struct File {
     values: HashMap<&'static str, String>,
     /// `models = […]`: what to serve, as on the command line.
     pub models: Vec<String>,
+    /// `[endpoints.<name>]`: what holds for one endpoint.
+    pub endpoints: BTreeMap<Name, HashMap<&'static str, String>>,
 }
 
 impl File {
@@ -32,13 +35,15 @@ impl File {
                 file.models = texts(value).ok_or_else(|| failed("models must be an array of texts".to_owned()))?;
                 continue;
             }
+            if key == "endpoints" {
+                file.endpoints = endpoint_tables(value, path)?;
+                continue;
+            }
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
-                return Err(ConfigError::UnknownKey { path: path.to_owned(), hint: closest(&key), key });
+                let hint = closest(&key, SETTINGS.iter());
+                return Err(ConfigError::UnknownKey { path: path.to_owned(), hint, key });
             };
-            let got = value.type_str();
-            let text = text_of(setting.form, value)
-                .ok_or_else(|| failed(format!("{key}: expected {}, got a TOML {got}", setting.kind)))?;
-            file.values.insert(setting.key, text);
+            file.values.insert(setting.key, text_of(setting, value).map_err(failed)?);
         }
         Ok(file)
     }
@@ -49,7 +54,46 @@ impl File {
     }
 }
 
-fn text_of(form: Form, value: toml::Value) -> Option<String> {
+/// The tables of `[endpoints.<name>]`. Whether such an endpoint is served is for others to say.
+fn endpoint_tables(
+    value: toml::Value,
+    path: &Path,
+) -> Result<BTreeMap<Name, HashMap<&'static str, String>>, ConfigError> {
+    let read = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
+    let no_table = |what: &str, got: &str| read(format!("{what}: expected a table of settings, got a TOML {got}"));
+    let toml::Value::Table(tables) = value else { return Err(no_table("endpoints", value.type_str())) };
+    let mut endpoints = BTreeMap::new();
+    for (name, value) in tables {
+        let endpoint =
+            Name::parse(&name).map_err(|source| ConfigError::EndpointName { path: path.to_owned(), source })?;
+        let toml::Value::Table(table) = value else {
+            return Err(no_table(&format!("endpoints.{name}"), value.type_str()));
+        };
+        let mut values = HashMap::new();
+        for (key, value) in table {
+            let (path, endpoint) = (path.to_owned(), endpoint.clone());
+            let setting = match SETTINGS.iter().find(|setting| setting.key == key) {
+                Some(setting) if setting.scope == Scope::Endpoint => setting,
+                Some(setting) => return Err(ConfigError::ServerKey { path, endpoint, key: setting.key }),
+                None => {
+                    let hint = closest(&key, endpoints::settings());
+                    return Err(ConfigError::UnknownEndpointKey { path, endpoint, key, hint });
+                }
+            };
+            let text = text_of(setting, value).map_err(|reason| read(format!("[endpoints.{name}]: {reason}")))?;
+            values.insert(setting.key, text);
+        }
+        endpoints.insert(endpoint, values);
+    }
+    Ok(endpoints)
+}
+
+fn text_of(setting: &Setting, value: toml::Value) -> Result<String, String> {
+    let got = value.type_str();
+    text_in(setting.form, value).ok_or_else(|| format!("{}: expected {}, got a TOML {got}", setting.key, setting.kind))
+}
+
+fn text_in(form: Form, value: toml::Value) -> Option<String> {
     match (form, value) {
         (Form::Text, toml::Value::String(text)) => Some(text),
         (Form::Number, toml::Value::Integer(number)) => Some(number.to_string()),
@@ -65,10 +109,9 @@ fn texts(value: toml::Value) -> Option<Vec<String>> {
 }
 
 /// The known key that is nearest to a mistyped one, if any is near.
-fn closest(key: &str) -> Option<&'static str> {
+fn closest(key: &str, settings: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
     let normal = key.to_ascii_lowercase().replace('-', "_");
-    SETTINGS
-        .iter()
+    settings
         .map(|setting| (strsim::jaro_winkler(&normal, setting.key), setting.key))
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))

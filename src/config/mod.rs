@@ -4,6 +4,7 @@
 //! `settings.rs`; its flag, its `SCORIA_…` variable, its key in the file, its line in `docs/configuration.md` and its place in
 //! `schemas/config.schema.json` follow.
 
+mod endpoints;
 pub mod env;
 mod file;
 mod reference;
@@ -14,10 +15,12 @@ mod value;
 
 use std::path::PathBuf;
 
+use crate::name::{InvalidName, Name};
+
 pub use file::File;
 pub use reference::reference;
 pub use schema::schema;
-pub use settings::{Config, SETTINGS, Setting};
+pub use settings::{Config, SETTINGS, Scope, Setting};
 pub use tls::TlsFiles;
 pub use value::{
     Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue,
@@ -51,6 +54,15 @@ pub enum ConfigError {
     Read { path: PathBuf, reason: String },
     #[error("{}: unknown setting '{key}'{}", path.display(), suggestion(hint))]
     UnknownKey { path: PathBuf, key: String, hint: Option<&'static str> },
+    #[error("{}: [endpoints.{endpoint}]: unknown setting '{key}'{}", path.display(), endpoint_suggestion(hint))]
+    UnknownEndpointKey { path: PathBuf, endpoint: Name, key: String, hint: Option<&'static str> },
+    #[error("{}: [endpoints.{endpoint}]: '{key}' holds for the whole server; for one endpoint there are {}",
+            path.display(), endpoints::keys())]
+    ServerKey { path: PathBuf, endpoint: Name, key: &'static str },
+    #[error("{}: endpoints: {source}", path.display())]
+    EndpointName { path: PathBuf, source: InvalidName },
+    #[error("[endpoints.{endpoint}]: {source}")]
+    Endpoint { endpoint: Name, source: Box<ConfigError> },
     #[error("{key} = '{text}' ({origin}): {reason}")]
     Invalid { key: &'static str, text: String, origin: Origin, reason: String },
     #[error("{0}")]
@@ -59,6 +71,10 @@ pub enum ConfigError {
 
 fn suggestion(hint: &Option<&'static str>) -> String {
     hint.map_or_else(|| "; docs/configuration.md lists them all".to_owned(), |hint| format!("; did you mean '{hint}'?"))
+}
+
+fn endpoint_suggestion(hint: &Option<&'static str>) -> String {
+    hint.map_or_else(|| format!("; there are {}", endpoints::keys()), |hint| format!("; did you mean '{hint}'?"))
 }
 
 #[cfg(test)]

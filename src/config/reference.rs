@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Form, SETTINGS, Setting};
+use super::{Form, SETTINGS, Scope, Setting};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -12,6 +12,16 @@ wins over the environment, the environment over the file, the file over the defa
 given as a flag without a value. Lists are separated by commas in a flag or a variable and are arrays in the file.
 
 The file has one key more, `models = [\"name=path\", …]`: what to serve when the command line names nothing.
+
+Settings that say so can be set for single endpoints, by tables of the file. They go before what holds for the whole server, flags
+included: the more specific wins. `scoria profile` prints such a table ([profile.md](profile.md)). A table for an endpoint that is not
+served is an error.
+
+```toml
+[endpoints.ridge]
+max_batch = 1
+scoring_timeout_ms = 200
+```
 
 [`schemas/config.schema.json`](../schemas/config.schema.json) is the file's JSON Schema (`scoria config schema` prints it). An editor
 that knows TOML by Taplo, such as VS Code with Even Better TOML, completes, explains and checks the file by it if this is its first
@@ -32,9 +42,13 @@ pub fn reference() -> String {
             empty if empty.is_empty() => "none".to_owned(),
             text => format!("`{text}`"),
         };
+        let scope = match setting.scope {
+            Scope::Server => "",
+            Scope::Endpoint => "\nCan be set for single endpoints.\n",
+        };
         write!(
             text,
-            "\n## `{}`\n\n{}\n\n| flag | variable | takes | default |\n|---|---|---|---|\n| `--{}` | `{}` | {} | {} |\n",
+            "\n## `{}`\n\n{}\n{scope}\n| flag | variable | takes | default |\n|---|---|---|---|\n| `--{}` | `{}` | {} | {} |\n",
             setting.key,
             setting.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim(),
             setting.flag(),

@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Form, SETTINGS, Setting};
+use super::{Form, SETTINGS, Setting, endpoints};
 
 /// The text of `schemas/config.schema.json`. Draft 7, since that is the one that editors know best, and nothing newer is needed.
 pub fn schema() -> String {
@@ -13,6 +13,7 @@ pub fn schema() -> String {
         .map(|setting| (setting.key.to_owned(), describe(setting, (setting.schema)(&mut generator).to_value())))
         .collect();
     properties.insert("models".to_owned(), models());
+    properties.insert("endpoints".to_owned(), endpoint_tables());
     let schema = json!({
         "$schema": generator.settings().meta_schema,
         "title": "Scoria's configuration file",
@@ -52,6 +53,20 @@ fn default(setting: &Setting) -> Option<Json> {
         Form::List => Some(text.split(',').filter(|item| !item.is_empty()).collect()),
         Form::Text => Some(text).filter(|text| !text.is_empty()).map(Json::String),
     }
+}
+
+fn endpoint_tables() -> Json {
+    // What a setting may be is said once, above.
+    let reference = |setting: &Setting| json!({ "$ref": format!("#/properties/{}", setting.key) });
+    let properties: Map<_, _> =
+        endpoints::settings().map(|setting| (setting.key.to_owned(), reference(setting))).collect();
+    json!({
+        "description": "Settings of single endpoints, by name. They go before what holds for the whole server, flags included.",
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$" },
+        "additionalProperties": { "type": "object", "properties": properties, "additionalProperties": false },
+        "default": {},
+    })
 }
 
 fn models() -> Json {

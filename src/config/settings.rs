@@ -1,5 +1,6 @@
 //! The table of settings. Everything with a limit has its unit in its name.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,6 +11,15 @@ use super::value::{
     TlsVersion,
 };
 use super::{ConfigError, Origin};
+use crate::name::Name;
+
+/// What a setting holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Server,
+    /// The server, and single endpoints otherwise, by a table of the file.
+    Endpoint,
+}
 
 /// One setting, as the command line, the file and the reference present it.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +38,8 @@ pub struct Setting {
     pub at_least: u64,
     /// The largest number.
     pub at_most: u64,
+    /// What it can be set for.
+    pub scope: Scope,
     /// What the file may hold, but for the bounds.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -62,7 +74,7 @@ impl Setting {
     }
 }
 
-/// The bound that a setting has, else what any of its type has.
+/// What a setting has, else what any of its type has.
 macro_rules! bound {
     ($any:expr) => {
         $any
@@ -73,11 +85,14 @@ macro_rules! bound {
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $key:ident: $t:ty = $default:expr $(, at_least $least:expr)? $(, at_most $most:expr)?;)*) => {
+    ($($(#[doc = $doc:literal])+ $key:ident: $t:ty = $default:expr $(, at_least $least:expr)? $(, at_most $most:expr)?
+        $(, scope $scope:ident)?;)*) => {
         /// Every setting, checked.
         #[derive(Clone, Debug)]
         pub struct Config {
             $($(#[doc = $doc])+ pub $key: $t,)*
+            /// The same for endpoints that the file has a table for, see [`Config::of_endpoint`].
+            pub endpoints: BTreeMap<Name, Config>,
         }
 
         /// Every setting, in the order of the reference.
@@ -92,6 +107,7 @@ macro_rules! settings {
             form: <$t as SettingValue>::FORM,
             at_least: bound!(0 $(, $least)?),
             at_most: bound!(u64::MAX $(, $most)?),
+            scope: bound!(Scope::Server $(, Scope::$scope)?),
             schema: <$t as SettingValue>::schema,
         }),*];
 
@@ -113,6 +129,7 @@ macro_rules! settings {
                         setting.check_size(value.size())?;
                         value
                     },)*
+                    endpoints: BTreeMap::new(),
                 };
                 config.check()?;
                 Ok(config)
@@ -178,30 +195,30 @@ settings! {
     providers: List = List(vec!["cpu".to_owned()]), at_least 1;
     /// On which threads a model is run: `combining` (those that serve connections, each running at once all that waits; for
     /// short runs), `pooled` (workers; for long ones), or `auto`: request by request, by what runs have cost lately.
-    execution: ExecutionChoice = ExecutionChoice::Auto;
+    execution: ExecutionChoice = ExecutionChoice::Auto, scope Endpoint;
     /// Sessions per model: so many runs at the same time. 0: chosen by measurement when the model is loaded.
-    workers: usize = 0, at_most THREADS_MAX;
+    workers: usize = 0, at_most THREADS_MAX, scope Endpoint;
     /// Threads that one run may use inside an operator. 0: chosen by measurement when the model is loaded.
-    intra_op_threads: usize = 0, at_most THREADS_MAX;
+    intra_op_threads: usize = 0, at_most THREADS_MAX, scope Endpoint;
     /// The most rows of one run, when requests are joined. 1: never join them; each answer then has the very bits of a run by
     /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose rows are
     /// independent are joined (`scoria doctor` says whether they are), and only requests of one shape but for their rows.
-    max_batch: usize = 0;
+    max_batch: usize = 0, scope Endpoint;
     /// How long a worker waits for a batch to be full, counted from its first request. 0: it takes what is there. More makes
     /// every request wait, and has workers run the model whatever it costs (`execution`).
-    max_batch_delay_us: u64 = 0, at_most 60_000_000;
+    max_batch_delay_us: u64 = 0, at_most 60_000_000, scope Endpoint;
     /// How long a model may take to be tried out in a process of its own (`scoria doctor`); then it is ended.
     probe_timeout_ms: u64 = 120_000, at_least 1, at_most YEAR_MS;
     /// The address space that such a process may take, at least 4 GiB. 0: three quarters of the memory that is available.
     probe_max_memory_bytes: u64 = 0;
     /// Requests that may wait for a model; more are answered 429.
-    queue_max_length: usize = 4_096, at_least 1;
+    queue_max_length: usize = 4_096, at_least 1, scope Endpoint;
     /// A request that would wait longer than this for its run, or has, is answered 429. 0: 100 ms, or sixteen runs if that is
     /// longer; and once that has been reached, 5 ms or one run (of a full batch) until nobody waits any more, so that under a
     /// lasting overload those who are served are served soon.
-    queue_max_wait_ms: u64 = 0, at_most YEAR_MS;
+    queue_max_wait_ms: u64 = 0, at_most YEAR_MS, scope Endpoint;
     /// The deadline of a request, from the end of its headers. A client may shorten it with `x-scoria-timeout-ms`.
-    scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS;
+    scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS, scope Endpoint;
     /// What a JSON `null` means in a float input: `reject` (400) or `nan`.
     null_input: NullInput = NullInput::Reject;
     /// What NaN and infinities in an output become in a JSON answer: `null`, or an `error` (406).

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::*;
+use crate::name::Name;
 
 fn resolve(texts: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let texts: HashMap<_, _> = texts.iter().copied().collect();
@@ -146,6 +147,58 @@ fn an_unknown_key_is_an_error_with_the_nearest_known_one() {
     assert!(error.ends_with("unknown setting 'max_body_byte'; did you mean 'max_body_bytes'?"), "{error}");
     let error = file("colour = 'red'").unwrap_err().to_string();
     assert!(error.contains("docs/configuration.md"), "{error}");
+}
+
+#[test]
+fn what_is_said_of_one_endpoint_goes_before_what_is_said_of_all() {
+    let file = file("workers = 1\nmax_batch = 8\n[endpoints.ridge]\nworkers = 3\nexecution = 'pooled'").unwrap();
+    let flag =
+        |setting: &Setting| (setting.key == "workers").then(|| ("2".to_owned(), Origin::Flag("--workers".into())));
+    let layers = |setting: &Setting| {
+        flag(setting).or_else(|| Some((file.text(setting.key)?.to_owned(), Origin::File(file.path.clone()))))
+    };
+    let config = Config::resolve(&layers).unwrap().with_endpoints(&file, &layers).unwrap();
+    let (ridge, other) = (Name::parse("ridge").unwrap(), Name::parse("other").unwrap());
+    let told = |name| {
+        let config = config.of_endpoint(name);
+        (config.workers, config.max_batch, config.execution)
+    };
+    assert_eq!(told(&ridge), (3, 8, ExecutionChoice::Pooled));
+    assert_eq!(told(&other), (2, 8, ExecutionChoice::Auto));
+}
+
+#[test]
+fn a_table_of_an_endpoint_that_cannot_be_used_says_why() {
+    let told = |text: &str| {
+        let file = file(text)?;
+        resolve(&[])?.with_endpoints(&file, &|_| None)
+    };
+    for (text, expected) in [
+        ("endpoints = 1", "endpoints: expected a table of settings, got a TOML integer"),
+        ("endpoints.a = 1", "endpoints.a: expected a table of settings, got a TOML integer"),
+        ("[endpoints.'A b']", "endpoints: 'A b' is not a valid name"),
+        ("[endpoints.a]\nworker = 1", "[endpoints.a]: unknown setting 'worker'; did you mean 'workers'?"),
+        ("[endpoints.a]\ncolour = 1", "[endpoints.a]: unknown setting 'colour'; there are execution, workers,"),
+        (
+            "[endpoints.a]\nmax_body_bytes = 1",
+            "'max_body_bytes' holds for the whole server; for one endpoint there are",
+        ),
+        ("[endpoints.a]\nworkers = '1'", "[endpoints.a]: workers: expected a whole number, got a TOML string"),
+        ("[endpoints.a]\nworkers = 2000", "[endpoints.a]: workers must be at most 1024"),
+        ("[endpoints.a]\nexecution = 'x'", "[endpoints.a]: execution = 'x' (scoria.toml): expected `auto`"),
+    ] {
+        let error = told(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_holds_for_single_endpoints_is_what_the_scheduler_needs() {
+    assert_eq!(
+        endpoints::keys(),
+        "execution, workers, intra_op_threads, max_batch, max_batch_delay_us, queue_max_length, queue_max_wait_ms, \
+         scoring_timeout_ms"
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::name::Name;
 use crate::schedule::{Cores, Limits, Watchdog, Wishes};
 use crate::telemetry::Metrics;
 
-/// What applies to every deployment that this server makes.
+/// What applies to the deployments of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub providers: Vec<String>,
@@ -27,7 +27,9 @@ pub struct Settings {
 
 /// Brings what is served in line with what was asked for.
 pub struct Controller {
-    loader: Loader,
+    engine: Arc<dyn Engine>,
+    metrics: Arc<Metrics>,
+    watchdog: Arc<Watchdog>,
     routing: Arc<Routing>,
     default_endpoint: Option<Name>,
     entries: BTreeMap<Name, Entry>,
@@ -36,20 +38,18 @@ pub struct Controller {
 impl Controller {
     pub fn new(
         engine: Arc<dyn Engine>,
-        settings: Settings,
         metrics: Arc<Metrics>,
         watchdog: Arc<Watchdog>,
         routing: Arc<Routing>,
         default_endpoint: Option<Name>,
     ) -> Self {
-        let loader = Loader { engine, settings, metrics, watchdog };
-        Controller { loader, routing, default_endpoint, entries: BTreeMap::new() }
+        Controller { engine, metrics, watchdog, routing, default_endpoint, entries: BTreeMap::new() }
     }
 
     /// Publishes that these models are being loaded, so that probes and clients are told so meanwhile.
     pub fn announce<'a>(&mut self, specs: impl IntoIterator<Item = &'a ModelSpec>) {
         for spec in specs {
-            self.loader.metrics.not_ready(spec.name.as_str(), "default");
+            self.metrics.not_ready(spec.name.as_str(), "default");
             self.entries.insert(spec.name.clone(), Entry { state: State::Loading, endpoint: None });
         }
         self.publish();
@@ -58,11 +58,17 @@ impl Controller {
     /// Loads one model and publishes the outcome. A model that cannot be loaded does not disturb the others.
     ///
     /// Blocks for as long as loading takes.
-    pub fn load(&mut self, spec: &ModelSpec, keys: Option<KeyRing>) {
+    pub fn load(&mut self, spec: &ModelSpec, settings: Settings, keys: Option<KeyRing>) {
         let started = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.loader.load(spec, keys))).unwrap_or_else(|_| {
+        let loader = Loader {
+            engine: Arc::clone(&self.engine),
+            settings,
+            metrics: Arc::clone(&self.metrics),
+            watchdog: Arc::clone(&self.watchdog),
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| loader.load(spec, keys))).unwrap_or_else(|_| {
             let reason = "the engine panicked while loading".to_owned();
-            Err(LoadError::Failed { engine: self.loader.engine.info().name, reason })
+            Err(LoadError::Failed { engine: self.engine.info().name, reason })
         });
         let took_ms = started.elapsed().as_millis() as u64;
         let entry = match outcome {

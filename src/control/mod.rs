@@ -6,7 +6,7 @@ mod measure;
 mod model_spec;
 
 pub use controller::{Controller, Settings};
-pub use loader::{digest_file, sample_path};
+pub use loader::{Loader, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 
 #[cfg(test)]

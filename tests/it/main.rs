@@ -17,6 +17,7 @@ mod drain;
 mod limits;
 mod models;
 mod openapi;
+mod profile;
 mod scheduling;
 mod server;
 mod tls;

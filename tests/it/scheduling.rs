@@ -139,3 +139,30 @@ fn a_priority_is_one_of_three() {
     assert_eq!((refused.status, refused.code().as_str()), (400, "bad_priority"));
     assert!(refused.text().contains("high, normal, low"), "{}", refused.text());
 }
+
+#[test]
+fn endpoints_of_one_server_may_have_settings_of_their_own() {
+    let tables = "[endpoints.alone]\nmax_batch = 1\nworkers = 2\n[endpoints.together]\nscoring_timeout_ms = 100";
+    let gate = Gate::new();
+    gate.open();
+    let start =
+        Start::with(FakeEngine::echo().behind(&gate)).model("alone", &identity()).model("together", &identity());
+    let server = start.set("max_batch", "8").set("workers", "1").endpoints(tables).ready();
+    let told = |name: &str| {
+        let status = server.admin(&format!("/api/v1/service/{name}")).json();
+        let deployment = &status["deployments"][0];
+        (deployment["max_batch"].clone(), deployment["workers"].clone())
+    };
+    assert_eq!(told("alone"), (1.into(), 2.into()));
+    assert_eq!(told("together"), (8.into(), 1.into()));
+    gate.close();
+    assert_eq!(server.post("/api/v1/service/together/score", GOOD).status, 504, "its own deadline");
+    gate.open();
+}
+
+#[test]
+fn settings_for_an_endpoint_that_is_not_served_are_an_error_that_lists_those_that_are() {
+    let start = Start::with(FakeEngine::echo()).model("ridge", &identity()).model("wine", &identity());
+    let error = start.endpoints("[endpoints.rigde]\nworkers = 1").try_now().err().unwrap().to_string();
+    assert!(error.contains("[endpoints.rigde]") && error.contains("served are ridge, wine"), "{error}");
+}

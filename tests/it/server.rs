@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scoria::app::App;
-use scoria::config::{Config, Origin};
+use scoria::app::{App, StartError};
+use scoria::config::{Config, File, Origin, Setting};
 use scoria::control::resolve_models;
 use scoria::engine::Engine;
 use scoria::name::Name;
@@ -27,6 +27,7 @@ pub struct Start {
     engine: Arc<dyn Engine>,
     models: Vec<String>,
     settings: Vec<(&'static str, String)>,
+    endpoints: File,
     folder: Folder,
 }
 
@@ -37,7 +38,7 @@ impl Start {
         let settings = [("listen", "127.0.0.1:0"), ("admin_listen", "127.0.0.1:0"), ("auth", "none")];
         let mut settings: Vec<_> = settings.map(|(key, text)| (key, text.to_owned())).into();
         settings.push(("state_dir", state));
-        Start { engine: Arc::new(engine), models: Vec::new(), settings, folder }
+        Start { engine: Arc::new(engine), models: Vec::new(), settings, endpoints: File::default(), folder }
     }
 
     /// Adds a model, written as an ONNX file.
@@ -65,6 +66,12 @@ impl Start {
         self
     }
 
+    /// Settings of single endpoints, as the file has them.
+    pub fn endpoints(mut self, toml: &str) -> Start {
+        self.endpoints = File::parse(toml, Path::new("scoria.toml")).expect("the tables are valid");
+        self
+    }
+
     /// Starts and waits until the models are loaded.
     pub fn ready(self) -> Server {
         let server = self.now();
@@ -75,13 +82,19 @@ impl Start {
 
     /// Starts and does not wait.
     pub fn now(self) -> Server {
-        let config = Config::resolve(&|setting| {
+        self.try_now().unwrap_or_else(|error| panic!("the server starts: {error}"))
+    }
+
+    /// Starts, if nothing is in the way.
+    pub fn try_now(self) -> Result<Server, StartError> {
+        let layers = |setting: &Setting| {
             let (_, text) = self.settings.iter().find(|(key, _)| *key == setting.key)?;
             Some((text.clone(), Origin::Default))
-        });
+        };
+        let config = Config::resolve(&layers).and_then(|config| config.with_endpoints(&self.endpoints, &layers));
         let models = resolve_models(&self.models).expect("the models are found");
-        let app = App::start(&config.expect("the settings are valid"), models, self.engine).expect("the server starts");
-        Server { app: Some(app), folder: self.folder }
+        let app = App::start(&config.expect("the settings are valid"), models, self.engine)?;
+        Ok(Server { app: Some(app), folder: self.folder })
     }
 }
 

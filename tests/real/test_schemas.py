@@ -48,6 +48,10 @@ log_level = "debug"
 null_input = "nan"
 non_finite_output = "error"
 providers = ["cpu"]
+
+[endpoints.ridge]
+execution = "pooled"
+max_batch = 8
 """
 
 
@@ -59,6 +63,11 @@ def test_a_configuration_that_the_server_takes_is_valid(tmp_path, text):
 
 @pytest.mark.parametrize("text", [
     "max_body_byte = 1",
+    "endpoints = 1",
+    "[endpoints.a]\nworker = 1",
+    "[endpoints.a]\nmax_body_bytes = 1",
+    "[endpoints.a]\nworkers = 1025",
+    "[endpoints.'A b']\nworkers = 1",
     "Listen = '127.0.0.1:1'",
     "[server]\nlisten = '127.0.0.1:1'",
     "listen = 8080",
