@@ -92,9 +92,8 @@ impl Shared {
             if batch.is_empty() {
                 return;
             }
-            if load == Load::Dense {
-                self.company.note(batch.len());
-            }
+            // Whoever leads: one that waited may be in the batch of another that came meanwhile.
+            self.company.note(batch.len());
             self.runner(Place::Inline).run(&mut lead.held, batch);
         }
     }
