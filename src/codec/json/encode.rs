@@ -8,7 +8,6 @@ use half::{bf16, f16};
 
 use super::JsonReply;
 use super::example::written;
-use super::shortest;
 use crate::codec::{EncodeError, Encoded, Format, NonFiniteOutput, Policy};
 use crate::tensor::{MapKeys, Shape, Signature, Tensor, Value, element_count, with_tensor};
 
@@ -157,7 +156,13 @@ impl Writer {
             },
             [_] => {
                 self.text.push(b'[');
-                self.list(elements)?;
+                if let Some((first, others)) = elements.split_first() {
+                    self.element(first)?;
+                    for element in others {
+                        self.text.push(b',');
+                        self.element(element)?;
+                    }
+                }
                 self.text.push(b']');
                 Ok(())
             }
@@ -172,23 +177,6 @@ impl Writer {
                 Ok(())
             }
         }
-    }
-
-    /// Elements with commas between them.
-    fn list<T: Text>(&mut self, mut elements: &[T]) -> Result<(), &'static str> {
-        while !elements.is_empty() {
-            elements = &elements[T::write_plain(elements, &mut self.text)..];
-            if let Some((special, others)) = elements.split_first() {
-                self.element(special)?;
-                self.text.push(b',');
-                elements = others;
-            }
-            if elements.is_empty() {
-                // The comma behind the last.
-                self.text.pop();
-            }
-        }
-        Ok(())
     }
 
     #[inline(always)]
@@ -276,14 +264,8 @@ pub(super) fn write_string(text: &mut Vec<u8>, value: &str) {
 }
 
 /// An element type's text. The error names what JSON cannot carry.
-trait Text: Sized {
+trait Text {
     fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str>;
-
-    /// Writes elements from the first on, each with a comma behind it, until there is one that it does not write. Returns how
-    /// many. For types that have a faster way to write many.
-    fn write_plain(_elements: &[Self], _text: &mut Vec<u8>) -> usize {
-        0
-    }
 }
 
 macro_rules! integers {
@@ -300,66 +282,26 @@ macro_rules! integers {
 
 integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
-impl Text for f32 {
-    fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
-        match Self::write_plain(&[*self], text) {
-            0 => write_float(*self, text),
-            _ => {
-                text.pop();
-                Ok(())
+macro_rules! floats {
+    ($($t:ty),*) => {$(
+        impl Text for $t {
+            #[inline(always)]
+            fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
+                if self.is_finite() {
+                    text.extend_from_slice(ryu::Buffer::new().format_finite(*self).as_bytes());
+                    return Ok(());
+                }
+                Err(match () {
+                    () if self.is_nan() => "NaN",
+                    () if *self > 0.0 => "Infinity",
+                    () => "-Infinity",
+                })
             }
         }
-    }
-
-    fn write_plain(elements: &[f32], text: &mut Vec<u8>) -> usize {
-        // A sign, the figures and a comma.
-        const ELEMENT_BYTES: usize = 1 + size_of::<u128>() + 1;
-        let mut written = 0;
-        for chunk in elements.chunks(shortest::AT_ONCE) {
-            let mut texts = [(0, 0); shortest::AT_ONCE];
-            let plain = shortest::texts(chunk, &mut texts);
-            let start = text.len();
-            text.resize(start + plain * ELEMENT_BYTES, 0);
-            let mut room = &mut text[start..];
-            for (element, (figures, length)) in chunk.iter().zip(&texts[..plain]) {
-                // Written over, if there is none.
-                room[0] = b'-';
-                room = &mut room[usize::from(element.is_sign_negative())..];
-                room[..size_of::<u128>()].copy_from_slice(&figures.to_le_bytes());
-                room[*length] = b',';
-                room = &mut room[length + 1..];
-            }
-            let unused = room.len();
-            text.truncate(text.len() - unused);
-            written += plain;
-            if plain < chunk.len() {
-                break;
-            }
-        }
-        written
-    }
+    )*};
 }
 
-impl Text for f64 {
-    #[inline(always)]
-    fn write(&self, text: &mut Vec<u8>) -> Result<(), &'static str> {
-        write_float(*self, text)
-    }
-}
-
-/// Writes any float.
-#[inline]
-fn write_float<T: ryu::Float + Into<f64>>(value: T, text: &mut Vec<u8>) -> Result<(), &'static str> {
-    match value.into() {
-        wide if wide.is_finite() => {
-            text.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
-            Ok(())
-        }
-        wide if wide.is_nan() => Err("NaN"),
-        wide if wide > 0.0 => Err("Infinity"),
-        _ => Err("-Infinity"),
-    }
-}
+floats!(f32, f64);
 
 macro_rules! narrow_floats {
     ($($t:ty),*) => {$(

@@ -20,7 +20,6 @@ mod query;
 mod refusal;
 mod scalar;
 mod scan;
-mod shortest;
 mod string;
 mod vector;
 

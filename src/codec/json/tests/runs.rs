@@ -2,7 +2,6 @@
 
 use super::random::Random;
 use super::{decode, signature};
-use crate::codec::json::shortest;
 use crate::codec::{DecodeFault, DecodeRefusal};
 use crate::tensor::{DType, Tensor};
 
@@ -137,33 +136,5 @@ fn an_array_that_does_not_end_is_refused() {
                 assert_eq!(error.fault, DecodeFault::Malformed, "{body}");
             }
         }
-    }
-}
-
-#[test]
-fn the_shortest_text_is_ryu_s() {
-    let check = |value: f32| {
-        let mut texts = [(0, 0); shortest::AT_ONCE];
-        if shortest::texts(&[value], &mut texts) == 0 {
-            assert!(value != 0.0 && !(1e-6..1e13).contains(&value.abs()), "{value:?}");
-            return;
-        }
-        let (text, length) = texts[0];
-        let mut buffer = ryu::Buffer::new();
-        let expected = buffer.format_finite(value.abs());
-        assert_eq!(&text.to_le_bytes()[..length], expected.as_bytes(), "{value:?}");
-    };
-    let mut random = Random::new(44);
-    for exponent in 0..255u32 {
-        for fraction in [0, 1, 2, 0x3f_ffff, 0x40_0000, 0x7f_fffe, 0x7f_ffff] {
-            check(f32::from_bits(exponent << 23 | fraction));
-        }
-        for _ in 0..2_000 {
-            check(f32::from_bits((random.bits() as u32 & 0x807f_ffff) | exponent << 23));
-        }
-    }
-    // Numbers that were short before they were floats.
-    for _ in 0..100_000 {
-        check(random.below(100_000) as f32 / [1.0, 10.0, 100.0, 1000.0, 100_000.0][random.below(5)]);
     }
 }
