@@ -53,7 +53,9 @@ def test_an_endless_loop_is_ended_at_the_deadline_and_others_are_served(serve, l
 
 
 def test_runs_that_expire_do_not_hold_up_the_queue(serve, loops):
-    with serve(loops, scoring_timeout_ms=DEADLINE_MS, workers=1) as server:
+    # Longer than the deadline, so that it is the deadline which ends the wait.
+    patient = {"queue_max_wait_ms": 10 * DEADLINE_MS}
+    with serve(loops, scoring_timeout_ms=DEADLINE_MS, workers=1, **patient) as server:
         uri = server.score_uri("loop")
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             endless = [pool.submit(requests.post, uri, json.dumps({"times": 2**62}), timeout=10) for _ in range(8)]
