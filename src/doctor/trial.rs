@@ -6,8 +6,9 @@ use crate::probe::{Cause, Failure, ProbeReport, RunFailure, RunInput, Stage};
 use crate::tensor::{Dim, Shape, Signature, ValueType};
 
 /// Words of ONNX Runtime 1.31 and tract 0.23 for what keeps a model from being loaded, in lower case; found by provoking each.
-const WORDS: [(&str, Code); 12] = [
+const WORDS: [(&str, Code); 13] = [
     ("failed to allocate", Code::LacksMemory),
+    ("bad_alloc", Code::LacksMemory),
     ("is under development and support for this is limited", Code::OpsetTooNew),
     ("unsupported model ir version", Code::IrVersionTooNew),
     ("is not a registered function/op", Code::UnknownOperator),
@@ -171,7 +172,8 @@ const MEMORY_REMEDY: &str =
     "see that no size in it is wrong; if they are right, give it more (--probe-max-memory-bytes)";
 
 fn lacks_memory(reason: &str) -> bool {
-    reason.to_lowercase().contains("failed to allocate")
+    let reason = reason.to_lowercase();
+    WORDS.iter().any(|(words, code)| *code == Code::LacksMemory && reason.contains(words))
 }
 
 /// An engine's words without where in its own source they come from: `/onnxruntime_src/….h:46 void f(int) `.
@@ -215,6 +217,7 @@ mod tests {
             ("Fatal error: my.ops:Foo(-1) is not a registered function/op", Code::UnknownOperator, "custom"),
             ("Could not find an implementation for Conv(14) node", Code::OperatorNotImplemented, "--engine"),
             ("Type Error: Type (tensor(int64)) of output arg (y)", Code::InvalidGraph, "check_model"),
+            ("std::bad_alloc (it asked for 4 bytes of memory)", Code::LacksMemory, "--probe-max-memory-bytes"),
             ("something else", Code::NotLoaded, "check_model"),
         ] {
             let (got, way_out) = classify(reason);
