@@ -194,7 +194,10 @@ fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
 /// A shorter deadline, if the client asks for one.
 pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
-    let asked = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|ms| *ms > 0);
+    let digits = value.to_str().map(str::trim).unwrap_or_default();
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // What is more than can be counted is longer than the endpoint allows, like all that is too long.
+    let asked = is_whole.then(|| digits.parse().unwrap_or(u64::MAX)).filter(|ms| *ms > 0);
     asked.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(|| {
         ApiError::new(ErrorKind::BadInput, "bad_timeout", "x-scoria-timeout-ms is not a whole number of milliseconds")
             .with_expected("1 or more")
@@ -205,7 +208,7 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
 /// Who goes first when requests wait.
 fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {
     let Some(value) = headers.get(PRIORITY) else { return Ok(Priority::default()) };
-    let named = |priority: &Priority| value.as_bytes().eq_ignore_ascii_case(priority.name().as_bytes());
+    let named = |priority: &Priority| value.as_bytes() == priority.name().as_bytes();
     Priority::ALL.into_iter().find(named).ok_or_else(|| {
         ApiError::new(ErrorKind::BadInput, "bad_priority", "x-scoria-priority is not one of the priorities")
             .with_expected(Priority::ALL.map(Priority::name).join(", "))

@@ -44,7 +44,8 @@ fn a_client_may_shorten_the_deadline_and_not_lengthen_it() {
     let (server, gate, _) = gated(&[("scoring_timeout_ms", "200")]);
     assert_eq!(begin(&server, "x-scoria-timeout-ms: 20\r\n").answer().unwrap().status, 504);
     assert_eq!(begin(&server, "x-scoria-timeout-ms: 3600000\r\n").answer().unwrap().status, 504);
-    for bad in ["0", "-1", "soon", "1.5"] {
+    assert_eq!(begin(&server, "x-scoria-timeout-ms: 19032293586589766018477850624\r\n").answer().unwrap().status, 504);
+    for bad in ["0", "-1", "soon", "1.5", "+5", ""] {
         let answer = begin(&server, &format!("x-scoria-timeout-ms: {bad}\r\n")).answer().unwrap();
         assert_eq!((answer.status, answer.code().as_str()), (400, "bad_timeout"), "{bad}");
     }
@@ -132,12 +133,14 @@ fn requests_that_wait_together_share_a_run_and_each_gets_its_own_answer() {
 fn a_priority_is_one_of_three() {
     let (server, gate, _) = gated(&[]);
     gate.open();
-    for good in ["high", "Normal", "low"] {
+    for good in ["high", "normal", "low"] {
         assert_eq!(server.request("POST", "/score", &[("x-scoria-priority", good)], GOOD).status, 200, "{good}");
     }
-    let refused = server.request("POST", "/score", &[("x-scoria-priority", "urgent")], GOOD);
-    assert_eq!((refused.status, refused.code().as_str()), (400, "bad_priority"));
-    assert!(refused.text().contains("high, normal, low"), "{}", refused.text());
+    for bad in ["urgent", "HIGH", ""] {
+        let refused = server.request("POST", "/score", &[("x-scoria-priority", bad)], GOOD);
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_priority"), "{bad}");
+        assert!(refused.text().contains("high, normal, low"), "{}", refused.text());
+    }
 }
 
 #[test]
