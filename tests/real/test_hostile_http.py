@@ -39,10 +39,12 @@ def test_media_types(hostile):
 
 def test_headers(hostile):
     body = json.dumps(RIDGE)
-    for timeout in ("-1", "abc", "0", "", "1.5", "99999999999999999999999", "1e3", "١", "0x10", "+5 5"):
+    for timeout in ("-1", "abc", "0", "", "1.5", "1e3", "١", "0x10", "+5 5"):
         hostile_status, _, content = hostile.score("matrix", body, x_scoria_timeout_ms=timeout.encode())
         assert hostile_status == 400, (timeout, hostile_status)
         assert check_error(content)["code"] == "bad_timeout"
+    # More than can be counted is a whole number all the same, and longer than the endpoint allows.
+    assert hostile.score("matrix", body, x_scoria_timeout_ms=b"9" * 23)[0] == 200
     status, _, content = hostile.score("matrix", body, azureml_model_deployment="nothing")
     assert status == 404 and check_error(content)["code"] == "unknown_deployment"
     for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id"):
