@@ -19,6 +19,7 @@ pub mod name;
 pub mod openapi;
 pub mod probe;
 pub mod profile;
+pub mod registry;
 pub mod schedule;
 pub mod telemetry;
 pub mod tensor;

@@ -18,6 +18,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("codec", 1),
     ("auth", 1),
     ("openapi", 1),
+    ("registry", 1),
     ("probe", 2),
     ("schedule", 2),
     ("deployment", 3),
