@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod http;
 pub mod memory;
+pub mod moment;
 pub mod name;
 pub mod openapi;
 pub mod probe;
