@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use super::publication::Publication;
 use super::slot::{Attempt, Serving, Slot};
 use super::{Seat, Wanted, WantedDeployment};
-use crate::deployment::{Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State};
+use crate::deployment::{
+    Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State,
+};
 use crate::memory;
 use crate::name::Name;
 use crate::schedule::Scheduler;
@@ -308,10 +310,15 @@ impl Controller {
             self.entries.remove(name);
             return self.publish_table();
         };
-        let publication =
-            Publication { governed, previous: previous.as_deref(), metrics: &self.means.metrics, dice: &self.means.dice };
+        let publication = Publication {
+            governed,
+            previous: previous.as_deref(),
+            metrics: &self.means.metrics,
+            dice: &self.means.dice,
+        };
         let endpoint = publication.endpoint(&mut self.mirror).map(Arc::new);
-        let entry = Entry { endpoint, state: governed.state(), revision: governed.wanted.revision, deployments: Vec::new() };
+        let entry =
+            Entry { endpoint, state: governed.state(), revision: governed.wanted.revision, deployments: Vec::new() };
         self.entries.insert(name.clone(), entry);
         self.tell_states(name);
     }
@@ -355,7 +362,8 @@ impl Governed {
 
 /// Decides what a slot needs to become what is wanted there.
 fn settle(slot: &mut Slot, want: &WantedDeployment, serial: u64) {
-    let is_loading_it = matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_)) && slot.wanted.loads_like(want);
+    let is_loading_it =
+        matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_)) && slot.wanted.loads_like(want);
     slot.wanted = want.clone();
     if let Some(serving) = slot.serving.as_mut().filter(|serving| serving.wanted.loads_like(want)) {
         slot.attempt = Attempt::None;

@@ -69,10 +69,12 @@ impl Endpoint {
         user: impl FnOnce(&Sticky) -> Option<&'u [u8]>,
     ) -> Result<usize, Unpicked> {
         match (pinned, self.traffic.only()) {
-            (Some(name), _) => self.find(name).ok_or_else(|| match self.absent.iter().any(|absent| absent.as_str() == name) {
-                true => Unpicked::Absent,
-                false => Unpicked::Unknown,
-            }),
+            (Some(name), _) => {
+                self.find(name).ok_or_else(|| match self.absent.iter().any(|absent| absent.as_str() == name) {
+                    true => Unpicked::Absent,
+                    false => Unpicked::Unknown,
+                })
+            }
             (None, Some(only)) => Ok(only),
             (None, None) => {
                 let user = self.sticky.as_ref().and_then(user);

@@ -87,7 +87,8 @@ impl Target {
     /// The part of labels that equal those of whoever answered.
     fn agreement(&self) -> Option<f64> {
         let differences = self.comparisons.iter().map(|pair| pair.measured().difference);
-        let (equal, all) = differences.fold((0, 0), |(equal, all), pair| (equal + pair.labels_equal, all + pair.labels));
+        let (equal, all) =
+            differences.fold((0, 0), |(equal, all), pair| (equal + pair.labels_equal, all + pair.labels));
         (all > 0).then(|| equal as f64 / all as f64)
     }
 }
@@ -174,7 +175,9 @@ async fn run_again(mut loans: Receiver<Loan>, queued_bytes: &AtomicUsize) {
                     target.metrics.differ(max_abs, max_rel, target.agreement());
                 }
                 // It had too much to do, which says nothing of its answers.
-                Err(ScheduleError::Overloaded { .. } | ScheduleError::Stopped) => target.metrics.count(Mirrored::Dropped),
+                Err(ScheduleError::Overloaded { .. } | ScheduleError::Stopped) => {
+                    target.metrics.count(Mirrored::Dropped)
+                }
                 Err(_) => {
                     comparison.failed();
                     target.metrics.count(Mirrored::Failed);

@@ -32,7 +32,9 @@ mod tests {
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let parsed = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let mut headers = HeaderMap::new();
-        parsed.for_each(|(name, value)| drop(headers.append(name, value)));
+        parsed.for_each(|(name, value)| {
+            headers.append(name, value);
+        });
         headers
     }
 
@@ -50,7 +52,9 @@ mod tests {
         assert_eq!(of(&cookie("user")), Some("bob"));
         assert_eq!(of(&cookie("late")), Some("dora"));
         assert_eq!(of(&Sticky::Key), Some("Bearer scoria_x"));
-        for none in [cookie("us"), cookie("er"), Sticky::Header("absent".to_owned()), Sticky::Header("no header".to_owned())] {
+        for none in
+            [cookie("us"), cookie("er"), Sticky::Header("absent".to_owned()), Sticky::Header("no header".to_owned())]
+        {
             assert_eq!(of(&none), None, "{none:?}");
         }
     }
