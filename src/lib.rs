@@ -20,6 +20,7 @@ pub mod name;
 pub mod openapi;
 pub mod probe;
 pub mod profile;
+pub mod publish;
 pub mod registry;
 pub mod schedule;
 pub mod telemetry;
