@@ -1,6 +1,7 @@
 //! What people and programs do to endpoints, the same from a terminal and over HTTP: read the latest revision, change it, append
 //! the next one. Whoever was slower starts again from what is there by then; servers see the new revision and follow.
 
+pub mod azure;
 mod change;
 mod error;
 mod keys;
