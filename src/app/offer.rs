@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{StartError, settings, state_dir};
 use crate::auth::{KeyDigest, KeyRing};
 use crate::config::{Auth, Config};
+use crate::control::operations::Desk;
 use crate::control::{
     Known, ModelSpec, NotLoaded, Obtain, Obtained, Orders, Replica, Shelf, Source, Trial, Wanted, WantedDeployment,
 };
@@ -80,6 +81,11 @@ impl Opened {
     pub fn obtain(&self) -> Arc<Obtain> {
         let shelf = self.shelf.clone();
         Arc::new(move |model| shelf.obtain(model))
+    }
+
+    /// Where operations on its endpoints are carried out.
+    pub fn desk(&self, config: &Config) -> Desk {
+        Desk::new(Arc::clone(&self.shelf.open), config.clone())
     }
 
     /// The watch over it, for a server with these settings.

@@ -3,6 +3,7 @@
 
 pub mod azure;
 mod change;
+mod desk;
 mod error;
 mod keys;
 mod view;
@@ -10,6 +11,7 @@ mod view;
 use std::collections::BTreeMap;
 
 pub use change::{Addition, Amendment};
+pub use desk::Desk;
 pub use error::OperationError;
 pub use keys::FreshKeys;
 pub use view::{DeploymentView, EndpointView, RevisionView};
