@@ -80,7 +80,9 @@ mod tests {
                 break count;
             }
         };
-        (1..requests).for_each(|_| drop(company.arrive()));
+        for _ in 1..requests {
+            company.arrive();
+        }
         company.note(count);
     }
 
