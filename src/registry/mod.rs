@@ -38,7 +38,7 @@ pub use error::RegistryError;
 pub use file_path::{FilePath, InvalidFilePath};
 pub use limits::StoreLimits;
 pub use manifest::{Content, Manifest, StoredFile, Trial};
-pub use model_meta::ModelMeta;
+pub use model_meta::{MetaEdit, ModelMeta};
 pub use model_search::{Archived, ModelQuery, Only, Pair};
 pub use model_selector::ModelSelector;
 pub use model_view::ModelView;

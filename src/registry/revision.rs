@@ -59,7 +59,7 @@ impl<T> Clone for RevisionLog<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> RevisionLog<T> {
+impl<T: Serialize + DeserializeOwned> RevisionLog<T> {
     pub(super) fn new(store: &Arc<Store>, folder: Path, what: impl Into<String>) -> RevisionLog<T> {
         RevisionLog { store: Arc::clone(store), folder, what: what.into(), body: PhantomData }
     }
@@ -86,20 +86,6 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> RevisionLog<T> {
         }
         let path = self.path(number);
         self.store.read(&path).await?.map(|bytes| parse(&path, number, &bytes)).transpose()
-    }
-
-    /// The latest `limit` revisions, the newest first.
-    pub async fn history(&self, limit: usize) -> Result<Vec<Revision<T>>, RegistryError> {
-        let latest = self.latest_number().await?;
-        let numbers = (1..=latest).rev().take(limit);
-        at_once(numbers.map(|number| {
-            let log = self.clone();
-            async move {
-                let missing = || damaged(&log.path(number), "revisions after it exist, and it does not".to_owned());
-                log.read(number).await?.ok_or_else(missing)
-            }
-        }))
-        .await
     }
 
     /// Makes the revision after `previous` (0: the first one). [`RegistryError::Conflict`] if somebody else has.
@@ -141,6 +127,22 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> RevisionLog<T> {
 
     fn path(&self, number: u64) -> Path {
         self.folder.clone().join(format!("{number:010}.json"))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> RevisionLog<T> {
+    /// The latest `limit` revisions, the newest first.
+    pub async fn history(&self, limit: usize) -> Result<Vec<Revision<T>>, RegistryError> {
+        let latest = self.latest_number().await?;
+        let numbers = (1..=latest).rev().take(limit);
+        at_once(numbers.map(|number| {
+            let log = self.clone();
+            async move {
+                let missing = || damaged(&log.path(number), "revisions after it exist, and it does not".to_owned());
+                log.read(number).await?.ok_or_else(missing)
+            }
+        }))
+        .await
     }
 }
 
