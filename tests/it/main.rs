@@ -21,6 +21,7 @@ mod models;
 mod openapi;
 mod operations;
 mod profile;
+mod registered;
 mod scheduling;
 mod server;
 mod tls;
