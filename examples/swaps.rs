@@ -36,6 +36,25 @@ struct Tally {
     wrong: AtomicU64,
 }
 
+/// The server, which ends with whoever started it, by whatever way.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Has the clients end, by whatever way their maker does.
+struct Stop<'a>(&'a Tally);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Latencies in microseconds: while nothing changes, and from a change until it is through.
 struct Latencies {
     quiet: Histogram<u64>,
@@ -65,7 +84,7 @@ fn run(program: &str, folder: &Path, arguments: &[&str]) {
 }
 
 /// Starts the server; gives it with its two addresses.
-fn serve(program: &str, folder: &Path) -> (Child, String, String) {
+fn serve(program: &str, folder: &Path) -> (Server, String, String) {
     let flags = ["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--auth=none", "--log-level=warn"];
     let mut child =
         scoria(program, folder, &flags).arg("--registry-poll-interval-ms=20").stdout(Stdio::piped()).spawn().unwrap();
@@ -78,14 +97,16 @@ fn serve(program: &str, folder: &Path) -> (Child, String, String) {
         }
     }
     let address = |mark: &str| text.split(mark).nth(1).unwrap().split('/').next().unwrap().to_owned();
-    (child, address("ready  http://"), address("admin    http://"))
+    (Server(child), address("ready  http://"), address("admin    http://"))
 }
 
 /// One request on a connection; the answer's body.
 fn ask(stream: &mut BufReader<TcpStream>, head: &str, body: &str) -> (u16, Vec<u8>) {
     stream
         .get_mut()
-        .write_all(format!("{head} HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes())
+        .write_all(
+            format!("{head} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+        )
         .unwrap();
     let (mut status, mut length, mut line) = (0, 0, String::new());
     loop {
@@ -168,7 +189,7 @@ fn main() {
         run(&program, &folder, &["register", "m", file.to_str().unwrap()]);
     }
     run(&program, &folder, &["deploy", "m:1", "--endpoint", "e"]);
-    let (mut server, scoring, admin) = serve(&program, &folder);
+    let (server, scoring, admin) = serve(&program, &folder);
     let mut admin = connect(&admin);
     wait_for(&mut admin, 1);
 
@@ -177,6 +198,7 @@ fn main() {
     let all = Mutex::new(Latencies { quiet: histogram(), swapping: histogram() });
     let (begun, mut early_kib, mut slowest) = (Instant::now(), 0, Duration::ZERO);
     thread::scope(|scope| {
+        let _stop = Stop(&tally);
         for _ in 0..CLIENTS {
             scope.spawn(|| client(&scoring, &tally, &all));
         }
@@ -189,7 +211,7 @@ fn main() {
             tally.is_swapping.store(false, Ordering::Relaxed);
             slowest = slowest.max(started.elapsed());
             if swap == swaps.min(20) {
-                early_kib = resident_kib(&server);
+                early_kib = resident_kib(&server.0);
             }
             // As many requests in quiet as during the change, and in the end all that were asked for.
             let due = if swap == swaps { requests } else { requests * swap / swaps };
@@ -197,12 +219,10 @@ fn main() {
                 thread::yield_now();
             }
         }
-        tally.stop.store(true, Ordering::Relaxed);
     });
     let took = begun.elapsed();
-    let late_kib = resident_kib(&server);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    let late_kib = resident_kib(&server.0);
+    drop(server);
     std::fs::remove_dir_all(&folder).unwrap();
 
     let (answered, wrong) = (tally.answered.into_inner(), tally.wrong.into_inner());
