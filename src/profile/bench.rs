@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::candidate::Candidate;
 use super::measurement::Measurement;
-use super::objective::Objective;
+use crate::objective::Objective;
 use super::open_loop::{Offer, drive};
 use super::search::{Bench, Stop};
 use crate::codec::Policy;

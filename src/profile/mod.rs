@@ -10,7 +10,6 @@ mod candidate;
 mod civil_time;
 mod cpu;
 mod measurement;
-mod objective;
 mod open_loop;
 mod render;
 mod report;
@@ -18,7 +17,7 @@ mod search;
 
 pub use bench::{LiveBench, Progress, Subject};
 pub use candidate::Candidate;
-pub use objective::{Objective, ObjectiveError, parse_time};
+pub use crate::objective::{Objective, ObjectiveError, parse_time};
 pub use render::{render, trial_line};
 pub use report::{Machine, document};
 pub use search::{Findings, Goal, Space, search};

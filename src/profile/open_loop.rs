@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::cpu::CpuTime;
 use super::measurement::{Latencies, Measurement};
-use super::objective::Objective;
+use crate::objective::Objective;
 use crate::deployment::Deployment;
 use crate::memory;
 use crate::schedule::{Priority, ScheduleError};
