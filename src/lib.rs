@@ -16,6 +16,7 @@ pub mod error;
 pub mod experiment;
 pub mod http;
 pub mod memory;
+pub mod moment;
 pub mod name;
 pub mod objective;
 pub mod openapi;
