@@ -23,6 +23,7 @@ pub mod openapi;
 pub mod probe;
 pub mod profile;
 pub mod registry;
+pub mod rollout;
 pub mod schedule;
 pub mod telemetry;
 pub mod tensor;

@@ -23,6 +23,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("experiment", 1),
     ("registry", 1),
     ("probe", 2),
+    ("rollout", 2),
     ("schedule", 2),
     ("deployment", 3),
     ("control", 4),

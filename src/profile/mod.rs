@@ -14,9 +14,9 @@ mod render;
 mod report;
 mod search;
 
+pub use crate::objective::{Objective, ObjectiveError, parse_time};
 pub use bench::{LiveBench, Progress, Subject};
 pub use candidate::Candidate;
-pub use crate::objective::{Objective, ObjectiveError, parse_time};
 pub use render::{render, trial_line};
 pub use report::{Machine, document};
 pub use search::{Findings, Goal, Space, search};

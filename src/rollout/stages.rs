@@ -1,0 +1,183 @@
+//! Specifications of an endpoint on the way from one version to the next.
+
+use std::collections::BTreeSet;
+
+use crate::moment::Moment;
+use crate::name::Name;
+use crate::registry::{DeploymentSpec, EndpointSpec, ModelRef, Rollout, Share, Stage};
+
+/// Refused versions that are remembered: the newest.
+const REFUSED_MAX: usize = 1_000;
+
+/// When, and with which revision, a specification is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    pub revision: u64,
+    pub at: Moment,
+}
+
+/// The deployment that a new version is to replace: the default one, else the one with the most traffic.
+pub fn baseline(spec: &EndpointSpec) -> Option<&Name> {
+    let named = spec.default.as_ref().filter(|name| spec.deployments.contains_key(*name));
+    let share = |name: &Name| spec.traffic.get(name).copied().unwrap_or_default();
+    named.or_else(|| spec.deployments.keys().rev().max_by_key(|name| share(name)))
+}
+
+/// The traffic that the candidate and the baseline have together.
+pub fn common_share(spec: &EndpointSpec, candidate: &Name, baseline: &Name) -> Share {
+    let is_theirs = |name: &Name| name == candidate || name == baseline;
+    let sum = |theirs: bool| -> u32 {
+        let shares = spec.traffic.iter().filter(|(name, _)| is_theirs(name) == theirs);
+        shares.map(|(_, share)| u32::from(share.hundredths())).sum()
+    };
+    // What is given to nobody is the default's.
+    let has_rest = spec.default.as_ref().is_none_or(is_theirs);
+    let (theirs, others) = (sum(true), sum(false));
+    let whole = u32::from(Share::WHOLE);
+    Share::rest_after(if has_rest { others.min(whole) } else { whole - theirs.min(whole) }).unwrap_or_default()
+}
+
+/// The candidate's share in a stage.
+pub fn share_of(common: Share, steps: &[Share], stage: Stage) -> Share {
+    let step = match stage {
+        Stage::Checking => Share::NONE,
+        Stage::Step(index) => steps.get(index).copied().unwrap_or(Share::ALL),
+    };
+    let part = u32::from(common.hundredths()) * u32::from(step.hundredths());
+    // A step never rounds down to nothing.
+    let part = part.div_ceil(u32::from(Share::WHOLE)).min(u32::from(common.hundredths()));
+    Share::rest_after(u32::from(Share::WHOLE) - part).unwrap_or_default()
+}
+
+/// A specification with the candidate in, and no traffic for it yet. `None` if the endpoint follows nothing or has no deployment.
+pub fn begun(spec: &EndpointSpec, model: &ModelRef, next: Next) -> Option<EndpointSpec> {
+    let guard = &spec.follow.as_ref()?.guard;
+    let baseline = baseline(spec)?.clone();
+    let settings = spec.deployments.get(&baseline)?.settings.clone();
+    let candidate = free_name(spec, model)?;
+    let mut begun = spec.clone();
+    // Whoever has been the default without having been named stays it.
+    begun.default.get_or_insert_with(|| baseline.clone());
+    begun.deployments.insert(candidate.clone(), DeploymentSpec { model: model.clone(), settings });
+    if guard.mirror > Share::NONE {
+        begun.mirror.insert(candidate.clone(), guard.mirror);
+    }
+    begun.rollout = Some(Rollout {
+        candidate,
+        model: model.clone(),
+        baseline,
+        begun_revision: next.revision,
+        stage: Stage::Checking,
+        since_revision: next.revision,
+        since: next.at,
+    });
+    Some(begun)
+}
+
+/// The first version of an endpoint that has no deployment: there is nothing to be compared with, and nobody to be hurt.
+pub fn first(spec: &EndpointSpec, model: &ModelRef) -> Option<EndpointSpec> {
+    let name = free_name(spec, model)?;
+    let mut first = spec.clone();
+    first.deployments.insert(name.clone(), DeploymentSpec { model: model.clone(), settings: Default::default() });
+    first.default = Some(name);
+    Some(first)
+}
+
+/// A specification one stage further on; `None` after the last.
+pub fn advanced(spec: &EndpointSpec, rollout: &Rollout, next: Next) -> Option<EndpointSpec> {
+    let steps = &spec.follow.as_ref()?.guard.steps;
+    let index = match rollout.stage {
+        Stage::Checking => 0,
+        Stage::Step(index) => index + 1,
+    };
+    let stage = Stage::Step(index);
+    (index < steps.len()).then(|| {
+        let common = common_share(spec, &rollout.candidate, &rollout.baseline);
+        let share = share_of(common, steps, stage);
+        let mut advanced = spec.clone();
+        set_share(&mut advanced, &rollout.candidate, share);
+        let rest = u32::from(common.hundredths() - share.hundredths());
+        set_share(
+            &mut advanced,
+            &rollout.baseline,
+            Share::rest_after(u32::from(Share::WHOLE) - rest).unwrap_or_default(),
+        );
+        advanced.rollout = Some(Rollout { stage, since_revision: next.revision, since: next.at, ..rollout.clone() });
+        advanced
+    })
+}
+
+/// A specification in which the candidate has taken the baseline's place.
+pub fn finished(spec: &EndpointSpec, rollout: &Rollout) -> EndpointSpec {
+    replace(spec, &rollout.baseline, &rollout.candidate)
+}
+
+/// A specification without the candidate. A version that was found wanting is not tried again.
+pub fn rolled_back(spec: &EndpointSpec, rollout: &Rollout, found_wanting: bool) -> EndpointSpec {
+    let mut back = replace(spec, &rollout.candidate, &rollout.baseline);
+    if found_wanting && let Some(follow) = &mut back.follow {
+        follow.refused.insert(rollout.model.version);
+        while follow.refused.len() > REFUSED_MAX {
+            follow.refused.pop_first();
+        }
+    }
+    back
+}
+
+/// What an operator's `promote` makes of a rollout: the candidate takes over at once.
+pub fn promote(spec: &EndpointSpec) -> Option<EndpointSpec> {
+    spec.rollout.as_ref().map(|rollout| finished(spec, rollout))
+}
+
+/// What an operator's `abort` makes of a rollout.
+pub fn abort(spec: &EndpointSpec) -> Option<EndpointSpec> {
+    spec.rollout.as_ref().map(|rollout| rolled_back(spec, rollout, true))
+}
+
+/// A former specification as a rollback may restore it: no rollout goes on in it by itself, and no version that the endpoint
+/// has turned away from since is begun again.
+pub fn without_rollout(restored: &EndpointSpec, abandoned: &EndpointSpec) -> EndpointSpec {
+    let mut back = match &restored.rollout {
+        Some(rollout) => rolled_back(restored, rollout, false),
+        None => restored.clone(),
+    };
+    let Some(follow) = &mut back.follow else { return back };
+    let serves = |model: &ModelRef| back.deployments.values().any(|deployment| deployment.model == *model);
+    let left = abandoned.deployments.values().map(|deployment| &deployment.model);
+    let left: BTreeSet<u64> =
+        left.filter(|model| model.name == follow.model && !serves(model)).map(|model| model.version).collect();
+    let before = abandoned.follow.iter().flat_map(|follow| follow.refused.iter().copied());
+    follow.refused.extend(left.into_iter().chain(before));
+    back
+}
+
+fn replace(spec: &EndpointSpec, gone: &Name, stays: &Name) -> EndpointSpec {
+    let mut replaced = spec.clone();
+    let common = common_share(spec, gone, stays);
+    replaced.deployments.remove(gone);
+    replaced.traffic.remove(gone);
+    replaced.mirror.remove(gone);
+    // Its own mirror was for its trial.
+    replaced.mirror.remove(stays);
+    set_share(&mut replaced, stays, common);
+    if spec.default.as_ref() == Some(gone) {
+        replaced.default = Some(stays.clone());
+    }
+    replaced.rollout = None;
+    replaced
+}
+
+fn set_share(spec: &mut EndpointSpec, name: &Name, share: Share) {
+    if share == Share::NONE {
+        spec.traffic.remove(name);
+    } else {
+        spec.traffic.insert(name.clone(), share);
+    }
+}
+
+/// `v5`, or `v5-2` if there is a deployment of that name.
+fn free_name(spec: &EndpointSpec, model: &ModelRef) -> Option<Name> {
+    let plain = format!("v{}", model.version);
+    let names = std::iter::once(plain.clone()).chain((2..=1_000).map(|n| format!("{plain}-{n}")));
+    names.filter_map(|text| Name::parse(&text).ok()).find(|name| !spec.deployments.contains_key(name))
+}
