@@ -27,3 +27,4 @@ pub mod rollout;
 pub mod schedule;
 pub mod telemetry;
 pub mod tensor;
+pub mod webhook;

@@ -22,6 +22,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("openapi", 1),
     ("experiment", 1),
     ("registry", 1),
+    ("webhook", 1),
     ("probe", 2),
     ("rollout", 2),
     ("schedule", 2),
@@ -42,7 +43,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper::", &["src/http/"]),
     ("hyper_util::", &["src/http/"]),
     ("object_store::", &["src/registry/"]),
-    ("tokio_rustls::", &["src/http/tls/", "src/registry/url.rs"]),
+    ("tokio_rustls::", &["src/http/tls/", "src/registry/url.rs", "src/webhook/courier.rs"]),
     ("webpki::", &["src/http/tls/"]),
     (
         "rustix::",

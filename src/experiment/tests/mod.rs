@@ -1,6 +1,5 @@
 //! Known answers, and simulations with fixed seeds. Larger ones: `cargo run --release --example experiments`.
 
-use super::*;
 use crate::name::Name;
 
 mod evidence;
