@@ -58,7 +58,7 @@ pub enum StartError {
     Keys(#[from] KeyStoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("there is no folder to keep keys in: set state_dir (--state-dir), or HOME")]
+    #[error("there is no folder to keep state in: set state_dir (--state-dir), or HOME")]
     NoStateDir,
     #[error("default_endpoint: {0}")]
     DefaultEndpoint(#[from] InvalidName),
@@ -282,7 +282,8 @@ fn check_endpoints(config: &Config, models: &[ModelSpec]) -> Result<(), StartErr
     Err(StartError::UnknownEndpoint { unknown: unknown.clone(), served: served.join(", ") })
 }
 
-fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
+/// The folder for state: keys, the default registry, the cache.
+pub fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
     let folder = config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)?;
     // Key files are shown to people, who may be in another folder when they use them.
     Ok(std::path::absolute(&folder).unwrap_or(folder))

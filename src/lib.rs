@@ -22,6 +22,7 @@ pub mod objective;
 pub mod openapi;
 pub mod probe;
 pub mod profile;
+pub mod publish;
 pub mod registry;
 pub mod rollout;
 pub mod schedule;

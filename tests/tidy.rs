@@ -31,6 +31,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("doctor", 5),
     ("http", 5),
     ("profile", 5),
+    ("publish", 5),
     ("app", 6),
     ("cli", 7),
     ("main", 8),

@@ -2,10 +2,15 @@
 
 mod arguments;
 mod banner;
+mod columns;
 mod doctor;
 mod health;
+mod meter;
+mod models;
 mod probe;
 mod profile;
+mod register;
+mod registry;
 mod serve;
 
 use std::ffi::OsString;
@@ -44,6 +49,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
+        Some(("register", matches)) => register::register(matches),
+        Some(("models", matches)) => models::models(matches),
         Some(("profile", matches)) => profile::profile(matches),
         Some(("probe", matches)) => probe::probe(matches),
         Some(("health", matches)) => health::health(matches),

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
 
 use super::{DType, Element, Shape, Tensor, element_count, extent, with_dtype};
 
-/// One dimension of a declared shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One dimension of a declared shape. In JSON a number, a name, or `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Dim {
     /// Always this size.
     Fixed(usize),
@@ -26,7 +28,7 @@ impl fmt::Display for Dim {
 }
 
 /// A declared tensor: an input, or an output that is a plain tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorSpec {
     pub name: String,
     pub dtype: DType,
@@ -35,7 +37,8 @@ pub struct TensorSpec {
 }
 
 /// The type of an output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ValueType {
     Tensor { dtype: DType, dims: Option<Vec<Dim>> },
     Sequence(Box<ValueType>),
@@ -43,14 +46,15 @@ pub enum ValueType {
 }
 
 /// A declared output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
     pub name: String,
+    #[serde(flatten)]
     pub value: ValueType,
 }
 
 /// The inputs and outputs of a model, in the graph's order.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Signature {
     pub inputs: Vec<TensorSpec>,
     pub outputs: Vec<OutputSpec>,
