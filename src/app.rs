@@ -11,16 +11,16 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
+use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{Controller, ModelSpec, Settings};
-use crate::deployment::{Admission, EndpointSettings, Routing};
+use crate::control::{self, Means, ModelSpec, NotLoaded, Order, Running, Settings, Wanted, Workshop};
+use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
-use crate::memory;
 use crate::name::{InvalidName, Name};
+use crate::registry::ModelRef;
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
 
@@ -43,7 +43,7 @@ pub struct App {
     stop_scoring: watch::Sender<Phase>,
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
-    loaded: watch::Receiver<bool>,
+    controls: Running,
     /// Kept for their threads, which end with them.
     _watchdog: WatchdogHandle,
     _certificates: Option<Watch>,
@@ -85,11 +85,11 @@ impl App {
         let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
         let admin_ring = ring(Ring::Admin)?;
         let budget = Arc::new(Cores::new(cores));
-        let models: Vec<(ModelSpec, Settings, Option<KeyRing>)> = models
+        let wanted: Vec<Wanted> = models
             .into_iter()
             .map(|spec| {
                 let settings = settings(config.of_endpoint(&spec.name), &budget);
-                ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, settings, ring))
+                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec, settings, ring))
             })
             .collect::<Result<_, _>>()?;
 
@@ -117,14 +117,22 @@ impl App {
         // Any task makes one of them wake up and take over.
         let handle = runtime.handle().clone();
         let watchdog = Watchdog::start(move || drop(handle.spawn(async {}))).map_err(start("the watchdog"))?;
-        let mut controller = Controller::new(
-            engine,
-            Arc::clone(&metrics),
-            Arc::clone(watchdog.watchdog()),
-            Arc::clone(&routing),
+        let dice = Arc::new(Dice::new(getrandom::u64().map_err(|error| start("the dice")(error.into()))?));
+        let means = |drained| Means {
+            metrics: Arc::clone(&metrics),
+            routing: Arc::clone(&routing),
             default_endpoint,
-        );
-        controller.announce(models.iter().map(|(spec, ..)| spec));
+            dice,
+            drained,
+        };
+        let workshop = Workshop {
+            engine,
+            metrics: Arc::clone(&metrics),
+            watchdog: Arc::clone(watchdog.watchdog()),
+            obtain: Arc::new(no_registry),
+        };
+        let controls = control::start(means, wanted, workshop).map_err(start("the control threads"))?;
+        controls.orders.give(Order::Complete);
 
         let room = room(config);
         let (stop_admin, admin_stopping) = stopping();
@@ -159,17 +167,6 @@ impl App {
         let certificates =
             (!certificates.is_empty()).then(watch).transpose().map_err(start("the watch over certificates"))?;
 
-        let (tell_loaded, loaded) = watch::channel(false);
-        thread::Builder::new()
-            .name("scoria-loader".to_owned())
-            .spawn(move || {
-                for (spec, settings, keys) in models {
-                    controller.load(&spec, settings, keys);
-                }
-                memory::forget_code();
-                tell_loaded.send_replace(true);
-            })
-            .map_err(start("the loader"))?;
         Ok(App {
             listen: addresses.0,
             admin_listen: addresses.1,
@@ -184,7 +181,7 @@ impl App {
             stop_scoring,
             admin,
             stop_admin,
-            loaded,
+            controls,
             _watchdog: watchdog,
             _certificates: certificates,
         })
@@ -192,8 +189,8 @@ impl App {
 
     /// Waits until every model has been loaded or has failed.
     pub async fn loaded(&self) {
-        // A loader that is gone without a word has panicked outside of any model, and will load no more.
-        drop(self.loaded.clone().wait_for(|loaded| *loaded).await);
+        // A controller that is gone without a word has panicked outside of any model, and will load no more.
+        drop(self.controls.settled.clone().wait_for(|settled| *settled).await);
     }
 
     /// The server's runtime, for tasks that run beside it.
@@ -262,6 +259,11 @@ fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
 #[cfg(not(feature = "tract"))]
 fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
     Err("this build has no embedded engine; build it with the feature `tract`, or use --engine ort".to_owned())
+}
+
+/// What a server without a registry has of its models.
+fn no_registry(model: &ModelRef) -> Result<ModelSpec, NotLoaded> {
+    Err(NotLoaded { reason: format!("there is no registry to have {model} from"), is_transient: false })
 }
 
 fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {

@@ -25,6 +25,7 @@ mod score;
 mod scoring;
 pub mod server;
 mod service_status;
+mod sticky;
 pub mod tls;
 
 pub use admin::Admin;

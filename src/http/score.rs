@@ -11,10 +11,12 @@ use super::call::{Call, Timed};
 use super::error::ApiError;
 use super::header_text::HeaderText;
 use super::request_body::{self, BodyLimits, RequestBody};
-use super::{Body, Scoring};
+use super::{Body, Scoring, sticky};
 use crate::auth::KeyDigest;
 use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
-use crate::deployment::{Completed, Deployment, Endpoint, Permit, Priority, RoutingTable, ScheduleError, State};
+use crate::deployment::{
+    Completed, Deployment, Endpoint, Mirror, Permit, Priority, RoutingTable, ScheduleError, State, Unpicked,
+};
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::Value;
@@ -46,6 +48,8 @@ pub struct Admitted<'a> {
     deadline: Instant,
     priority: Priority,
     permit: Permit,
+    /// Who may run the request again, and the position of the deployment that answers it.
+    mirror: Option<(&'a Arc<Mirror>, usize)>,
 }
 
 /// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
@@ -60,18 +64,18 @@ pub fn admit<'a>(
 ) -> Result<Admitted<'a>, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
-    let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
+    let pinned = parts.headers.get(DEPLOYMENT).map(|name| name.to_str().unwrap_or("?"));
+    let picked = endpoint.pick(pinned, |by| sticky::user(by, &parts.headers));
+    // Whoever pins what is not there is counted with the first.
+    let index = picked.unwrap_or(0);
+    let Some(deployment) = endpoint.deployments.get(index) else { return Err(model_loading()) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
     authenticate(&served.endpoint, &parts.headers, &table)?;
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
-    if let Some(pinned) = parts.headers.get(DEPLOYMENT) {
-        let pinned = Some(pinned.to_str().unwrap_or("?"));
-        let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
-        served.deployment = Arc::clone(deployment);
-    }
+    picked.map_err(|why| not_picked(why, &served.endpoint, pinned))?;
     let Served { endpoint, deployment } = served;
-    let longest = endpoint.settings.scoring_timeout;
+    let longest = deployment.scoring_timeout;
     let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
     let priority = priority(&parts.headers)?;
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
@@ -83,7 +87,8 @@ pub fn admit<'a>(
     if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
         return Err(queue_full(retry_after));
     }
-    Ok(Admitted { endpoint, deployment, at, deadline, priority, permit })
+    let mirror = endpoint.mirror.as_ref().filter(|_| pinned.is_none()).map(|mirror| (mirror, index));
+    Ok(Admitted { endpoint, deployment, at, deadline, priority, permit, mirror })
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -108,9 +113,10 @@ async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
     let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
-    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
+    let Admitted { endpoint, deployment, deadline, priority, mirror, .. } = admitted;
 
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let drawn = mirror.and_then(|(mirror, answering)| Some((mirror, mirror.draw(answering, &inputs)?)));
     let completed = deployment.run(inputs, *deadline, *priority).await;
     let Completed { outputs, queued, ran } =
         completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
@@ -118,6 +124,9 @@ async fn answer(
     call.note(Timed::Run, ran);
     deployment.metrics.stage(Stage::Queue, queued);
     deployment.metrics.stage(Stage::Run, ran);
+    if let Some((mirror, drawn)) = drawn {
+        mirror.offer(drawn, &outputs, ran);
+    }
 
     let encoding = Instant::now();
     let elements = outputs.iter().map(Value::len).sum();
@@ -144,8 +153,12 @@ pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<End
     match (&entry.endpoint, &entry.state) {
         (Some(endpoint), _) => Ok(Arc::clone(endpoint)),
         (None, State::Failed { .. }) => Err(unavailable("model_not_loaded", "the model could not be loaded", 60)),
-        (None, _) => Err(unavailable("model_loading", "the model is being loaded", 1)),
+        (None, _) => Err(model_loading()),
     }
+}
+
+fn model_loading() -> ApiError {
+    unavailable("model_loading", "the model is being loaded", 1)
 }
 
 fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiError {
@@ -184,7 +197,10 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     key.ok_or_else(|| refuse("the Authorization header is not of the expected form"))
 }
 
-fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
+fn not_picked(why: Unpicked, endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
+    if why == Unpicked::Absent {
+        return unavailable("deployment_not_ready", "the deployment is being loaded, or could not be", 1);
+    }
     let names: Vec<_> = endpoint.deployments.iter().map(|deployment| deployment.name.as_str()).collect();
     ApiError::new(ErrorKind::NotFound, "unknown_deployment", "the endpoint has no such deployment")
         .with_expected(names.join(", "))

@@ -3,10 +3,12 @@
 mod durations;
 mod logging;
 mod metrics;
+mod mirror;
 mod request_log;
 mod tls;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage};
+pub use mirror::{MirrorMetrics, Mirrored};
 pub use request_log::{RequestLog, Verdict};
 pub use tls::{HandshakeFailure, TlsMetrics};
