@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use super::publication::Publication;
 use super::slot::{Attempt, Serving, Slot};
 use super::{Seat, Wanted, WantedDeployment};
-use crate::deployment::{Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State};
+use crate::deployment::{
+    Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State, Statistics,
+};
 use crate::memory;
 use crate::name::Name;
 use crate::schedule::Scheduler;
@@ -52,6 +54,8 @@ pub struct Controller {
 pub(super) struct Governed {
     pub(super) wanted: Wanted,
     pub(super) slots: BTreeMap<Name, Slot>,
+    /// What has been counted; it goes on from one revision to the next.
+    pub(super) statistics: Arc<Statistics>,
 }
 
 /// A deployment that takes no more requests.
@@ -122,7 +126,8 @@ impl Controller {
     /// Takes over how an endpoint is to be, and publishes what of it needs no loading.
     pub fn want(&mut self, wanted: Wanted) {
         let name = wanted.name.clone();
-        let mut slots = self.endpoints.remove(&name).map(|governed| governed.slots).unwrap_or_default();
+        let before = self.endpoints.remove(&name).map(|governed| (governed.slots, governed.statistics));
+        let (mut slots, statistics) = before.unwrap_or_default();
         let gone: Vec<_> = slots.keys().filter(|slot| !wanted.deployments.contains_key(*slot)).cloned().collect();
         let gone: Vec<_> = gone.into_iter().filter_map(|slot| slots.remove_entry(&slot)).collect();
         for (deployment, want) in &wanted.deployments {
@@ -134,7 +139,7 @@ impl Controller {
                 self.means.metrics.not_ready(name.as_str(), deployment.as_str());
             }
         }
-        self.endpoints.insert(name.clone(), Governed { wanted, slots });
+        self.endpoints.insert(name.clone(), Governed { wanted, slots, statistics });
         self.publish(&name);
         for (deployment, slot) in gone {
             let seat = Seat { endpoint: name.clone(), deployment };
@@ -308,10 +313,15 @@ impl Controller {
             self.entries.remove(name);
             return self.publish_table();
         };
-        let publication =
-            Publication { governed, previous: previous.as_deref(), metrics: &self.means.metrics, dice: &self.means.dice };
+        let publication = Publication {
+            governed,
+            previous: previous.as_deref(),
+            metrics: &self.means.metrics,
+            dice: &self.means.dice,
+        };
         let endpoint = publication.endpoint(&mut self.mirror).map(Arc::new);
-        let entry = Entry { endpoint, state: governed.state(), revision: governed.wanted.revision, deployments: Vec::new() };
+        let entry =
+            Entry { endpoint, state: governed.state(), revision: governed.wanted.revision, deployments: Vec::new() };
         self.entries.insert(name.clone(), entry);
         self.tell_states(name);
     }
@@ -355,7 +365,8 @@ impl Governed {
 
 /// Decides what a slot needs to become what is wanted there.
 fn settle(slot: &mut Slot, want: &WantedDeployment, serial: u64) {
-    let is_loading_it = matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_)) && slot.wanted.loads_like(want);
+    let is_loading_it =
+        matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_)) && slot.wanted.loads_like(want);
     slot.wanted = want.clone();
     if let Some(serving) = slot.serving.as_mut().filter(|serving| serving.wanted.loads_like(want)) {
         slot.attempt = Attempt::None;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::controller::Governed;
 use crate::deployment::{Comparison, Deployment, Dice, Endpoint, Mirror, MirrorThread, Target, Traffic};
+use crate::experiment::Recorder;
 use crate::name::Name;
+use crate::registry::Guard;
 use crate::telemetry::Metrics;
 
 /// What an endpoint is made of.
@@ -40,6 +42,8 @@ impl Publication<'_> {
             dice: Arc::clone(self.dice),
             mirror: self.mirror(&deployments, thread).map(Arc::new),
             revision: wanted.revision,
+            recorders: deployments.iter().filter_map(|deployment| self.recorder(&deployment.name)).collect(),
+            statistics: Arc::clone(&self.governed.statistics),
             deployments,
         })
     }
@@ -52,6 +56,8 @@ impl Publication<'_> {
                 share: *share,
                 comparisons: deployments.iter().map(|answering| self.comparison(answering, deployment)).collect(),
                 metrics: Arc::new(self.metrics.mirror(wanted.name.as_str(), name.as_str())),
+                recorder: self.recorder(name),
+                tolerance: Guard::default().answer_tolerance,
                 deployment: Arc::clone(deployment),
             })
         });
@@ -64,6 +70,11 @@ impl Publication<'_> {
             *thread = started.inspect_err(|error| tracing::error!(%error, "requests cannot be mirrored")).ok();
         }
         Some(Mirror::new(targets, thread.clone()?, Arc::clone(self.dice)))
+    }
+
+    /// Where a deployment's answers are counted. What has no revision is not part of any experiment.
+    fn recorder(&self, deployment: &Name) -> Option<Arc<Recorder>> {
+        self.governed.statistics.recorder(self.governed.wanted.revision?, deployment)
     }
 
     /// What has been measured between these two so far; anew if either is another than before.

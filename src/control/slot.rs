@@ -39,9 +39,14 @@ pub enum Attempt {
     Waiting(u64),
     Loading(u64),
     /// It cannot be loaded as it is.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
     /// It could not be had, which may pass.
-    Later { reason: String, at: Instant },
+    Later {
+        reason: String,
+        at: Instant,
+    },
 }
 
 impl Slot {

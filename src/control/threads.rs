@@ -177,8 +177,7 @@ impl Workshop {
             watchdog: Arc::clone(&self.watchdog),
         };
         let loaded = loader.load(&spec, &job.seat);
-        let mut deployment =
-            loaded.map_err(|error| NotLoaded { reason: error.to_string(), is_transient: false })?;
+        let mut deployment = loaded.map_err(|error| NotLoaded { reason: error.to_string(), is_transient: false })?;
         deployment.model.registered = registered;
         Ok(deployment)
     }

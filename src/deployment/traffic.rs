@@ -123,7 +123,8 @@ mod tests {
 
     fn traffic(ready: &[&str], shares: &[(&str, f64)], default: &str) -> Traffic {
         let ready: Vec<_> = ready.iter().map(|text| name(text)).collect();
-        let shares = shares.iter().map(|(text, percent)| (name(text), Share::from_percent(*percent).unwrap())).collect();
+        let shares =
+            shares.iter().map(|(text, percent)| (name(text), Share::from_percent(*percent).unwrap())).collect();
         Traffic::new(&name("e"), &ready.iter().collect::<Vec<_>>(), &shares, Some(&name(default)))
     }
 

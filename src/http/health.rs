@@ -74,9 +74,9 @@ fn overall(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) ->
 /// Whether anything that was asked for could not be loaded, even if something older answers in its place.
 fn has_failures(table: &RoutingTable) -> bool {
     let failed = |state: &State| matches!(state, State::Failed { .. });
-    table.entries().any(|(_, entry)| {
-        failed(&entry.state) || entry.deployments.iter().any(|deployment| failed(&deployment.state))
-    })
+    table
+        .entries()
+        .any(|(_, entry)| failed(&entry.state) || entry.deployments.iter().any(|deployment| failed(&deployment.state)))
 }
 
 /// A plain answer.

@@ -13,6 +13,10 @@ pub enum Route {
     ScoreOptions {
         endpoint: Option<String>,
     },
+    /// What became of answers, reported to an endpoint or the default one.
+    Feedback {
+        endpoint: Option<String>,
+    },
     Probe(Probe),
     Document(Document),
     Docs(Docs),
@@ -83,6 +87,8 @@ pub fn route(method: &Method, path: &str) -> Route {
     let asset = path.strip_prefix(ASSET_PREFIX).and_then(|rest| rest.split_once('/'));
     let read = match (leaf, asset) {
         ("score", _) => return score_route(method, endpoint),
+        ("feedback", _) if method == Method::POST => return Route::Feedback { endpoint },
+        ("feedback", _) => return Route::WrongMethod { allow: "POST" },
         ("swagger.json", _) => Route::Document(Document::Swagger { endpoint }),
         ("openapi.json", _) => Route::Document(Document::OpenApi { endpoint }),
         ("docs", _) => Route::Docs(Docs::Page { endpoint }),

@@ -50,7 +50,9 @@ mod tests {
         assert_eq!(of(&cookie("user")), Some("bob"));
         assert_eq!(of(&cookie("late")), Some("dora"));
         assert_eq!(of(&Sticky::Key), Some("Bearer scoria_x"));
-        for none in [cookie("us"), cookie("er"), Sticky::Header("absent".to_owned()), Sticky::Header("no header".to_owned())] {
+        for none in
+            [cookie("us"), cookie("er"), Sticky::Header("absent".to_owned()), Sticky::Header("no header".to_owned())]
+        {
             assert_eq!(of(&none), None, "{none:?}");
         }
     }
