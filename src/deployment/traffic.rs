@@ -185,7 +185,7 @@ mod tests {
     fn users_spread_evenly_and_differently_for_each_endpoint() {
         let ready = [name("a"), name("b")];
         let shares = BTreeMap::from([(name("b"), Share::from_percent(50.0).unwrap())]);
-        let of = |endpoint: &str| Traffic::new(&name(endpoint), &[&ready[0], &ready[1]], &shares, None);
+        let of = |endpoint: &str| Traffic::new(&name(endpoint), &[&ready[0], &ready[1]], &shares, Some(&ready[0]));
         let (first, second) = (of("first"), of("second"));
         let side = |traffic: &Traffic, user: &str| traffic.at(traffic.point_of(user.as_bytes()));
         let count = |wanted: fn(usize, usize) -> bool| {

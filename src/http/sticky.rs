@@ -32,7 +32,9 @@ mod tests {
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let parsed = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let mut headers = HeaderMap::new();
-        parsed.for_each(|(name, value)| drop(headers.append(name, value)));
+        parsed.for_each(|(name, value)| {
+            headers.append(name, value);
+        });
         headers
     }
 
