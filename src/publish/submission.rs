@@ -22,6 +22,7 @@ pub struct Submission {
     pub path: PathBuf,
     /// A JSON body that the model takes; else the one beside it, if there is one.
     pub sample_input: Option<PathBuf>,
+    /// What the model answers to it; else the file beside the model that says so, if there is one.
     pub sample_output: Option<PathBuf>,
     /// Golden requests; else the folder `golden` of a model's folder, if there is one.
     pub golden: Option<PathBuf>,
@@ -54,12 +55,13 @@ pub fn prepare(submission: Submission, practice: &Practice<'_>, tell: &dyn Fn(St
     let package = Package::of(&submission.path)?;
     let model_path = package.model.in_folder(&package.folder);
     let sample_input = sample_input(&submission, &package, &model_path, practice.policy)?;
-    let sample_output = submission.sample_output.as_deref().map(sample_output).transpose()?;
+    let sample_output = sample_output(&submission, &package, &model_path)?;
     let golden = golden_files(&submission, &package, practice.policy)?;
 
     let mut sources = Sources::default();
-    // A sample that was named takes the place of the one that lies there.
-    let own = package.files.iter().filter(|file| sample_input.as_ref().is_none_or(|(path, _)| path != *file));
+    // Samples are kept apart; one that was named takes the place of the one that lies there.
+    let is_sample = |file: &FilePath| sample_input.iter().chain(&sample_output).any(|(path, _)| path == file);
+    let own = package.files.iter().filter(|file| !is_sample(file));
     own.for_each(|file| sources.files.push((file.clone(), file.in_folder(&package.folder))));
     let files = sources.files.len();
     sources.files.extend(sample_input.iter().chain(&sample_output).chain(&golden).cloned());
@@ -112,9 +114,24 @@ fn sample_input(
     Ok(Some((FilePath::from_relative(&name)?, path)))
 }
 
-fn sample_output(path: &Path) -> Result<(FilePath, PathBuf), PublishError> {
-    golden::is_json(&golden::read(path)?).map_err(|reason| PublishError::Sample { path: path.to_owned(), reason })?;
-    Ok((FilePath::parse("sample_output.json")?, path.to_owned()))
+/// What is said to be the answer to the sample, and lies beside it as `sample_output` in place of `sample_input`.
+fn sample_output(
+    submission: &Submission,
+    package: &Package,
+    model_path: &Path,
+) -> Result<Option<(FilePath, PathBuf)>, PublishError> {
+    let beside = |model: &Path| {
+        let input = sample_path(model);
+        let name = input.file_name().unwrap_or_default().to_string_lossy();
+        input.with_file_name(name.replace("sample_input", "sample_output"))
+    };
+    let path = match &submission.sample_output {
+        Some(path) => path.clone(),
+        None if beside(model_path).is_file() => beside(model_path),
+        None => return Ok(None),
+    };
+    golden::is_json(&golden::read(&path)?).map_err(|reason| PublishError::Sample { path: path.clone(), reason })?;
+    Ok(Some((FilePath::from_relative(&beside(Path::new(package.model.as_str())))?, path)))
 }
 
 fn golden_files(
