@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod experiment;
+pub mod follow;
 pub mod http;
 pub mod memory;
 pub mod moment;

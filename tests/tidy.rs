@@ -29,6 +29,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("deployment", 3),
     ("control", 4),
     ("doctor", 5),
+    ("follow", 5),
     ("http", 5),
     ("profile", 5),
     ("publish", 5),

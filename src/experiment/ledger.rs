@@ -92,6 +92,11 @@ impl Ledger {
         }
     }
 
+    /// What one incarnation has counted.
+    pub fn counts(&self, incarnation: &str) -> Option<&Counts> {
+        self.0.get(incarnation)
+    }
+
     /// What was counted under these revisions.
     pub fn total(&self, revisions: impl Fn(u64) -> bool) -> Tallies {
         let mut total = Tallies::new();

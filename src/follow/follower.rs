@@ -1,0 +1,179 @@
+//! Takes the steps of rollouts: looks at each endpoint that follows a model, asks the policy, and creates the revision it wants.
+//!
+//! Every replica does. Who creates a revision first has taken the step; the others find it, and go on from there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::replica_status;
+use super::trials::Subject;
+use crate::deployment::{Endpoint, Entry, Routing, State};
+use crate::moment::Moment;
+use crate::name::Name;
+use crate::registry::{
+    Change, EndpointSpec, Follow, ModelRef, ModelVersion, Registry, RegistryError, Revision, Rollout, Stage,
+};
+use crate::rollout::{Condition, Situation, Step, Trial, next};
+
+/// This server's part in rollouts.
+#[derive(Debug)]
+pub struct Follower {
+    registry: Registry,
+    routing: Arc<Routing>,
+    /// Who creates revisions, for the history.
+    by: String,
+    known: BTreeMap<Name, Known>,
+}
+
+/// What is known of one endpoint.
+#[derive(Debug, Default)]
+struct Known {
+    revision: Option<Revision<EndpointSpec>>,
+    /// What became of trying the candidate of the rollout under way.
+    trial: Option<(Rollout, Trial)>,
+    /// Why nothing was to be done, when it was last told.
+    waiting: String,
+}
+
+impl Follower {
+    pub fn new(registry: Registry, routing: Arc<Routing>, by: String) -> Follower {
+        Follower { registry, routing, by, known: BTreeMap::new() }
+    }
+
+    /// Looks at each endpoint that this server has from the registry, and takes the step that is due.
+    pub async fn follow(&mut self, now: Moment) {
+        let entries: Vec<(Name, Entry)> =
+            self.routing.table().entries().map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        self.known.retain(|name, _| entries.iter().any(|(served, _)| served == name));
+        for (name, entry) in entries.into_iter().filter(|(_, entry)| entry.revision.is_some()) {
+            let mut known = self.known.remove(&name).unwrap_or_default();
+            if let Err(error) = self.step(&name, &entry, &mut known, now).await {
+                tracing::warn!(endpoint = %name, %error, "a rollout does not go on for now");
+            }
+            self.known.insert(name, known);
+        }
+    }
+
+    async fn step(&self, name: &Name, entry: &Entry, known: &mut Known, now: Moment) -> Result<(), RegistryError> {
+        self.catch_up(name, known).await?;
+        let Some(revision) = known.revision.clone() else { return Ok(()) };
+        let spec = &revision.body;
+        let Some(follow) = spec.follow.as_ref().filter(|_| !spec.deleted) else { return Ok(()) };
+        let target = newest(&self.registry, follow).await?.map(|version| version.manifest.model_ref());
+        let ledger = replica_status::ledger(&self.registry, name).await?;
+        let condition =
+            spec.rollout.as_ref().map_or(Condition::Loading, |rollout| condition(entry, &revision, rollout));
+        if let (Some(rollout), Condition::Ready) = (&spec.rollout, condition) {
+            self.try_out(entry, follow, spec, rollout, known).await?;
+        }
+        let trial = known.trial.as_ref().filter(|(tried, _)| spec.rollout.as_ref() == Some(tried));
+        let situation = Situation {
+            revision: revision.revision,
+            spec,
+            now,
+            target: target.as_ref(),
+            condition,
+            trial: trial.map(|(_, trial)| trial),
+            ledger: &ledger,
+        };
+        match next(&situation) {
+            Step::Wait { reason } if reason != known.waiting => {
+                tracing::info!(endpoint = %name, reason, "nothing to be rolled out now");
+                known.waiting = reason;
+            }
+            Step::Wait { .. } => {}
+            Step::Take { action, spec, reason } => {
+                let change = Change { by: self.by.clone(), why: reason.clone(), at: now };
+                match self.registry.endpoint(name).append(revision.revision, &change, *spec).await {
+                    Ok(made) => {
+                        tracing::info!(endpoint = %name, revision = made.revision, ?action, reason, "rollout");
+                        known.revision = Some(made);
+                        known.waiting.clear();
+                    }
+                    // Another replica, or an operator, was faster.
+                    Err(RegistryError::Conflict { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The latest revision, by reading on from the last one that is known.
+    async fn catch_up(&self, name: &Name, known: &mut Known) -> Result<(), RegistryError> {
+        let log = self.registry.endpoint(name);
+        if known.revision.is_none() {
+            known.revision = log.latest().await?;
+        }
+        while let Some(revision) = &known.revision {
+            let Some(newer) = log.read(revision.revision + 1).await? else { break };
+            known.revision = Some(newer);
+        }
+        Ok(())
+    }
+
+    /// Tries the candidate, unless that has been done or nothing depends on it.
+    async fn try_out(
+        &self,
+        entry: &Entry,
+        follow: &Follow,
+        spec: &EndpointSpec,
+        rollout: &Rollout,
+        known: &mut Known,
+    ) -> Result<(), RegistryError> {
+        let is_tried = known.trial.as_ref().is_some_and(|(tried, _)| tried == rollout);
+        if rollout.stage != Stage::Checking || is_tried {
+            return Ok(());
+        }
+        let Some(endpoint) = &entry.endpoint else { return Ok(()) };
+        let Some(deployment) = deployment(endpoint, &rollout.candidate) else { return Ok(()) };
+        let models = self.registry.models();
+        let version = models.usable(&rollout.model).await?;
+        let baseline = match spec.deployments.get(&rollout.baseline) {
+            Some(baseline) => models.find(&baseline.model).await?,
+            None => None,
+        };
+        let (guard, registry) = (&follow.guard, &self.registry);
+        let subject = Subject { registry, endpoint, deployment, guard, version: &version, baseline: baseline.as_ref() };
+        let trial = subject.try_out().await?;
+        tracing::info!(endpoint = %endpoint.name, model = %rollout.model, golden = trial.golden.sentence(guard), "candidate tried");
+        known.trial = Some((rollout.clone(), trial));
+        Ok(())
+    }
+}
+
+/// The newest version of a model that bears the tags which are followed, and is neither archived nor deleted.
+pub async fn newest(registry: &Registry, follow: &Follow) -> Result<Option<ModelVersion>, RegistryError> {
+    let models = registry.models();
+    for version in models.version_numbers(&follow.model).await?.rev() {
+        let found = models.find(&ModelRef { name: follow.model.clone(), version }).await?;
+        let fits = |found: &ModelVersion| {
+            let meta = &found.meta;
+            let has_tags = follow.tags.iter().all(|(key, value)| meta.tags.get(key) == Some(value));
+            has_tags && !meta.archived && !meta.deleted
+        };
+        if let Some(found) = found.filter(fits) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the candidate can answer here, as far as this server has come.
+fn condition<'a>(entry: &'a Entry, revision: &Revision<EndpointSpec>, rollout: &Rollout) -> Condition<'a> {
+    if entry.revision != Some(revision.revision) {
+        return Condition::Loading;
+    }
+    let model = rollout.model.to_string();
+    let standings =
+        entry.deployments.iter().filter(|standing| standing.name == rollout.candidate && standing.model == model);
+    standings.fold(Condition::Loading, |condition, standing| match &standing.state {
+        State::Ready => Condition::Ready,
+        State::Failed { reason } if condition != Condition::Ready => Condition::Failed { reason },
+        _ => condition,
+    })
+}
+
+fn deployment<'a>(endpoint: &'a Endpoint, name: &Name) -> Option<&'a crate::deployment::Deployment> {
+    endpoint.deployments.iter().find(|deployment| deployment.name == *name).map(Arc::as_ref)
+}
