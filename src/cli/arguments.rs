@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure, health, models, profile, register};
+use super::{Configured, Failure, ab, follow, health, models, profile, register};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -35,6 +35,8 @@ pub fn command() -> Command {
         )
         .subcommand(with_settings(register::command()))
         .subcommand(models::command(with_settings))
+        .subcommand(with_settings(ab::command()))
+        .subcommand(with_settings(follow::command()))
         .subcommand(with_settings(profile::command()))
         .subcommand(
             // What `doctor` starts to have a model tried out; it tells events as lines of JSON.

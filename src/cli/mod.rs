@@ -1,9 +1,11 @@
 //! The command line.
 
+mod ab;
 mod arguments;
 mod banner;
 mod columns;
 mod doctor;
+mod follow;
 mod health;
 mod meter;
 mod models;
@@ -51,6 +53,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("register", matches)) => register::register(matches),
         Some(("models", matches)) => models::models(matches),
+        Some(("ab", matches)) => ab::ab(matches),
+        Some(("follow", matches)) => follow::follow(matches),
         Some(("profile", matches)) => profile::profile(matches),
         Some(("probe", matches)) => probe::probe(matches),
         Some(("health", matches)) => health::health(matches),

@@ -6,17 +6,21 @@
 
 mod announcer;
 mod answers;
+mod companion;
 mod events;
 mod follower;
-mod replica;
+mod identity;
 mod replica_status;
+mod report;
 mod reporter;
 mod trials;
 
 pub use announcer::Announcer;
 pub use answers::{Divergence, diverge};
+pub use companion::{Accompanied, Companion};
 pub use events::{of_endpoint, of_model};
 pub use follower::{Follower, newest};
-pub use replica::{Replica, ReplicaError};
+pub use identity::{Identity, IdentityError};
 pub use replica_status::{DeploymentStatus, ReplicaStatus, ledger};
+pub use report::{Arm, Report, report};
 pub use reporter::Reporter;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Replica, ReplicaStatus};
+use super::{Identity, ReplicaStatus};
 use crate::deployment::{Entry, Routing, Statistics};
 use crate::experiment::Ledger;
 use crate::moment::Moment;
@@ -19,7 +19,7 @@ const HEARTBEAT_S: u64 = 30;
 pub struct Reporter {
     registry: Registry,
     routing: Arc<Routing>,
-    replica: Arc<Replica>,
+    replica: Arc<Identity>,
     sequence: u64,
     endpoints: BTreeMap<Name, Told>,
 }
@@ -34,7 +34,7 @@ struct Told {
 }
 
 impl Reporter {
-    pub fn new(registry: Registry, routing: Arc<Routing>, replica: Arc<Replica>) -> Reporter {
+    pub fn new(registry: Registry, routing: Arc<Routing>, replica: Arc<Identity>) -> Reporter {
         Reporter { registry, routing, replica, sequence: 0, endpoints: BTreeMap::new() }
     }
 

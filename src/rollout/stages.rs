@@ -1,6 +1,6 @@
 //! Specifications of an endpoint on the way from one version to the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::moment::Moment;
 use crate::name::Name;
@@ -124,14 +124,50 @@ pub fn rolled_back(spec: &EndpointSpec, rollout: &Rollout, found_wanting: bool) 
     back
 }
 
-/// What an operator's `promote` makes of a rollout: the candidate takes over at once.
-pub fn promote(spec: &EndpointSpec) -> Option<EndpointSpec> {
-    spec.rollout.as_ref().map(|rollout| finished(spec, rollout))
+/// What an operator's `promote` makes of an endpoint: the candidate of a rollout takes over at once; without one, `candidate` gets
+/// all traffic, and the others stay without any. `None` if there is nothing to promote.
+pub fn promote(spec: &EndpointSpec, candidate: Option<&Name>) -> Option<EndpointSpec> {
+    if let Some(rollout) =
+        spec.rollout.as_ref().filter(|rollout| candidate.is_none_or(|name| *name == rollout.candidate))
+    {
+        return Some(finished(spec, rollout));
+    }
+    let candidate = candidate.or_else(|| only_candidate(spec))?;
+    spec.deployments.contains_key(candidate).then(|| {
+        let mut promoted = spec.clone();
+        promoted.traffic = BTreeMap::from([(candidate.clone(), Share::ALL)]);
+        promoted.mirror.remove(candidate);
+        promoted.default = Some(candidate.clone());
+        promoted
+    })
 }
 
-/// What an operator's `abort` makes of a rollout.
-pub fn abort(spec: &EndpointSpec) -> Option<EndpointSpec> {
-    spec.rollout.as_ref().map(|rollout| rolled_back(spec, rollout, true))
+/// What an operator's `abort` makes of an endpoint: the candidate of a rollout goes, and is not tried again; without one,
+/// `candidate` loses its traffic to the default deployment. `None` if there is nothing to abort.
+pub fn abort(spec: &EndpointSpec, candidate: Option<&Name>) -> Option<EndpointSpec> {
+    if let Some(rollout) =
+        spec.rollout.as_ref().filter(|rollout| candidate.is_none_or(|name| *name == rollout.candidate))
+    {
+        return Some(rolled_back(spec, rollout, true));
+    }
+    let candidate = candidate.or_else(|| only_candidate(spec))?;
+    let baseline = baseline(spec)?;
+    (spec.deployments.contains_key(candidate) && candidate != baseline).then(|| {
+        let mut aborted = spec.clone();
+        let common = common_share(spec, candidate, baseline);
+        aborted.traffic.remove(candidate);
+        aborted.mirror.remove(candidate);
+        set_share(&mut aborted, baseline, common);
+        aborted.default = Some(baseline.clone());
+        aborted
+    })
+}
+
+/// The deployment that is not the baseline, if there is one and no more.
+fn only_candidate(spec: &EndpointSpec) -> Option<&Name> {
+    let baseline = baseline(spec)?;
+    let mut others = spec.deployments.keys().filter(|name| *name != baseline);
+    others.next().filter(|_| others.next().is_none())
 }
 
 /// A former specification as a rollback may restore it: no rollout goes on in it by itself, and no version that the endpoint

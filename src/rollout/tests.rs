@@ -239,12 +239,36 @@ fn operators_are_not_overruled() {
         matches!(&step, Step::Wait { reason } if reason.contains("was given 30 % of the traffic by hand")),
         "{step:?}"
     );
-    let promoted = promote(&world.spec).unwrap();
+    let promoted = promote(&world.spec, None).unwrap();
     assert_eq!((promoted.default, promoted.traffic[&name("v5")]), (Some(name("v5")), Share::ALL));
-    let aborted = abort(&world.spec).unwrap();
+    let aborted = abort(&world.spec, None).unwrap();
     assert_eq!((aborted.default, aborted.traffic[&name("blue")]), (Some(name("blue")), Share::ALL));
     assert!(aborted.follow.unwrap().refused.contains(&5));
-    assert!(promote(&following(Guard::default())).is_none());
+    assert!(promote(&following(Guard::default()), None).is_none());
+}
+
+#[test]
+fn an_experiment_without_a_rollout_ends_with_all_traffic_on_one_side() {
+    let mut spec = following(Guard::default());
+    spec.follow = None;
+    spec.default = Some(name("blue"));
+    for (other, share) in [("green", 20.0), ("red", 10.0)] {
+        spec.deployments.insert(name(other), DeploymentSpec { model: model(6), settings: BTreeMap::new() });
+        spec.traffic.insert(name(other), percent(share));
+    }
+    assert!(promote(&spec, None).is_none() && abort(&spec, None).is_none(), "which one is not said");
+    assert!(promote(&spec, Some(&name("grey"))).is_none() && abort(&spec, Some(&name("blue"))).is_none());
+    let promoted = promote(&spec, Some(&name("green"))).unwrap();
+    assert_eq!(
+        (promoted.default, promoted.traffic),
+        (Some(name("green")), BTreeMap::from([(name("green"), Share::ALL)]))
+    );
+    assert_eq!(promoted.deployments.len(), 3);
+    let aborted = abort(&spec, Some(&name("green"))).unwrap();
+    assert_eq!(aborted.traffic, BTreeMap::from([(name("blue"), percent(90.0)), (name("red"), percent(10.0))]));
+    spec.deployments.remove(&name("red"));
+    spec.traffic.remove(&name("red"));
+    assert_eq!(promote(&spec, None).unwrap().default, Some(name("green")));
 }
 
 #[test]

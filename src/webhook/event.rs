@@ -28,6 +28,16 @@ impl EventKind {
     }
 }
 
+impl std::str::FromStr for EventKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<EventKind, String> {
+        let named = EventKind::ALL.into_iter().find(|kind| kind.name() == text);
+        let names = || EventKind::ALL.map(EventKind::name).join(", ");
+        named.ok_or_else(|| format!("'{text}' is no event: expected some of {}", names()))
+    }
+}
+
 /// A message: a CloudEvent in its structured JSON form (CloudEvents 1.0.2, section 3 and its JSON format).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {

@@ -12,7 +12,7 @@ const PLACES_MAX: usize = 64;
 
 /// A name that is this server's own, and stays so over restarts; and an id of this one start.
 #[derive(Debug)]
-pub struct Replica {
+pub struct Identity {
     pub name: Name,
     /// Sorts by time: those that began earlier come first.
     pub incarnation: String,
@@ -22,7 +22,7 @@ pub struct Replica {
 
 /// Why this server has no name.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplicaError {
+pub enum IdentityError {
     #[error("cannot use {}: {source}", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
     #[error("{PLACES_MAX} servers use the state folder {} already", .0.display())]
@@ -31,13 +31,13 @@ pub enum ReplicaError {
     Random(getrandom::Error),
 }
 
-impl Replica {
+impl Identity {
     /// Takes the first free name in a state folder: a random one that is kept there.
-    pub fn claim(state: &Path, now: Moment) -> Result<Replica, ReplicaError> {
+    pub fn claim(state: &Path, now: Moment) -> Result<Identity, IdentityError> {
         let folder = state.join("replicas");
-        let failed = |source| ReplicaError::Folder { folder: folder.clone(), source };
+        let failed = |source| IdentityError::Folder { folder: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
-        let random = getrandom::u64().map_err(ReplicaError::Random)?;
+        let random = getrandom::u64().map_err(IdentityError::Random)?;
         for place in 0..PLACES_MAX {
             let path = folder.join(place.to_string());
             let lock =
@@ -49,9 +49,9 @@ impl Replica {
             }
             let name = kept_or_new(&path, random).map_err(failed)?;
             let incarnation = format!("{:012}-{:08x}", now.seconds(), random as u32);
-            return Ok(Replica { name, incarnation, _lock: lock });
+            return Ok(Identity { name, incarnation, _lock: lock });
         }
-        Err(ReplicaError::Full(state.to_owned()))
+        Err(IdentityError::Full(state.to_owned()))
     }
 }
 

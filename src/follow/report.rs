@@ -1,0 +1,121 @@
+//! An experiment as it stands: who has which traffic, what was counted of each since that has been so, and what follows from it.
+
+use serde::Serialize;
+
+use super::replica_status;
+use crate::experiment::{Agreement, Comparison, Level, Tallies, agreement, compare_all};
+use crate::moment::Moment;
+use crate::name::Name;
+use crate::registry::{EndpointSpec, Registry, RegistryError, Revision, Rollout, Share};
+use crate::rollout::{baseline, common_share};
+
+/// Revisions that are looked back upon for where an experiment began.
+const HISTORY_MAX: usize = crate::experiment::REVISIONS_MAX;
+
+/// `scoria ab`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub endpoint: Name,
+    pub revision: u64,
+    /// Since when deployments and traffic have been as they are. What was counted before is not compared: another split has
+    /// other users.
+    pub since_revision: u64,
+    pub since: Moment,
+    pub baseline: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    pub deployments: Vec<Arm>,
+    pub comparisons: Vec<Comparison>,
+    pub agreements: Vec<Agreement>,
+}
+
+/// One deployment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Arm {
+    pub deployment: Name,
+    pub model: String,
+    pub traffic_percent: f64,
+    pub answered: u64,
+    /// Answers with 4xx, with 5xx.
+    pub refused: u64,
+    pub failed: u64,
+    pub latency_p50_s: Option<f64>,
+    pub latency_p99_s: Option<f64>,
+    /// Outcomes that were reported as true, of so many that were true or false; and those that were numbers.
+    pub successes: u64,
+    pub trials: u64,
+    pub numbers: u64,
+    pub mean_outcome: Option<f64>,
+}
+
+/// Reads what there is of an endpoint.
+pub async fn report(registry: &Registry, endpoint: &Name, level: Level) -> Result<Report, RegistryError> {
+    let history = registry.endpoint(endpoint).history(HISTORY_MAX).await?;
+    let missing = || RegistryError::NotFound { what: format!("endpoint {endpoint}") };
+    let latest = history.first().filter(|latest| !latest.body.deleted).ok_or_else(missing)?;
+    let spec = &latest.body;
+    let nothing = || RegistryError::NotFound { what: format!("deployment of endpoint {endpoint} to compare") };
+    let baseline = match &spec.rollout {
+        Some(rollout) => rollout.baseline.clone(),
+        None => baseline(spec).cloned().ok_or_else(nothing)?,
+    };
+    let since = begin(&history);
+    let ledger = replica_status::ledger(registry, endpoint).await?;
+    let tallies = ledger.total(|revision| revision >= since.revision);
+    Ok(Report {
+        endpoint: endpoint.clone(),
+        revision: latest.revision,
+        since_revision: since.revision,
+        since: since.at,
+        rollout: spec.rollout.clone(),
+        deployments: spec.deployments.keys().map(|name| arm(spec, name, &baseline, &tallies)).collect(),
+        comparisons: comparisons(spec, &baseline, &tallies, level),
+        agreements: tallies.iter().filter_map(|(name, tally)| agreement(name, &tally.mirror, level)).collect(),
+        baseline,
+    })
+}
+
+/// The revision with which the experiment began: of the newest on, the last that divides requests alike. `history` has the newest
+/// first, and at least one.
+fn begin(history: &[Revision<EndpointSpec>]) -> &Revision<EndpointSpec> {
+    let is_alike = |pair: &&[Revision<EndpointSpec>]| pair[0].body.divides_like(&pair[1].body);
+    let alike = history.windows(2).take_while(is_alike).count();
+    &history[alike]
+}
+
+impl EndpointSpec {
+    /// Whether requests are divided among the same models in the same way.
+    fn divides_like(&self, other: &EndpointSpec) -> bool {
+        (&self.deployments, &self.traffic, &self.default, &self.sticky, &self.settings)
+            == (&other.deployments, &other.traffic, &other.default, &other.sticky, &other.settings)
+    }
+}
+
+fn comparisons(spec: &EndpointSpec, baseline: &Name, tallies: &Tallies, level: Level) -> Vec<Comparison> {
+    let nothing = Default::default();
+    let tally = |name: &Name| tallies.get(name).unwrap_or(&nothing);
+    let others = spec.deployments.keys().filter(|name| *name != baseline && tally(name).answered() > 0);
+    others.flat_map(|name| compare_all((name, tally(name)), (baseline, tally(baseline)), level)).collect()
+}
+
+fn arm(spec: &EndpointSpec, name: &Name, baseline: &Name, tallies: &Tallies) -> Arm {
+    let tally = tallies.get(name).cloned().unwrap_or_default();
+    let given = spec.traffic.get(name).copied().unwrap_or_default();
+    let share = if name == baseline { common_share(spec, name, name) } else { given };
+    let seconds = |quantile| tally.latency_ns.quantile(quantile).map(|ns| ns as f64 * 1e-9);
+    let outcomes = &tally.outcomes;
+    Arm {
+        deployment: name.clone(),
+        model: spec.deployments.get(name).map(|deployment| deployment.model.to_string()).unwrap_or_default(),
+        traffic_percent: Share::percent(share),
+        answered: tally.answered(),
+        refused: tally.refused,
+        failed: tally.failed,
+        latency_p50_s: seconds(0.5),
+        latency_p99_s: seconds(0.99),
+        successes: outcomes.successes,
+        trials: outcomes.trials,
+        numbers: outcomes.numbers.count,
+        mean_outcome: (outcomes.numbers.count > 0).then_some(outcomes.numbers.mean),
+    }
+}
