@@ -1,5 +1,7 @@
 //! The composition root: a checked configuration becomes a running server, and a running server ends in order.
 
+mod offer;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,16 +15,19 @@ use tokio::sync::watch;
 
 use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{self, Means, ModelSpec, NotLoaded, Order, Running, Settings, Wanted, Workshop};
+use crate::control::{self, Means, Order, Running, Settings, Wanted, Workshop};
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
-use crate::registry::ModelRef;
+use crate::registry::RegistryError;
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
+
+pub use self::offer::{Offer, RegistryOffer};
+use self::offer::{Opened, no_registry};
 
 /// A running server.
 pub struct App {
@@ -58,6 +63,8 @@ pub enum StartError {
     Keys(#[from] KeyStoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("the registry cannot be served: {0}")]
+    Registry(#[from] RegistryError),
     #[error("there is no folder to keep state in: set state_dir (--state-dir), or HOME")]
     NoStateDir,
     #[error("default_endpoint: {0}")]
@@ -74,10 +81,11 @@ pub enum StartError {
 
 impl App {
     /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::loaded`].
-    pub fn start(config: &Config, models: Vec<ModelSpec>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
+    pub fn start(config: &Config, offer: impl Into<Offer>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
+        let offer = offer.into();
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let default_endpoint = default_endpoint(config, &models)?;
-        check_endpoints(config, &models)?;
+        let default_endpoint = default_endpoint(config, &offer)?;
+        check_endpoints(config, &offer)?;
         let keys = match config.auth {
             Auth::Key => Some(KeyStore::open(&state_dir(config)?)?),
             Auth::None => None,
@@ -85,11 +93,12 @@ impl App {
         let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
         let admin_ring = ring(Ring::Admin)?;
         let budget = Arc::new(Cores::new(cores));
-        let wanted: Vec<Wanted> = models
-            .into_iter()
+        let wanted: Vec<Wanted> = offer
+            .files()
+            .iter()
             .map(|spec| {
                 let settings = settings(config.of_endpoint(&spec.name), &budget);
-                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec, settings, ring))
+                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec.clone(), settings, ring))
             })
             .collect::<Result<_, _>>()?;
 
@@ -125,14 +134,23 @@ impl App {
             dice,
             drained,
         };
+        let registry = match &offer {
+            Offer::Files(_) => None,
+            Offer::Registry(registry) => Some(registry.open(config, engine.info(), runtime.handle().clone())?),
+        };
         let workshop = Workshop {
             engine,
             metrics: Arc::clone(&metrics),
             watchdog: Arc::clone(watchdog.watchdog()),
-            obtain: Arc::new(no_registry),
+            obtain: registry.as_ref().map_or_else(|| Arc::new(no_registry) as _, Opened::obtain),
         };
         let controls = control::start(means, wanted, workshop).map_err(start("the control threads"))?;
-        controls.orders.give(Order::Complete);
+        match &registry {
+            None => controls.orders.give(Order::Complete),
+            Some(registry) => {
+                drop(runtime.spawn(registry.replica(config, &budget, controls.orders.clone()).watch()));
+            }
+        }
 
         let room = room(config);
         let (stop_admin, admin_stopping) = stopping();
@@ -261,15 +279,11 @@ fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
     Err("this build has no embedded engine; build it with the feature `tract`, or use --engine ort".to_owned())
 }
 
-/// What a server without a registry has of its models.
-fn no_registry(model: &ModelRef) -> Result<ModelSpec, NotLoaded> {
-    Err(NotLoaded { reason: format!("there is no registry to have {model} from"), is_transient: false })
-}
-
-fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {
+fn default_endpoint(config: &Config, offer: &Offer) -> Result<Option<Name>, StartError> {
     let Some(text) = &config.default_endpoint else { return Ok(None) };
     let name = Name::parse(text)?;
-    if models.iter().any(|spec| spec.name == name) {
+    // What a registry will say is not known yet.
+    if matches!(offer, Offer::Registry(_)) || offer.files().iter().any(|spec| spec.name == name) {
         Ok(Some(name))
     } else {
         Err(StartError::UnknownDefaultEndpoint(name))
@@ -277,7 +291,8 @@ fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name
 }
 
 /// Settings for an endpoint that is not there are a slip of the pen, or meant for another server.
-fn check_endpoints(config: &Config, models: &[ModelSpec]) -> Result<(), StartError> {
+fn check_endpoints(config: &Config, offer: &Offer) -> Result<(), StartError> {
+    let Offer::Files(models) = offer else { return Ok(()) };
     let is_served = |name: &&Name| models.iter().any(|spec| spec.name == **name);
     let Some(unknown) = config.endpoints.keys().find(|name| !is_served(name)) else { return Ok(()) };
     let served: Vec<_> = models.iter().map(|spec| spec.name.as_str()).collect();

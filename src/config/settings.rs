@@ -112,6 +112,14 @@ macro_rules! settings {
         }),*];
 
         impl Config {
+            /// A setting's text, by its key.
+            pub fn text(&self, key: &str) -> Option<String> {
+                match key {
+                    $(stringify!($key) => Some(self.$key.to_text()),)*
+                    _ => None,
+                }
+            }
+
             /// Takes each setting's text from `layers`, or its default, and checks it.
             pub fn resolve(
                 layers: &dyn Fn(&Setting) -> Option<(String, Origin)>,
@@ -183,6 +191,8 @@ settings! {
     registry: Option<String> = None;
     /// How long one thing that is asked of the registry may take, with all attempts at it; then it counts as away.
     registry_timeout_ms: u64 = 30_000, at_least 1, at_most YEAR_MS;
+    /// How often a server looks for changes in its registry. Each look lists the endpoints and asks for the next revision of each.
+    registry_poll_interval_ms: u64 = 500, at_least 10, at_most YEAR_MS;
     /// How often a server of a registry writes what it has counted into it (`status/`), and looks whether a rollout goes on.
     status_interval_ms: u64 = 2_000, at_least 100, at_most YEAR_MS;
     /// Addresses that are told what happens in the registry ([webhooks.md](webhooks.md)).

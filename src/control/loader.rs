@@ -35,6 +35,8 @@ pub struct Loader {
     pub settings: Settings,
     pub metrics: Arc<Metrics>,
     pub watchdog: Arc<Watchdog>,
+    /// The model's sample, if it is not beside it.
+    pub sample: Option<PathBuf>,
 }
 
 /// Where a model is going to answer.
@@ -111,6 +113,7 @@ impl Loader {
             scheduler: Arc::new(scheduler),
             metrics,
             scoring_timeout: self.settings.endpoint.scoring_timeout,
+            cached: None,
             lifeline: Arc::new(Lifeline::nobodys()),
         })
     }
@@ -223,7 +226,7 @@ impl Loader {
     /// The sample beside the model if it is valid for it, else a made-up one.
     fn sample(&self, spec: &ModelSpec, signature: &Signature) -> Sample {
         let made_up = codec::json::example_body(signature);
-        let path = sample_path(&spec.path);
+        let path = self.sample.clone().unwrap_or_else(|| sample_path(&spec.path));
         match fs::read(&path) {
             Ok(body) => match self.decode(&body, signature) {
                 Ok(inputs) => {

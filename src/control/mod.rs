@@ -5,6 +5,8 @@ mod loader;
 mod measure;
 mod model_spec;
 mod publication;
+mod replica;
+mod shelf;
 mod slot;
 mod threads;
 mod wanted;
@@ -12,7 +14,9 @@ mod wanted;
 pub use controller::{Controller, Done, Job, Means, NotLoaded};
 pub use loader::{Loader, Seat, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
-pub use threads::{Obtain, Order, Orders, Running, Workshop, start};
+pub use replica::{Interpret, Known, Replica};
+pub use shelf::{Open, Shelf, Trial};
+pub use threads::{Obtain, Obtained, Order, Orders, Running, Workshop, start};
 pub use wanted::{Settings, Source, Wanted, WantedDeployment};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -17,7 +18,7 @@ use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::memory;
 use crate::name::Name;
-use crate::registry::ModelRef;
+use crate::registry::{CachedModel, ModelRef};
 use crate::schedule::Watchdog;
 use crate::telemetry::Metrics;
 
@@ -48,8 +49,18 @@ impl Orders {
     }
 }
 
+/// A model on this machine, fit to be loaded.
+#[derive(Clone, Debug)]
+pub struct Obtained {
+    pub spec: ModelSpec,
+    /// Its sample, if it is not beside it.
+    pub sample: Option<PathBuf>,
+    /// Keeps it there.
+    pub cached: Option<Arc<CachedModel>>,
+}
+
 /// Has a version of the registry on this machine and fit to be loaded, or says why not. Blocks.
-pub type Obtain = dyn Fn(&ModelRef) -> Result<ModelSpec, NotLoaded> + Send + Sync;
+pub type Obtain = dyn Fn(&ModelRef) -> Result<Obtained, NotLoaded> + Send + Sync;
 
 /// What models are loaded with.
 #[derive(Clone)]
@@ -165,9 +176,9 @@ impl Workshop {
     }
 
     fn load(&self, job: &Job) -> Result<Deployment, NotLoaded> {
-        let (spec, registered) = match &job.wanted.source {
-            Source::File(spec) => (spec.clone(), None),
-            Source::Published(model) => ((self.obtain)(model)?, Some(model.name.clone())),
+        let Obtained { spec, sample, cached } = match &job.wanted.source {
+            Source::File(spec) => Obtained { spec: spec.clone(), sample: None, cached: None },
+            Source::Published(model) => (self.obtain)(model)?,
             Source::Unusable { reason } => return Err(NotLoaded { reason: reason.clone(), is_transient: false }),
         };
         let loader = Loader {
@@ -175,10 +186,12 @@ impl Workshop {
             settings: job.wanted.settings.clone(),
             metrics: Arc::clone(&self.metrics),
             watchdog: Arc::clone(&self.watchdog),
+            sample,
         };
         let loaded = loader.load(&spec, &job.seat);
         let mut deployment = loaded.map_err(|error| NotLoaded { reason: error.to_string(), is_transient: false })?;
-        deployment.model.registered = registered;
+        deployment.model.registered = cached.is_some().then_some(spec.name);
+        deployment.cached = cached;
         Ok(deployment)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::EngineInfo;
 use crate::name::Name;
+use crate::registry::CachedModel;
 use crate::schedule::{Completed, Plan, Priority, ScheduleError, Scheduler};
 use crate::telemetry::DeploymentMetrics;
 use crate::tensor::{Signature, Tensor};
@@ -27,6 +28,8 @@ pub struct Deployment {
     pub metrics: Arc<DeploymentMetrics>,
     /// The longest deadline of a request.
     pub scoring_timeout: Duration,
+    /// Keeps the model's files in the cache, if it came from a registry.
+    pub cached: Option<Arc<CachedModel>>,
     /// Told when nobody uses any of the clones any more.
     pub lifeline: Arc<Lifeline>,
 }

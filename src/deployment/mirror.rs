@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{Comparison, Deployment, Dice, Difference};
 use crate::experiment::Recorder;
-use crate::registry::Share;
+use crate::registry::{EndpointSpec, Share};
 use crate::schedule::{Completed, Priority, ScheduleError};
 use crate::telemetry::{MirrorMetrics, Mirrored};
 use crate::tensor::{Tensor, Value, with_tensor};
@@ -106,7 +106,7 @@ impl Target {
 
 impl Mirror {
     /// The most targets of one endpoint.
-    pub const TARGETS_MAX: usize = u32::BITS as usize;
+    pub const TARGETS_MAX: usize = EndpointSpec::MIRRORS_MAX;
 
     /// `targets` beyond [`Mirror::TARGETS_MAX`] are never drawn; specifications with more are refused.
     pub fn new(targets: Vec<Target>, thread: MirrorThread, dice: Arc<Dice>) -> Mirror {
@@ -118,10 +118,10 @@ impl Mirror {
     pub fn draw(&self, answering: usize, inputs: &[Tensor]) -> Option<Drawn> {
         let mut targets = 0;
         for (index, target) in self.targets.iter().enumerate().take(Mirror::TARGETS_MAX) {
-            let is_drawn = ((u128::from(self.dice.roll()) * u128::from(Share::WHOLE)) >> 64) as u16;
+            let point = ((u128::from(self.dice.roll()) * u128::from(Share::WHOLE)) >> 64) as u16;
             // Nothing is learnt from comparing a deployment with itself.
             let is_other = target.comparisons.get(answering).is_some_and(|pair| pair.answering != pair.compared);
-            if is_drawn < target.share.hundredths() && is_other {
+            if point < target.share.hundredths() && is_other {
                 targets |= 1 << index;
             }
         }

@@ -111,6 +111,7 @@ impl<'a> LiveBench<'a> {
             settings: settings.clone(),
             metrics: Arc::new(metrics),
             watchdog: Arc::clone(self.watchdog.watchdog()),
+            sample: None,
         };
         let seat = Seat::only(self.subject.spec.name.clone());
         loader.load(&self.subject.spec, &seat).map(Arc::new).map_err(|error| error.to_string())

@@ -74,6 +74,20 @@ impl Cache {
         self.load_manifest(registry, manifest, progress).await
     }
 
+    /// A version that is on the disk, whole, without asking the registry at all: for when it cannot even be opened.
+    pub async fn load_kept(&self, url: &RegistryUrl, model: &ModelRef) -> Result<Option<CachedModel>, RegistryError> {
+        let kept = self.kept::<Manifest>(url, &format!("models/{}/{}", model.name, model.version))?;
+        let Some(manifest) = kept else { return Ok(None) };
+        let digest = manifest.content.digest.clone();
+        let lock = self.lock(&digest).await?;
+        let folder = self.folder.join("models").join(digest.as_str());
+        if !self.is_whole(&folder, &manifest.content).await? {
+            return Ok(None);
+        }
+        let path = manifest.content.model.in_folder(&folder);
+        Ok(Some(CachedModel { manifest, path, _lock: lock }))
+    }
+
     /// [`Cache::load`] of a version whose manifest is known.
     pub async fn load_manifest(
         &self,

@@ -33,7 +33,7 @@ pub use cache::{Cache, CachedModel};
 pub use collection::Collected;
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use endpoint_keys::{EndpointKeys, StoredKey};
-pub use endpoint_spec::{DeploymentSpec, EndpointSpec, Follow, ModelRef, Sticky};
+pub use endpoint_spec::{DeploymentSpec, EndpointSpec, Follow, InvalidSpec, ModelRef, Sticky};
 pub use error::RegistryError;
 pub use file_path::{FilePath, InvalidFilePath};
 pub use limits::StoreLimits;

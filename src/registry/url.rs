@@ -108,6 +108,14 @@ impl RegistryUrl {
         RegistryUrl { text: path.display().to_string(), place: Place::Folder(path.to_owned()) }
     }
 
+    /// Whether it is a folder that exists; of a store in a network nobody knows.
+    pub fn is_there(&self) -> bool {
+        match &self.place {
+            Place::Folder(folder) => folder.is_dir(),
+            Place::Bucket { .. } => true,
+        }
+    }
+
     /// Opens the store. Reaches for it only where it is a folder.
     pub fn open(&self, access: &Access) -> Result<Store, RegistryError> {
         let refuse = |reason: String| RegistryError::Url { url: self.text.clone(), reason };
