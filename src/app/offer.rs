@@ -8,11 +8,12 @@ use super::{StartError, settings, state_dir};
 use crate::auth::{KeyDigest, KeyRing};
 use crate::config::{Auth, Config};
 use crate::control::{
-    Known, ModelSpec, NotLoaded, Obtain, Obtained, Orders, Replica, Shelf, Source, Trial, Wanted, WantedDeployment,
+    Known, ModelSpec, NotLoaded, Obtain, Obtained, Open, Orders, Replica, Shelf, Source, Trial, Wanted,
+    WantedDeployment,
 };
 use crate::engine::EngineInfo;
 use crate::name::Name;
-use crate::registry::{Access, Cache, DeploymentSpec, ModelRef, Registry, RegistryUrl};
+use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Registry, RegistryUrl};
 use crate::schedule::Cores;
 
 /// What is to be served.
@@ -82,6 +83,11 @@ impl Opened {
         Arc::new(move |model| shelf.obtain(model))
     }
 
+    /// How it is opened.
+    pub fn opener(&self) -> Arc<Open> {
+        Arc::clone(&self.shelf.open)
+    }
+
     /// The watch over it, for a server with these settings.
     pub fn replica(&self, config: &Config, cores: &Arc<Cores>, orders: Orders) -> Replica {
         let (config, cores) = (config.clone(), Arc::clone(cores));
@@ -129,6 +135,10 @@ fn interpret(name: &Name, known: &Known, config: &Config, cores: &Arc<Cores>) ->
         traffic: spec.traffic.clone(),
         default: spec.default.clone(),
         mirror: spec.mirror.clone(),
+        answer_tolerance: spec
+            .follow
+            .as_ref()
+            .map_or(Guard::default().answer_tolerance, |follow| follow.guard.answer_tolerance),
         sticky: spec.sticky.clone(),
     }
 }

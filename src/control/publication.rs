@@ -6,7 +6,6 @@ use super::controller::Governed;
 use crate::deployment::{Comparison, Deployment, Dice, Endpoint, Mirror, MirrorThread, Target, Traffic};
 use crate::experiment::Recorder;
 use crate::name::Name;
-use crate::registry::Guard;
 use crate::telemetry::Metrics;
 
 /// What an endpoint is made of.
@@ -57,7 +56,7 @@ impl Publication<'_> {
                 comparisons: deployments.iter().map(|answering| self.comparison(answering, deployment)).collect(),
                 metrics: Arc::new(self.metrics.mirror(wanted.name.as_str(), name.as_str())),
                 recorder: self.recorder(name),
-                tolerance: Guard::default().answer_tolerance,
+                tolerance: wanted.answer_tolerance,
                 deployment: Arc::clone(deployment),
             })
         });
