@@ -107,6 +107,9 @@ fn render(report: &Report) -> String {
     if let Some(rollout) = &report.rollout {
         text += &rollout_line(rollout);
     }
+    if let Some(waits_for) = &report.waits_for {
+        text += &format!("now: {waits_for}\n");
+    }
     let head = ["DEPLOYMENT", "MODEL", "TRAFFIC", "ANSWERED", "5XX", "4XX", "P50", "P99", "SUCCESS", "MEAN"];
     let rows: Vec<_> = report.deployments.iter().map(|arm| row(arm, arm.deployment == report.baseline)).collect();
     text += &format!("\n{}", columns(&head, &rows));

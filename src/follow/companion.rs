@@ -61,6 +61,7 @@ impl Companion {
         let mut tasks = JoinSet::new();
         let mut follower =
             Follower::new(registry.clone(), Arc::clone(&routing), format!("rollout on {}", identity.name));
+        let waits = follower.waits();
         tasks.spawn(async move {
             let mut ticks = ticks(every);
             loop {
@@ -77,7 +78,7 @@ impl Companion {
                 }
             });
         }
-        let mut reporter = Reporter::new(registry, routing, identity);
+        let mut reporter = Reporter::new(registry, routing, identity, waits);
         let mut ticks = ticks(every);
         loop {
             tokio::select! {

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::replica_status;
 use super::trials::Subject;
 use crate::deployment::{Endpoint, Entry, Routing, State};
@@ -23,6 +25,24 @@ pub struct Follower {
     /// Who creates revisions, for the history.
     by: String,
     known: BTreeMap<Name, Known>,
+    waits: Waits,
+}
+
+/// Why nothing is to be done about an endpoint that follows a model, for whoever asks.
+#[derive(Clone, Debug, Default)]
+pub struct Waits(Arc<Mutex<BTreeMap<Name, String>>>);
+
+impl Waits {
+    pub fn of(&self, endpoint: &Name) -> Option<String> {
+        self.0.lock().get(endpoint).cloned()
+    }
+
+    fn set(&self, endpoint: &Name, reason: Option<String>) {
+        match reason {
+            Some(reason) => self.0.lock().insert(endpoint.clone(), reason),
+            None => self.0.lock().remove(endpoint),
+        };
+    }
 }
 
 /// What is known of one endpoint.
@@ -31,13 +51,16 @@ struct Known {
     revision: Option<Revision<EndpointSpec>>,
     /// What became of trying the candidate of the rollout under way.
     trial: Option<(Rollout, Trial)>,
-    /// Why nothing was to be done, when it was last told.
-    waiting: String,
 }
 
 impl Follower {
     pub fn new(registry: Registry, routing: Arc<Routing>, by: String) -> Follower {
-        Follower { registry, routing, by, known: BTreeMap::new() }
+        Follower { registry, routing, by, known: BTreeMap::new(), waits: Waits::default() }
+    }
+
+    /// Where it says what it waits for.
+    pub fn waits(&self) -> Waits {
+        self.waits.clone()
     }
 
     /// Looks at each endpoint that this server has from the registry, and takes the step that is due.
@@ -58,9 +81,12 @@ impl Follower {
         self.catch_up(name, known).await?;
         let Some(revision) = known.revision.clone() else { return Ok(()) };
         let spec = &revision.body;
-        let Some(follow) = spec.follow.as_ref().filter(|_| !spec.deleted) else { return Ok(()) };
+        let Some(follow) = spec.follow.as_ref().filter(|_| !spec.deleted) else {
+            self.waits.set(name, None);
+            return Ok(());
+        };
         let target = newest(&self.registry, follow).await?.map(|version| version.manifest.model_ref());
-        let ledger = replica_status::ledger(&self.registry, name).await?;
+        let ledger = replica_status::ledger(&replica_status::statuses(&self.registry, name).await?);
         let condition =
             spec.rollout.as_ref().map_or(Condition::Loading, |rollout| condition(entry, &revision, rollout));
         if let (Some(rollout), Condition::Ready) = (&spec.rollout, condition) {
@@ -77,18 +103,14 @@ impl Follower {
             ledger: &ledger,
         };
         match next(&situation) {
-            Step::Wait { reason } if reason != known.waiting => {
-                tracing::info!(endpoint = %name, reason, "nothing to be rolled out now");
-                known.waiting = reason;
-            }
-            Step::Wait { .. } => {}
+            Step::Wait { reason } => self.waits.set(name, Some(reason)),
             Step::Take { action, spec, reason } => {
                 let change = Change { by: self.by.clone(), why: reason.clone(), at: now };
                 match self.registry.endpoint(name).append(revision.revision, &change, *spec).await {
                     Ok(made) => {
                         tracing::info!(endpoint = %name, revision = made.revision, ?action, reason, "rollout");
                         known.revision = Some(made);
-                        known.waiting.clear();
+                        self.waits.set(name, None);
                     }
                     // Another replica, or an operator, was faster.
                     Err(RegistryError::Conflict { .. }) => {}

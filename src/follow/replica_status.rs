@@ -17,6 +17,9 @@ pub struct ReplicaStatus {
     pub state: String,
     #[serde(default)]
     pub deployments: Vec<DeploymentStatus>,
+    /// What a rollout waits for, as this replica sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// What this replica and those before it under its name have counted.
     #[serde(default)]
     pub ledger: Ledger,
@@ -44,18 +47,26 @@ impl ReplicaStatus {
             },
         });
         let deployments = deployments.collect();
-        ReplicaStatus { at, revision: entry.revision, state: entry.state.name().to_owned(), deployments, ledger }
+        let (revision, state) = (entry.revision, entry.state.name().to_owned());
+        ReplicaStatus { at, revision, state, deployments, waits_for: None, ledger }
     }
 }
 
-/// What all replicas have counted of an endpoint. A file that cannot be understood is passed over, and told of.
-pub async fn ledger(registry: &Registry, endpoint: &Name) -> Result<Ledger, RegistryError> {
-    let mut ledger = Ledger::default();
+/// What every replica last said of an endpoint. A file that cannot be understood is passed over, and told of.
+pub async fn statuses(registry: &Registry, endpoint: &Name) -> Result<Vec<ReplicaStatus>, RegistryError> {
+    let mut read = Vec::new();
     for status in registry.statuses(endpoint).await? {
-        match serde_json::from_slice::<ReplicaStatus>(&status.bytes) {
-            Ok(read) => ledger.merge(&read.ledger),
+        match serde_json::from_slice(&status.bytes) {
+            Ok(status) => read.push(status),
             Err(error) => tracing::warn!(%endpoint, replica = %status.replica, %error, "a replica's status is damaged"),
         }
     }
-    Ok(ledger)
+    Ok(read)
+}
+
+/// What all replicas have counted.
+pub fn ledger(statuses: &[ReplicaStatus]) -> Ledger {
+    let mut ledger = Ledger::default();
+    statuses.iter().for_each(|status| ledger.merge(&status.ledger));
+    ledger
 }

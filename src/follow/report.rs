@@ -24,6 +24,9 @@ pub struct Report {
     pub baseline: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// What a rollout waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     pub deployments: Vec<Arm>,
     pub comparisons: Vec<Comparison>,
     pub agreements: Vec<Agreement>,
@@ -60,14 +63,16 @@ pub async fn report(registry: &Registry, endpoint: &Name, level: Level) -> Resul
         None => baseline(spec).cloned().ok_or_else(nothing)?,
     };
     let since = begin(&history);
-    let ledger = replica_status::ledger(registry, endpoint).await?;
-    let tallies = ledger.total(|revision| revision >= since.revision);
+    let statuses = replica_status::statuses(registry, endpoint).await?;
+    let newest = statuses.iter().filter(|status| status.waits_for.is_some()).max_by_key(|status| status.at);
+    let tallies = replica_status::ledger(&statuses).total(|revision| revision >= since.revision);
     Ok(Report {
         endpoint: endpoint.clone(),
         revision: latest.revision,
         since_revision: since.revision,
         since: since.at,
         rollout: spec.rollout.clone(),
+        waits_for: newest.and_then(|status| status.waits_for.clone()).filter(|_| spec.follow.is_some()),
         deployments: spec.deployments.keys().map(|name| arm(spec, name, &baseline, &tallies)).collect(),
         comparisons: comparisons(spec, &baseline, &tallies, level),
         agreements: tallies.iter().filter_map(|(name, tally)| agreement(name, &tally.mirror, level)).collect(),

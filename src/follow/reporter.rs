@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::follower::Waits;
 use super::{Identity, ReplicaStatus};
 use crate::deployment::{Entry, Routing, Statistics};
 use crate::experiment::Ledger;
@@ -20,6 +21,7 @@ pub struct Reporter {
     registry: Registry,
     routing: Arc<Routing>,
     replica: Arc<Identity>,
+    waits: Waits,
     sequence: u64,
     endpoints: BTreeMap<Name, Told>,
 }
@@ -34,8 +36,8 @@ struct Told {
 }
 
 impl Reporter {
-    pub fn new(registry: Registry, routing: Arc<Routing>, replica: Arc<Identity>) -> Reporter {
-        Reporter { registry, routing, replica, sequence: 0, endpoints: BTreeMap::new() }
+    pub fn new(registry: Registry, routing: Arc<Routing>, replica: Arc<Identity>, waits: Waits) -> Reporter {
+        Reporter { registry, routing, replica, waits, sequence: 0, endpoints: BTreeMap::new() }
     }
 
     /// Writes what has changed, of every endpoint that is of the registry. What cannot be written now is written next time.
@@ -64,7 +66,8 @@ impl Reporter {
         let mut ledger = told.before.clone();
         ledger.take(&self.replica.incarnation, told.statistics.counts(self.sequence));
         ledger.compact(&self.replica.incarnation);
-        let status = ReplicaStatus::of(entry, ledger, now);
+        let waits_for = self.waits.of(name);
+        let status = ReplicaStatus { waits_for, ..ReplicaStatus::of(entry, ledger, now) };
         if told.last.as_ref().is_some_and(|last| last.says_the_same(&status, &self.replica.incarnation)) {
             return Ok(());
         }
@@ -91,7 +94,8 @@ impl ReplicaStatus {
     fn says_the_same(&self, newer: &ReplicaStatus, incarnation: &str) -> bool {
         let (ours, theirs) = (self.ledger.counts(incarnation), newer.ledger.counts(incarnation));
         newer.at.since(self.at).as_secs() < HEARTBEAT_S
-            && (self.revision, &self.state, &self.deployments) == (newer.revision, &newer.state, &newer.deployments)
+            && (self.revision, &self.state, &self.deployments, &self.waits_for)
+                == (newer.revision, &newer.state, &newer.deployments, &newer.waits_for)
             && ours.map(|counts| &counts.revisions) == theirs.map(|counts| &counts.revisions)
     }
 }
