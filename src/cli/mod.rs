@@ -4,9 +4,12 @@ mod ab;
 mod arguments;
 mod banner;
 mod columns;
+mod deploy;
 mod doctor;
+mod endpoints;
 mod follow;
 mod health;
+mod keys;
 mod meter;
 mod models;
 mod probe;
@@ -55,6 +58,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("models", matches)) => models::models(matches),
         Some(("ab", matches)) => ab::ab(matches),
         Some(("follow", matches)) => follow::follow(matches),
+        Some(("deploy", matches)) => deploy::deploy(matches),
+        Some(("update", matches)) => endpoints::update(matches),
+        Some(("traffic", matches)) => endpoints::traffic(matches),
+        Some(("mirror", matches)) => endpoints::mirror(matches),
+        Some(("rollback", matches)) => endpoints::rollback(matches),
+        Some(("endpoints", matches)) => endpoints::endpoints(matches),
+        Some(("keys", matches)) => keys::keys(matches),
         Some(("profile", matches)) => profile::profile(matches),
         Some(("probe", matches)) => probe::probe(matches),
         Some(("health", matches)) => health::health(matches),

@@ -4,6 +4,7 @@ mod controller;
 mod loader;
 mod measure;
 mod model_spec;
+pub mod operations;
 mod publication;
 mod replica;
 mod shelf;

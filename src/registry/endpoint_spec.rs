@@ -73,6 +73,35 @@ pub enum Sticky {
     Key,
 }
 
+/// `header:<name>`, `cookie:<name>` or `key`, as [`Sticky`] is read.
+impl std::fmt::Display for Sticky {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Sticky::Header(name) => write!(f, "header:{name}"),
+            Sticky::Cookie(name) => write!(f, "cookie:{name}"),
+            Sticky::Key => f.write_str("key"),
+        }
+    }
+}
+
+impl std::str::FromStr for Sticky {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sticky, String> {
+        // The characters of a token (RFC 9110, section 5.6.2), which names of headers and cookies are made of.
+        let is_token = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        };
+        match text.split_once(':') {
+            None if text == "key" => Ok(Sticky::Key),
+            Some(("header", name)) if is_token(name) => Ok(Sticky::Header(name.to_ascii_lowercase())),
+            Some(("cookie", name)) if is_token(name) => Ok(Sticky::Cookie(name.to_owned())),
+            _ => Err(format!("'{text}': expected header:<name>, cookie:<name> or key")),
+        }
+    }
+}
+
 /// New versions of `model` that bear all of `tags` are deployed by themselves (continuous deployment).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
