@@ -18,6 +18,7 @@ mod limits;
 mod models;
 mod openapi;
 mod profile;
+mod rollouts;
 mod scheduling;
 mod server;
 mod tls;

@@ -17,6 +17,7 @@ pub use view::{DeploymentView, EndpointView, RevisionView};
 use crate::config::{Config, Overrides};
 use crate::name::Name;
 use crate::registry::{Change, EndpointSpec, ModelRef, ModelSelector, Registry, RegistryError, Revision, Share};
+use crate::rollout::without_rollout;
 
 /// How often an operation starts anew because somebody else was faster.
 const TRIES_MAX: usize = 64;
@@ -164,7 +165,8 @@ impl Operations {
         };
         let change = Change { why, ..change.clone() };
         // Of the revision that was looked at: somebody else's later one is not to be rolled back unseen.
-        self.append(endpoint, Some(&current), &change, target.body).await
+        // A rollout is nobody's to take up again by going back, and what the endpoint turns away from is not begun anew.
+        self.append(endpoint, Some(&current), &change, without_rollout(&target.body, &current.body)).await
     }
 
     /// The last revision that differs from the current one.
