@@ -62,11 +62,12 @@ impl Store {
 
     /// Uploads a file, unless its bytes are there already.
     pub(super) async fn put_blob(&self, file: &LocalFile, progress: &Progress<'_>) -> Result<(), RegistryError> {
+        let path = self.blob_path(&file.stored.sha256);
         if self.has_blob(&file.stored).await? {
             progress(file.stored.bytes);
-            return Ok(());
+            // Whoever put it there may have been killed before its disk had promised to keep it.
+            return self.settle(&path).await;
         }
-        let path = self.blob_path(&file.stored.sha256);
         if file.stored.bytes <= PIECE_BYTES {
             let bytes = whole(file).await?;
             self.overwrite(&path, bytes).await?;

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +22,12 @@ use crate::moment::Moment;
 /// An announced upload counts for so long; then its writer is taken for dead, and would have to begin again.
 pub(super) const UPLOAD_VALID: Duration = Duration::from_secs(24 * 3600);
 
-/// A collection whose mark is older is taken for dead. A live one renews its mark before.
-const COLLECTION_VALID: Duration = Duration::from_secs(600);
-const COLLECTION_RENEWED: Duration = Duration::from_secs(60);
+/// A collection whose mark is older is taken for dead. A live one renews its mark before, and looks for it before each removal.
+const COLLECTION_VALID: Duration = Duration::from_secs(60);
+const COLLECTION_RENEWED: Duration = Duration::from_secs(15);
 
-/// How long a writer waits for collections to end.
-const COLLECTION_WAIT: Duration = Duration::from_secs(60);
+/// How long a writer waits for collections to end: longer than a dead one can count as alive.
+const COLLECTION_WAIT: Duration = Duration::from_secs(150);
 
 /// What a writer relies on, before any version names it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,9 +54,10 @@ impl AnnouncedUpload {
     pub async fn begin(store: &Store, by: &str, digests: Vec<Digest>) -> Result<AnnouncedUpload, RegistryError> {
         let nonce = Nonce::generate().map_err(RegistryError::Random)?;
         let path = store.path(["uploads", &format!("{}.json", nonce.as_str())]);
-        store.overwrite(&path, bytes_of(&Announcement { by: by.to_owned(), digests })?).await?;
+        let bytes = bytes_of(&Announcement { by: by.to_owned(), digests })?;
+        store.overwrite(&path, bytes.clone()).await?;
         let upload = AnnouncedUpload { path };
-        match upload.wait_for_collections(store).await {
+        match upload.wait_for_collections(store, &bytes).await {
             Ok(()) => Ok(upload),
             Err(error) => {
                 upload.end(store).await;
@@ -64,26 +66,24 @@ impl AnnouncedUpload {
         }
     }
 
-    async fn wait_for_collections(&self, store: &Store) -> Result<(), RegistryError> {
+    async fn wait_for_collections(&self, store: &Store, announcement: &Bytes) -> Result<(), RegistryError> {
         let folder = store.path(["collections"]);
         let limits = StoreLimits { total: COLLECTION_WAIT, ..store.limits() };
         let mut patience = Patience::new(limits);
         loop {
             let marks = store.list(&folder).await?.objects;
-            // Both times are the store's.
-            let now = store.entry(&self.path).await?.map_or_else(Moment::default, |entry| entry.modified);
-            let (dead, alive): (Vec<_>, Vec<_>) =
-                marks.into_iter().partition(|mark| now.since(mark.modified) > COLLECTION_VALID);
-            for mark in dead {
-                store.delete(&folder.clone().join(mark.name.as_str())).await?;
-            }
-            if alive.is_empty() {
+            if marks.is_empty() {
                 return Ok(());
             }
+            // What the store's own clock says now, which the marks were dated by.
+            store.overwrite(&self.path, announcement.clone()).await?;
+            let now = store.entry(&self.path).await?.map_or_else(Moment::default, |entry| entry.modified);
+            for mark in marks.iter().filter(|mark| now.since(mark.modified) > COLLECTION_VALID) {
+                store.delete(&folder.clone().join(mark.name.as_str())).await?;
+            }
             if !patience.pause().await {
-                return Err(RegistryError::Crowded {
-                    what: "the registry's files: old ones are being collected".to_owned(),
-                });
+                let what = "the registry's files: old ones are being collected".to_owned();
+                return Err(RegistryError::Crowded { what });
             }
         }
     }

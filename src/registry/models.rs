@@ -100,6 +100,10 @@ impl Models {
         for file in files {
             self.store().put_blob(file, progress).await?;
         }
+        // A collector that was taken for dead may have had one removal on its way.
+        for file in files {
+            self.store().put_blob(file, &|_| ()).await?;
+        }
         // A collector would no longer know of us; half of the time is for clocks that differ.
         let is_known = begun.elapsed() < UPLOAD_VALID / 2;
         if !is_known {
@@ -113,6 +117,10 @@ impl Models {
     async fn claim(&self, mut manifest: Manifest) -> Result<Manifest, RegistryError> {
         manifest.version = self.highest(&manifest.name).await?;
         for _ in 0..CLAIMS_MAX {
+            if manifest.version > 0 {
+                // A power cut must not take the version before this one, and leave a gap.
+                self.store().settle(&self.manifest_path(&manifest.model_ref())).await?;
+            }
             manifest.version += 1;
             let path = self.manifest_path(&manifest.model_ref());
             match self.store().create(&path, bytes_of(&manifest)?).await? {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod cache;
+mod commands;
 mod conformance;
 mod deleting;
 mod faults;
