@@ -173,6 +173,7 @@ impl App {
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
+            desk: registry.as_ref().map(|registry| registry.desk(config)),
         };
         let limits = Arc::new(connection_limits(config));
         let admin = Port {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{StartError, settings, state_dir};
 use crate::auth::{KeyDigest, KeyRing};
 use crate::config::{Auth, Config};
+use crate::control::operations::Desk;
 use crate::control::{
     Known, ModelSpec, NotLoaded, Obtain, Obtained, Open, Orders, Replica, Shelf, Source, Trial, Wanted,
     WantedDeployment,
@@ -86,6 +87,11 @@ impl Opened {
     /// How it is opened.
     pub fn opener(&self) -> Arc<Open> {
         Arc::clone(&self.shelf.open)
+    }
+
+    /// Where operations on its endpoints are carried out.
+    pub fn desk(&self, config: &Config) -> Desk {
+        Desk::new(Arc::clone(&self.shelf.open), config.clone())
     }
 
     /// The watch over it, for a server with these settings.

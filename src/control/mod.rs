@@ -21,4 +21,6 @@ pub use threads::{Obtain, Obtained, Order, Orders, Running, Workshop, start};
 pub use wanted::{Settings, Source, Wanted, WantedDeployment};
 
 #[cfg(test)]
+mod swap_tests;
+#[cfg(test)]
 mod tests;

@@ -136,7 +136,7 @@ impl Replica {
         name: &Name,
         known: Option<&Known>,
     ) -> Result<Option<Known>, RegistryError> {
-        // The keys last: an endpoint is made after its keys, so that whoever sees it finds them.
+        // The keys last: they are made right after the endpoint, which is open to nobody without them.
         let spec = newer(&registry.endpoint(name), known.map_or(0, |known| known.revision)).await?;
         let keys = newer(&registry.endpoint_keys(name), known.map_or(0, |known| known.keys_revision)).await?;
         if keys.is_none() && spec.is_none() {

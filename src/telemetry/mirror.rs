@@ -80,12 +80,15 @@ impl Families {
 
     pub(super) fn of(&self, endpoint: &str, deployment: &str) -> MirrorMetrics {
         let labels = [endpoint, deployment];
+        let agreement = self.agreement.with_label_values(&labels);
+        // Nothing has been compared, or nothing that has labels.
+        agreement.set(f64::NAN);
         MirrorMetrics {
             requests: Mirrored::ALL
                 .map(|outcome| self.requests.with_label_values(&[endpoint, deployment, outcome.name()])),
             max_abs: self.max_abs.with_label_values(&labels),
             max_rel: self.max_rel.with_label_values(&labels),
-            agreement: self.agreement.with_label_values(&labels),
+            agreement,
         }
     }
 }

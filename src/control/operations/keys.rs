@@ -13,19 +13,14 @@ pub struct FreshKeys {
 }
 
 impl Operations {
-    /// Makes new keys for an endpoint, whatever it had before. Gives the revision they are in.
-    pub(super) async fn make_keys(
-        &self,
-        endpoint: &Name,
-        change: &Change,
-    ) -> Result<(FreshKeys, Revision<EndpointKeys>), OperationError> {
+    /// Makes new keys for an endpoint, whatever it had before.
+    pub(super) async fn make_keys(&self, endpoint: &Name, change: &Change) -> Result<FreshKeys, OperationError> {
         let generate = || Key::generate().map_err(OperationError::Random);
         let fresh = FreshKeys { primary: generate()?, secondary: generate()? };
         let stored = |key: &Key| stored(key, change);
         let body = EndpointKeys { primary: stored(&fresh.primary), secondary: stored(&fresh.secondary) };
-        let made = self.registry.endpoint_keys(endpoint).update(change, |_| Ok(Some(body.clone()))).await?;
-        let made = made.ok_or_else(|| OperationError::Crowded(endpoint.clone()))?;
-        Ok((fresh, made))
+        self.registry.endpoint_keys(endpoint).update(change, |_| Ok(Some(body.clone()))).await?;
+        Ok(fresh)
     }
 
     /// The keys of an endpoint, by their ids and ages.
@@ -40,12 +35,12 @@ impl Operations {
     /// Replaces one key. Clients with the other one notice nothing.
     pub async fn rotate_key(&self, endpoint: &Name, slot: Slot, change: &Change) -> Result<Key, OperationError> {
         self.current(endpoint).await?;
-        let key = Key::generate().map_err(OperationError::Random)?;
+        let generate = || Key::generate().map_err(OperationError::Random);
+        // Whoever made the endpoint may have gone before they made its keys; the other one is then nobody's.
+        let (key, nobodys) = (generate()?, generate()?);
         let replace = |latest: Option<&Revision<EndpointKeys>>| {
-            let Some(latest) = latest else {
-                return Err(crate::registry::RegistryError::NotFound { what: format!("key of endpoint {endpoint}") });
-            };
-            let mut keys = latest.body.clone();
+            let none = || EndpointKeys { primary: stored(&nobodys, change), secondary: stored(&nobodys, change) };
+            let mut keys = latest.map_or_else(none, |latest| latest.body.clone());
             *match slot {
                 Slot::Primary => &mut keys.primary,
                 Slot::Secondary => &mut keys.secondary,

@@ -3,6 +3,7 @@
 
 pub mod azure;
 mod change;
+mod desk;
 mod error;
 mod keys;
 mod view;
@@ -10,6 +11,7 @@ mod view;
 use std::collections::BTreeMap;
 
 pub use change::{Addition, Amendment};
+pub use desk::Desk;
 pub use error::OperationError;
 pub use keys::FreshKeys;
 pub use view::{DeploymentView, EndpointView, RevisionView};
@@ -55,28 +57,21 @@ impl Operations {
     ) -> Result<Deployed, OperationError> {
         let addition = addition(self.version(model).await?);
         self.check_settings(&[&amendment.settings, &addition.settings])?;
-        let is_new = !self.exists(endpoint).await?;
-        let keys = if is_new { Some(self.make_keys(endpoint, change).await?) } else { None };
-        let mut deployment = None;
+        let (mut deployment, mut is_new) = (None, false);
         let revision = self
             .alter_or_make(endpoint, change, |spec| {
                 let (mut next, name) = change::add(spec, &addition)?;
                 amendment.apply(&mut next);
                 deployment = Some(name);
+                is_new = spec.is_none_or(|spec| spec.deleted);
                 Ok(next)
             })
             .await?;
         let deployment = deployment.ok_or_else(|| OperationError::Crowded(endpoint.clone()))?;
-        // Of several who make an endpoint at the same time, the keys of one hold.
-        let keys = match keys {
-            Some((fresh, made)) if self.hold(endpoint, made.revision).await? => Some(fresh),
-            _ => None,
-        };
+        // Only one of those who make an endpoint at the same time has made its first revision. Until the keys are there, the
+        // endpoint is open to nobody.
+        let keys = if is_new { Some(self.make_keys(endpoint, change).await?) } else { None };
         Ok(Deployed { revision, deployment, keys })
-    }
-
-    async fn hold(&self, endpoint: &Name, keys_revision: u64) -> Result<bool, OperationError> {
-        Ok(self.registry.endpoint_keys(endpoint).latest_number().await? == keys_revision)
     }
 
     /// Has a deployment run another model, or under other settings.
@@ -196,7 +191,10 @@ impl Operations {
 
     /// Ends an endpoint. Its history stays.
     pub async fn delete(&self, endpoint: &Name, change: &Change) -> Result<Revision<EndpointSpec>, OperationError> {
-        self.alter(endpoint, change, |_| Ok(change::delete())).await
+        let revision = self.alter(endpoint, change, |_| Ok(change::delete())).await?;
+        // Should there be an endpoint of this name again, it is not to be open to those who had keys of this one.
+        drop(self.make_keys(endpoint, change).await?);
+        Ok(revision)
     }
 
     /// All endpoints that are not deleted.
@@ -232,10 +230,6 @@ impl Operations {
             Some(revision) => Ok(revision),
             None => Err(self.unknown(endpoint).await?),
         }
-    }
-
-    async fn exists(&self, endpoint: &Name) -> Result<bool, OperationError> {
-        Ok(self.registry.endpoint(endpoint).latest().await?.is_some_and(|revision| !revision.body.deleted))
     }
 
     async fn unknown(&self, name: &Name) -> Result<OperationError, RegistryError> {
