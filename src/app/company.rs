@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use super::{StartError, state_dir};
 use crate::config::Config;
-use crate::control::Open;
+use crate::control::operations::Desk;
 use crate::deployment::Routing;
 use crate::follow::{Accompanied, Companion, Identity};
 use crate::moment::Moment;
 use crate::webhook::{EventKind, Receiver, Retry, SecretPlace, Webhooks};
 
 /// Starts it for a server with these settings.
-pub(super) fn accompany(config: &Config, open: Arc<Open>, routing: Arc<Routing>) -> Result<Accompanied, StartError> {
+pub(super) fn accompany(config: &Config, desk: Desk, routing: Arc<Routing>) -> Result<Accompanied, StartError> {
     let state = state_dir(config)?;
     let identity = Arc::new(Identity::claim(&state, Moment::now())?);
     let folder = state.join("webhooks").join(identity.name.as_str());
     let webhooks = webhooks(config, &folder)?.map(|webhooks| (webhooks, folder));
     let interval = Duration::from_millis(config.status_interval_ms);
-    let companion = Companion { open, routing, identity, interval, webhooks };
+    let companion = Companion { desk, routing, identity, interval, webhooks };
     companion.start().map_err(|source| StartError::Start { what: "the thread that reports", source })
 }
 

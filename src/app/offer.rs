@@ -9,8 +9,7 @@ use crate::auth::{KeyDigest, KeyRing};
 use crate::config::{Auth, Config};
 use crate::control::operations::Desk;
 use crate::control::{
-    Known, ModelSpec, NotLoaded, Obtain, Obtained, Open, Orders, Replica, Shelf, Source, Trial, Wanted,
-    WantedDeployment,
+    Known, ModelSpec, NotLoaded, Obtain, Obtained, Orders, Replica, Shelf, Source, Trial, Wanted, WantedDeployment,
 };
 use crate::engine::EngineInfo;
 use crate::name::Name;
@@ -82,11 +81,6 @@ impl Opened {
     pub fn obtain(&self) -> Arc<Obtain> {
         let shelf = self.shelf.clone();
         Arc::new(move |model| shelf.obtain(model))
-    }
-
-    /// How it is opened.
-    pub fn opener(&self) -> Arc<Open> {
-        Arc::clone(&self.shelf.open)
     }
 
     /// Where operations on its endpoints are carried out.

@@ -5,11 +5,10 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::columns::{columns, output_flag, show};
 use super::{Failure, arguments, print, registry};
+use crate::control::operations::{Arm, Decision, Experiment, Operations};
 use crate::experiment::{Level, percent, time};
-use crate::follow::{Arm, Report, report};
 use crate::name::Name;
-use crate::registry::{EndpointSpec, Presence, Registry, RegistryError, Rollout, Stage};
-use crate::rollout;
+use crate::registry::{Presence, Rollout, Stage};
 
 pub fn command() -> Command {
     Command::new("ab")
@@ -45,64 +44,33 @@ pub fn ab(matches: &ArgMatches) -> Result<(), Failure> {
     let endpoint = name(text("endpoint").unwrap_or_default())?;
     let candidate = text("candidate").map(name).transpose()?;
     let level = level(text("confidence").unwrap_or("95"))?;
-    let registry = registry::open(&config, Presence::Expect)?;
+    let operations = Operations::new(registry::open(&config, Presence::Expect)?, config);
     let runtime = registry::runtime()?;
-    match text("decision") {
+    let decision = match text("decision") {
         None => {
-            let report = runtime.block_on(report(&registry, &endpoint, level))?;
-            show(matches, &report, || render(&report))
+            let experiment = runtime.block_on(operations.compare(&endpoint, level))?;
+            return show(matches, &experiment, || render(&experiment));
         }
-        Some(decision) => {
-            let choice = Choice { promote: decision == "promote", candidate, why: text("why") };
-            runtime.block_on(decide(&registry, &endpoint, &choice))
-        }
-    }
-}
-
-/// What an operator has decided.
-struct Choice<'a> {
-    promote: bool,
-    candidate: Option<Name>,
-    why: Option<&'a str>,
-}
-
-async fn decide(registry: &Registry, endpoint: &Name, choice: &Choice<'_>) -> Result<(), Failure> {
-    let verb = if choice.promote { "promoted" } else { "aborted" };
-    let what = choice.candidate.as_ref().map_or_else(|| "the candidate".to_owned(), Name::to_string);
-    let why = choice.why.map_or_else(|| format!("{what} is {verb} by hand"), |why| format!("{what} is {verb}: {why}"));
-    let decided = |spec: &EndpointSpec| match choice.promote {
-        true => rollout::promote(spec, choice.candidate.as_ref()),
-        false => rollout::abort(spec, choice.candidate.as_ref()),
+        Some("promote") => Decision::Promote,
+        Some(_) => Decision::Abort,
     };
-    let made = registry
-        .endpoint(endpoint)
-        .update(&registry::change(why), |latest| {
-            let missing = || RegistryError::NotFound { what: format!("endpoint {endpoint}") };
-            let latest = latest.filter(|latest| !latest.body.deleted).ok_or_else(missing)?;
-            let names: Vec<_> = latest.body.deployments.keys().map(Name::as_str).collect();
-            let unclear = || {
-                RegistryError::Invalid(format!(
-                    "endpoint {endpoint} has no rollout under way; name the deployment with --candidate: it has {}",
-                    names.join(", ")
-                ))
-            };
-            decided(&latest.body).map(Some).ok_or_else(unclear)
-        })
-        .await?;
-    let Some(made) = made else { return Ok(()) };
+    let verb = if decision == Decision::Promote { "promoted" } else { "aborted" };
+    let what = candidate.as_ref().map_or_else(|| "the candidate".to_owned(), Name::to_string);
+    let why = text("why").map_or_else(|| format!("{what} is {verb} by hand"), |why| format!("{what} is {verb}: {why}"));
+    let change = registry::change(why);
+    let made = runtime.block_on(operations.decide(&endpoint, decision, candidate.as_ref(), &change))?;
     print(&format!("{endpoint}: revision {}: {}\n", made.revision, made.why))
 }
 
 fn level(text: &str) -> Result<Level, Failure> {
-    let percent = text.parse::<f64>().ok();
-    let level = percent.and_then(|percent| Level::new(1.0 - percent / 100.0).ok());
+    let level = Level::from_confidence(text);
     level.ok_or_else(|| {
         Failure::Usage(format!("--confidence: expected a percentage from 50 to below 100, got '{text}'"))
     })
 }
 
-fn render(report: &Report) -> String {
-    let Report { endpoint, revision, since_revision, since, .. } = report;
+fn render(report: &Experiment) -> String {
+    let Experiment { endpoint, revision, since_revision, since, .. } = report;
     let mut text = format!("{endpoint}, revision {revision}; compared since revision {since_revision} ({since})\n");
     if let Some(rollout) = &report.rollout {
         text += &rollout_line(rollout);

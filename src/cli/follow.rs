@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::register::given_pairs;
 use super::{Failure, arguments, print, registry};
+use crate::control::operations::Operations;
 use crate::name::Name;
-use crate::registry::{EndpointSpec, Follow, Guard, Presence, RegistryError};
+use crate::registry::{Follow, Guard, Presence};
 
 pub fn command() -> Command {
     Command::new("follow")
@@ -47,31 +48,10 @@ pub fn follow(matches: &ArgMatches) -> Result<(), Failure> {
         |follow| format!("follows the newest version of {}", follow.model),
     );
     let registry = registry::open(&config, Presence::Expect)?;
+    let operations = Operations::new(registry, config);
     let change = registry::change(why);
-    let log = registry.endpoint(&endpoint);
-    let made = registry::runtime()?.block_on(log.update(&change, |latest| {
-        let missing = || RegistryError::NotFound { what: format!("endpoint {endpoint}") };
-        let latest = latest.filter(|latest| !latest.body.deleted).ok_or_else(missing)?;
-        following(&latest.body, follow.as_ref()).map(Some)
-    }))?;
-    let Some(made) = made else { return Ok(()) };
+    let made = registry::runtime()?.block_on(operations.follow(&endpoint, follow.as_ref(), &change))?;
     print(&format!("{endpoint}: revision {}: {}\n", made.revision, made.why))
-}
-
-/// The specification with another model to follow. What was rolled back of the same model stays so.
-fn following(spec: &EndpointSpec, follow: Option<&Follow>) -> Result<EndpointSpec, RegistryError> {
-    if spec.rollout.is_some() {
-        let message = "a rollout is under way; promote it or abort it first (scoria ab)";
-        return Err(RegistryError::Invalid(message.to_owned()));
-    }
-    let mut following = spec.clone();
-    following.follow = follow.cloned();
-    if let (Some(new), Some(old)) = (&mut following.follow, &spec.follow)
-        && new.model == old.model
-    {
-        new.refused.clone_from(&old.refused);
-    }
-    Ok(following)
 }
 
 /// A guard with some keys set: each value as JSON, or as the text that it is.

@@ -21,6 +21,12 @@ impl Level {
         is_level.then_some(Level(false_alarms)).ok_or(InvalidLevel(false_alarms))
     }
 
+    /// From a percentage such as `95`: how sure an interval is to hold.
+    pub fn from_confidence(percent: &str) -> Option<Level> {
+        let percent = percent.parse::<f64>().ok()?;
+        Level::new(1.0 - percent / 100.0).ok()
+    }
+
     /// The level of each of so many tests that together have this one (Bonferroni).
     pub fn shared_by(self, tests: usize) -> Level {
         Level((self.0 / tests.max(1) as f64).max(1e-12))

@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Announcer, Follower, Identity, Reporter};
+use crate::control::operations::{Desk, Operations};
 use crate::deployment::Routing;
 use crate::moment::Moment;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::Registry;
 use crate::webhook::Webhooks;
 
 /// How long a registry that cannot be opened is left alone.
@@ -25,7 +26,7 @@ const LAST_REPORT: Duration = Duration::from_secs(5);
 /// What it works with.
 pub struct Companion {
     /// Opens the registry; asked again if it cannot be.
-    pub open: Arc<dyn Fn() -> Result<Registry, RegistryError> + Send + Sync>,
+    pub desk: Desk,
     pub routing: Arc<Routing>,
     pub identity: Arc<Identity>,
     /// How often it reports, and looks for what is due.
@@ -52,15 +53,15 @@ impl Companion {
     }
 
     async fn accompany(self, mut stopped: watch::Receiver<bool>) {
-        let Companion { open, routing, identity, interval: every, webhooks } = self;
+        let Companion { desk, routing, identity, interval: every, webhooks } = self;
         let mut ended = stopped.clone();
-        let registry = tokio::select! {
-            registry = opened(open.as_ref()) => registry,
+        let operations = tokio::select! {
+            operations = opened(&desk) => operations,
             _ = ended.wait_for(|stopped| *stopped) => return,
         };
+        let registry = operations.registry().clone();
         let mut tasks = JoinSet::new();
-        let mut follower =
-            Follower::new(registry.clone(), Arc::clone(&routing), format!("rollout on {}", identity.name));
+        let mut follower = Follower::new(operations, Arc::clone(&routing), format!("rollout on {}", identity.name));
         let waits = follower.waits();
         tasks.spawn(async move {
             let mut ticks = ticks(every);
@@ -104,10 +105,10 @@ impl Drop for Accompanied {
     }
 }
 
-async fn opened(open: &(dyn Fn() -> Result<Registry, RegistryError> + Send + Sync)) -> Registry {
+async fn opened(desk: &Desk) -> Operations {
     loop {
-        match open() {
-            Ok(registry) => return registry,
+        match desk.operations() {
+            Ok(operations) => return operations,
             Err(error) => tracing::debug!(%error, "the registry cannot be opened for reports; it is tried again"),
         }
         sleep(OPEN_AGAIN).await;

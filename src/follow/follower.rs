@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::replica_status;
 use super::trials::Subject;
+use crate::control::operations::{OperationError, Operations};
+use crate::control::{ledger, statuses};
 use crate::deployment::{Endpoint, Entry, Routing, State};
 use crate::moment::Moment;
 use crate::name::Name;
 use crate::registry::{
     Change, EndpointSpec, Follow, ModelRef, ModelVersion, Registry, RegistryError, Revision, Rollout, Stage,
 };
-use crate::rollout::{Condition, Situation, Step, Trial, next};
+use crate::rollout::{self, Condition, Situation, Step, Trial, next};
 
 /// This server's part in rollouts.
 #[derive(Debug)]
 pub struct Follower {
-    registry: Registry,
+    operations: Operations,
     routing: Arc<Routing>,
     /// Who creates revisions, for the history.
     by: String,
@@ -54,8 +55,8 @@ struct Known {
 }
 
 impl Follower {
-    pub fn new(registry: Registry, routing: Arc<Routing>, by: String) -> Follower {
-        Follower { registry, routing, by, known: BTreeMap::new(), waits: Waits::default() }
+    pub fn new(operations: Operations, routing: Arc<Routing>, by: String) -> Follower {
+        Follower { operations, routing, by, known: BTreeMap::new(), waits: Waits::default() }
     }
 
     /// Where it says what it waits for.
@@ -77,7 +78,7 @@ impl Follower {
         }
     }
 
-    async fn step(&self, name: &Name, entry: &Entry, known: &mut Known, now: Moment) -> Result<(), RegistryError> {
+    async fn step(&self, name: &Name, entry: &Entry, known: &mut Known, now: Moment) -> Result<(), OperationError> {
         self.catch_up(name, known).await?;
         let Some(revision) = known.revision.clone() else { return Ok(()) };
         let spec = &revision.body;
@@ -85,8 +86,8 @@ impl Follower {
             self.waits.set(name, None);
             return Ok(());
         };
-        let target = newest(&self.registry, follow).await?.map(|version| version.manifest.model_ref());
-        let ledger = replica_status::ledger(&replica_status::statuses(&self.registry, name).await?);
+        let target = newest(self.operations.registry(), follow).await?.map(|version| version.manifest.model_ref());
+        let ledger = ledger(&statuses(self.operations.registry(), name).await?);
         let condition =
             spec.rollout.as_ref().map_or(Condition::Loading, |rollout| condition(entry, &revision, rollout));
         if let (Some(rollout), Condition::Ready) = (&spec.rollout, condition) {
@@ -105,25 +106,42 @@ impl Follower {
         match next(&situation) {
             Step::Wait { reason } => self.waits.set(name, Some(reason)),
             Step::Take { action, spec, reason } => {
-                let change = Change { by: self.by.clone(), why: reason.clone(), at: now };
-                match self.registry.endpoint(name).append(revision.revision, &change, *spec).await {
-                    Ok(made) => {
-                        tracing::info!(endpoint = %name, revision = made.revision, ?action, reason, "rollout");
-                        known.revision = Some(made);
-                        self.waits.set(name, None);
+                tracing::info!(endpoint = %name, ?action, reason, "rollout");
+                let change = Change { by: self.by.clone(), why: reason, at: now };
+                match self.operations.step(name, &revision, &change, *spec).await {
+                    Err(error @ OperationError::OtherContract { .. }) => {
+                        let refused = rollout::refused(&revision.body, target.as_ref());
+                        let change = Change { why: error.to_string(), ..change };
+                        self.taken(name, self.operations.step(name, &revision, &change, refused).await, known)?;
                     }
-                    // Another replica, or an operator, was faster.
-                    Err(RegistryError::Conflict { .. }) => {}
-                    Err(error) => return Err(error),
+                    outcome => self.taken(name, outcome, known)?,
                 }
             }
         }
         Ok(())
     }
 
+    fn taken(
+        &self,
+        name: &Name,
+        outcome: Result<Revision<EndpointSpec>, OperationError>,
+        known: &mut Known,
+    ) -> Result<(), OperationError> {
+        match outcome {
+            Ok(made) => {
+                known.revision = Some(made);
+                self.waits.set(name, None);
+                Ok(())
+            }
+            // Another replica, or an operator, was faster.
+            Err(OperationError::Registry(RegistryError::Conflict { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The latest revision, by reading on from the last one that is known.
     async fn catch_up(&self, name: &Name, known: &mut Known) -> Result<(), RegistryError> {
-        let log = self.registry.endpoint(name);
+        let log = self.operations.registry().endpoint(name);
         if known.revision.is_none() {
             known.revision = log.latest().await?;
         }
@@ -149,13 +167,13 @@ impl Follower {
         }
         let Some(endpoint) = &entry.endpoint else { return Ok(()) };
         let Some(deployment) = deployment(endpoint, &rollout.candidate) else { return Ok(()) };
-        let models = self.registry.models();
+        let models = self.operations.registry().models();
         let version = models.usable(&rollout.model).await?;
         let baseline = match spec.deployments.get(&rollout.baseline) {
             Some(baseline) => models.find(&baseline.model).await?,
             None => None,
         };
-        let (guard, registry) = (&follow.guard, &self.registry);
+        let (guard, registry) = (&follow.guard, self.operations.registry());
         let subject = Subject { registry, endpoint, deployment, guard, version: &version, baseline: baseline.as_ref() };
         let trial = subject.try_out().await?;
         tracing::info!(endpoint = %endpoint.name, model = %rollout.model, golden = trial.golden.sentence(guard), "candidate tried");

@@ -10,8 +10,6 @@ mod companion;
 mod events;
 mod follower;
 mod identity;
-mod replica_status;
-mod report;
 mod reporter;
 mod trials;
 
@@ -21,6 +19,4 @@ pub use companion::{Accompanied, Companion};
 pub use events::{of_endpoint, of_model};
 pub use follower::{Follower, Waits, newest};
 pub use identity::{Identity, IdentityError};
-pub use replica_status::{DeploymentStatus, ReplicaStatus, ledger, statuses};
-pub use report::{Arm, Report, report};
 pub use reporter::Reporter;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Identity;
 use super::follower::Waits;
-use super::{Identity, ReplicaStatus};
+use crate::control::ReplicaStatus;
 use crate::deployment::{Entry, Routing, Statistics};
 use crate::experiment::Ledger;
 use crate::moment::Moment;
@@ -68,7 +69,7 @@ impl Reporter {
         ledger.compact(&self.replica.incarnation);
         let waits_for = self.waits.of(name);
         let status = ReplicaStatus { waits_for, ..ReplicaStatus::of(entry, ledger, now) };
-        if told.last.as_ref().is_some_and(|last| last.says_the_same(&status, &self.replica.incarnation)) {
+        if told.last.as_ref().is_some_and(|last| says_the_same(last, &status, &self.replica.incarnation)) {
             return Ok(());
         }
         let bytes = serde_json::to_vec(&status).map_err(|error| RegistryError::Invalid(error.to_string()))?;
@@ -89,13 +90,11 @@ impl Reporter {
     }
 }
 
-impl ReplicaStatus {
-    /// Whether nothing but the time and the sequence number are new, and the time hardly is.
-    fn says_the_same(&self, newer: &ReplicaStatus, incarnation: &str) -> bool {
-        let (ours, theirs) = (self.ledger.counts(incarnation), newer.ledger.counts(incarnation));
-        newer.at.since(self.at).as_secs() < HEARTBEAT_S
-            && (self.revision, &self.state, &self.deployments, &self.waits_for)
-                == (newer.revision, &newer.state, &newer.deployments, &newer.waits_for)
-            && ours.map(|counts| &counts.revisions) == theirs.map(|counts| &counts.revisions)
-    }
+/// Whether nothing but the time and the sequence number are new, and the time hardly is.
+fn says_the_same(last: &ReplicaStatus, newer: &ReplicaStatus, incarnation: &str) -> bool {
+    let (ours, theirs) = (last.ledger.counts(incarnation), newer.ledger.counts(incarnation));
+    newer.at.since(last.at).as_secs() < HEARTBEAT_S
+        && (last.revision, &last.state, &last.deployments, &last.waits_for)
+            == (newer.revision, &newer.state, &newer.deployments, &newer.waits_for)
+        && ours.map(|counts| &counts.revisions) == theirs.map(|counts| &counts.revisions)
 }

@@ -88,11 +88,17 @@ pub enum EndpointVerb {
     Rollback,
     Delete,
     RotateKey,
+    /// How deployments compare.
+    Compare,
+    Promote,
+    Abort,
+    /// Which model is followed.
+    Follow,
 }
 
 impl EndpointVerb {
     /// The path below the endpoint's, for each.
-    const ALL: [(&'static str, EndpointVerb); 10] = [
+    const ALL: [(&'static str, EndpointVerb); 14] = [
         ("", EndpointVerb::Show),
         ("history", EndpointVerb::History),
         ("keys", EndpointVerb::Keys),
@@ -103,10 +109,14 @@ impl EndpointVerb {
         ("rollback", EndpointVerb::Rollback),
         ("delete", EndpointVerb::Delete),
         ("keys/rotate", EndpointVerb::RotateKey),
+        ("ab", EndpointVerb::Compare),
+        ("promote", EndpointVerb::Promote),
+        ("abort", EndpointVerb::Abort),
+        ("follow", EndpointVerb::Follow),
     ];
 
     fn is_read(self) -> bool {
-        matches!(self, EndpointVerb::Show | EndpointVerb::History | EndpointVerb::Keys)
+        matches!(self, EndpointVerb::Show | EndpointVerb::History | EndpointVerb::Keys | EndpointVerb::Compare)
     }
 }
 

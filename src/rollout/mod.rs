@@ -12,5 +12,5 @@ mod tests;
 mod trial;
 
 pub use policy::{Action, Condition, Situation, Step, next};
-pub use stages::{abort, baseline, common_share, promote, without_rollout};
+pub use stages::{abort, baseline, common_share, promote, refused, without_rollout};
 pub use trial::{Golden, Trial};

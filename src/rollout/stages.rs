@@ -114,14 +114,20 @@ pub fn finished(spec: &EndpointSpec, rollout: &Rollout) -> EndpointSpec {
 
 /// A specification without the candidate. A version that was found wanting is not tried again.
 pub fn rolled_back(spec: &EndpointSpec, rollout: &Rollout, found_wanting: bool) -> EndpointSpec {
-    let mut back = replace(spec, &rollout.candidate, &rollout.baseline);
-    if found_wanting && let Some(follow) = &mut back.follow {
-        follow.refused.insert(rollout.model.version);
+    let back = replace(spec, &rollout.candidate, &rollout.baseline);
+    if found_wanting { refused(&back, Some(&rollout.model)) } else { back }
+}
+
+/// A specification that does not try a version again.
+pub fn refused(spec: &EndpointSpec, model: Option<&ModelRef>) -> EndpointSpec {
+    let mut refused = spec.clone();
+    if let (Some(follow), Some(model)) = (&mut refused.follow, model) {
+        follow.refused.insert(model.version);
         while follow.refused.len() > REFUSED_MAX {
             follow.refused.pop_first();
         }
     }
-    back
+    refused
 }
 
 /// What an operator's `promote` makes of an endpoint: the candidate of a rollout takes over at once; without one, `candidate` gets

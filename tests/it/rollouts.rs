@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use scoria::app::{App, Offer, RegistryOffer};
 use scoria::config::{Config, Origin, Setting};
+use scoria::control::operations::Operations;
 use scoria::engine::tract::TractEngine;
-use scoria::follow::report;
+use scoria::experiment::Level;
 use scoria::name::Name;
 use scoria::registry::{Access, EndpointSpec, Presence, Registry, RegistryUrl, Revision, StoreLimits};
 use serde_json::{Value as Json, json};
@@ -136,8 +137,8 @@ impl Site {
 
     /// Outcomes of all deployments, and answers, since the experiment began.
     fn counted(&self) -> (u64, u64) {
-        let report =
-            self.runtime.block_on(report(&self.registry(), &ridge(), scoria::experiment::Level::USUAL)).unwrap();
+        let operations = Operations::new(self.registry(), Config::resolve(&|_| None).unwrap());
+        let report = self.runtime.block_on(operations.compare(&ridge(), Level::USUAL)).unwrap();
         report.deployments.iter().fold((0, 0), |(trials, answered), arm| (trials + arm.trials, answered + arm.answered))
     }
 }
@@ -279,6 +280,32 @@ fn feedback_that_cannot_be_counted_is_refused_with_what_would_do() {
     assert_eq!(replica.connect().request("POST", "/api/v1/service/nobody/feedback", &[], b"{}").status, 404);
     let many = vec![json!({"request_id": "x", "outcome": true}); 1_001];
     assert_eq!(post(&serde_json::to_string(&many).unwrap()).code(), "bad_feedback");
+}
+
+#[test]
+fn the_admin_port_compares_and_decides_like_the_terminal() {
+    let site = Site::new();
+    site.register(&[]);
+    site.run(&["deploy", "ridge:2", "--endpoint", "ridge", "--name", "green", "--traffic", "50"]);
+    let replica = site.serve("one", &[]);
+    let admin = replica.0.as_ref().unwrap().admin_listen;
+    let ask = |method: &str, path: &str, body: &str| {
+        let path = format!("/api/v1/endpoints/ridge/{path}");
+        let headers = [("Content-Type", "application/json")];
+        Connection::open(admin).request(method, &path, &headers, body.as_bytes())
+    };
+    let compared = ask("GET", "ab?confidence=99", "").json();
+    assert_eq!((&compared["baseline"], &compared["deployments"][1]["traffic_percent"]), (&json!("blue"), &json!(50.0)));
+    assert_eq!(ask("GET", "ab?confidence=100", "").code(), "bad_operation");
+    let guarded = ask("POST", "follow", r#"{"follow": {"model": "ridge", "guard": {"steps": [1]}}}"#);
+    assert!(guarded.status == 400 && guarded.text().contains("rising shares that end with 100"), "{}", guarded.text());
+    assert_eq!(ask("POST", "follow", r#"{"follow": {"model": "ridge"}}"#).status, 200);
+    assert_eq!(site.latest().body.follow.unwrap().model, ridge());
+    assert_eq!(ask("POST", "follow", r#"{"follow": null}"#).status, 200);
+    assert_eq!(ask("POST", "promote", r#"{"candidate": "grey"}"#).status, 412);
+    assert_eq!(ask("POST", "promote", r#"{"candidate": "green", "reason": "it is better"}"#).status, 200);
+    let promoted = site.latest();
+    assert_eq!((promoted.why.as_str(), promoted.body.default.unwrap().as_str()), ("it is better", "green"));
 }
 
 #[test]

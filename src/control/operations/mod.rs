@@ -3,6 +3,7 @@
 
 pub mod azure;
 mod change;
+mod comparison;
 mod desk;
 mod error;
 mod keys;
@@ -11,6 +12,7 @@ mod view;
 use std::collections::BTreeMap;
 
 pub use change::{Addition, Amendment};
+pub use comparison::{Arm, Decision, Experiment};
 pub use desk::Desk;
 pub use error::OperationError;
 pub use keys::FreshKeys;
@@ -44,6 +46,10 @@ pub struct Deployed {
 impl Operations {
     pub fn new(registry: Registry, config: Config) -> Operations {
         Operations { registry, config }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Adds a deployment to an endpoint, which is made if it is not there.

@@ -2,19 +2,20 @@
 
 use serde::Serialize;
 
-use super::replica_status;
+use super::{OperationError, Operations};
+use crate::control::replica_status::{self, ReplicaStatus};
 use crate::experiment::{Agreement, Comparison, Level, Tallies, agreement, compare_all};
 use crate::moment::Moment;
 use crate::name::Name;
-use crate::registry::{EndpointSpec, Registry, RegistryError, Revision, Rollout, Share};
-use crate::rollout::{baseline, common_share};
+use crate::registry::{Change, EndpointSpec, Follow, Revision, Rollout, Share};
+use crate::rollout::{self, baseline, common_share};
 
 /// Revisions that are looked back upon for where an experiment began.
 const HISTORY_MAX: usize = crate::experiment::REVISIONS_MAX;
 
 /// `scoria ab`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct Experiment {
     pub endpoint: Name,
     pub revision: u64,
     /// Since when deployments and traffic have been as they are. What was counted before is not compared: another split has
@@ -51,22 +52,97 @@ pub struct Arm {
     pub mean_outcome: Option<f64>,
 }
 
-/// Reads what there is of an endpoint.
-pub async fn report(registry: &Registry, endpoint: &Name, level: Level) -> Result<Report, RegistryError> {
-    let history = registry.endpoint(endpoint).history(HISTORY_MAX).await?;
-    let missing = || RegistryError::NotFound { what: format!("endpoint {endpoint}") };
-    let latest = history.first().filter(|latest| !latest.body.deleted).ok_or_else(missing)?;
+/// Which way a decision goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The candidate gets all traffic.
+    Promote,
+    /// It loses what it has.
+    Abort,
+}
+
+impl Operations {
+    /// How an endpoint's deployments compare.
+    pub async fn compare(&self, endpoint: &Name, level: Level) -> Result<Experiment, OperationError> {
+        self.current(endpoint).await?;
+        let history = self.registry.endpoint(endpoint).history(HISTORY_MAX).await?;
+        let statuses = replica_status::statuses(&self.registry, endpoint).await?;
+        let nothing = || OperationError::NothingToDecide { known: Vec::new() };
+        experiment(endpoint, &history, &statuses, level).ok_or_else(nothing)
+    }
+
+    /// Ends an experiment or a rollout. Without `candidate`, the one that is meant has to be plain.
+    pub async fn decide(
+        &self,
+        endpoint: &Name,
+        decision: Decision,
+        candidate: Option<&Name>,
+        change: &Change,
+    ) -> Result<Revision<EndpointSpec>, OperationError> {
+        self.alter(endpoint, change, |spec| {
+            let decided = match decision {
+                Decision::Promote => rollout::promote(spec, candidate),
+                Decision::Abort => rollout::abort(spec, candidate),
+            };
+            let known = || spec.deployments.keys().cloned().collect();
+            decided.ok_or_else(|| OperationError::NothingToDecide { known: known() })
+        })
+        .await
+    }
+
+    /// Has an endpoint follow a model, or none. What was rolled back of the same model stays so.
+    pub async fn follow(
+        &self,
+        endpoint: &Name,
+        follow: Option<&Follow>,
+        change: &Change,
+    ) -> Result<Revision<EndpointSpec>, OperationError> {
+        self.alter(endpoint, change, |spec| {
+            if let Some(rollout) = &spec.rollout {
+                return Err(OperationError::UnderWay { model: rollout.model.clone() });
+            }
+            let mut next = spec.clone();
+            next.follow = follow.cloned();
+            if let (Some(new), Some(old)) = (&mut next.follow, &spec.follow)
+                && new.model == old.model
+            {
+                new.refused.clone_from(&old.refused);
+            }
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Takes a step of a rollout: the revision after `latest`, if nobody else has made one.
+    pub async fn step(
+        &self,
+        endpoint: &Name,
+        latest: &Revision<EndpointSpec>,
+        change: &Change,
+        spec: EndpointSpec,
+    ) -> Result<Revision<EndpointSpec>, OperationError> {
+        spec.check().map_err(OperationError::Invalid)?;
+        self.append(endpoint, Some(latest), change, spec).await
+    }
+}
+
+/// What the revisions, the newest first, and the replicas say of an endpoint; `None` if it has no deployment.
+fn experiment(
+    endpoint: &Name,
+    history: &[Revision<EndpointSpec>],
+    statuses: &[ReplicaStatus],
+    level: Level,
+) -> Option<Experiment> {
+    let latest = history.first()?;
     let spec = &latest.body;
-    let nothing = || RegistryError::NotFound { what: format!("deployment of endpoint {endpoint} to compare") };
     let baseline = match &spec.rollout {
         Some(rollout) => rollout.baseline.clone(),
-        None => baseline(spec).cloned().ok_or_else(nothing)?,
+        None => baseline(spec).cloned()?,
     };
-    let since = begin(&history);
-    let statuses = replica_status::statuses(registry, endpoint).await?;
+    let since = begin(history);
     let newest = statuses.iter().filter(|status| status.waits_for.is_some()).max_by_key(|status| status.at);
-    let tallies = replica_status::ledger(&statuses).total(|revision| revision >= since.revision);
-    Ok(Report {
+    let tallies = replica_status::ledger(statuses).total(|revision| revision >= since.revision);
+    Some(Experiment {
         endpoint: endpoint.clone(),
         revision: latest.revision,
         since_revision: since.revision,
@@ -83,17 +159,15 @@ pub async fn report(registry: &Registry, endpoint: &Name, level: Level) -> Resul
 /// The revision with which the experiment began: of the newest on, the last that divides requests alike. `history` has the newest
 /// first, and at least one.
 fn begin(history: &[Revision<EndpointSpec>]) -> &Revision<EndpointSpec> {
-    let is_alike = |pair: &&[Revision<EndpointSpec>]| pair[0].body.divides_like(&pair[1].body);
+    let is_alike = |pair: &&[Revision<EndpointSpec>]| divides_like(&pair[0].body, &pair[1].body);
     let alike = history.windows(2).take_while(is_alike).count();
     &history[alike]
 }
 
-impl EndpointSpec {
-    /// Whether requests are divided among the same models in the same way.
-    fn divides_like(&self, other: &EndpointSpec) -> bool {
-        (&self.deployments, &self.traffic, &self.default, &self.sticky, &self.settings)
-            == (&other.deployments, &other.traffic, &other.default, &other.sticky, &other.settings)
-    }
+/// Whether requests are divided among the same models in the same way.
+fn divides_like(one: &EndpointSpec, other: &EndpointSpec) -> bool {
+    (&one.deployments, &one.traffic, &one.default, &one.sticky, &one.settings)
+        == (&other.deployments, &other.traffic, &other.default, &other.sticky, &other.settings)
 }
 
 fn comparisons(spec: &EndpointSpec, baseline: &Name, tallies: &Tallies, level: Level) -> Vec<Comparison> {
