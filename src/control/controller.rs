@@ -284,6 +284,7 @@ impl Controller {
             name: seat.deployment.clone(),
             model: serving.wanted.source.to_string(),
             state: State::Draining,
+            is_tried_again: false,
         };
         let draining = Draining { seat: seat.clone(), standing, _scheduler: serving.scheduler };
         self.draining.insert(serving.serial, draining);

@@ -41,7 +41,7 @@ impl Publication<'_> {
             dice: Arc::clone(self.dice),
             mirror: self.mirror(&deployments, thread).map(Arc::new),
             revision: wanted.revision,
-            recorders: deployments.iter().filter_map(|deployment| self.recorder(&deployment.name)).collect(),
+            recorders: self.recorders(&deployments),
             statistics: Arc::clone(&self.governed.statistics),
             deployments,
         })
@@ -69,6 +69,12 @@ impl Publication<'_> {
             *thread = started.inspect_err(|error| tracing::error!(%error, "requests cannot be mirrored")).ok();
         }
         Some(Mirror::new(targets, thread.clone()?, Arc::clone(self.dice)))
+    }
+
+    /// One for each deployment, or none at all.
+    fn recorders(&self, deployments: &[Arc<Deployment>]) -> Vec<Arc<Recorder>> {
+        let recorders = deployments.iter().map(|deployment| self.recorder(&deployment.name));
+        recorders.collect::<Option<_>>().unwrap_or_default()
     }
 
     /// Where a deployment's answers are counted. What has no revision is not part of any experiment.

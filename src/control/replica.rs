@@ -4,7 +4,7 @@
 //! ends when a revision says so, never because it cannot be found, so that a store which is away or empty takes nothing down. What
 //! was last known is kept on this machine, for a start while the store is away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,10 +46,13 @@ pub struct Known {
 }
 
 /// The endpoints, and whether the registry could be asked last time.
+#[derive(Default)]
 struct State {
     known: BTreeMap<Name, Known>,
     registry: Option<Registry>,
     is_away: bool,
+    /// New endpoints that were seen without keys, once.
+    keyless: BTreeSet<Name>,
     /// Endpoints that cannot be read, with what has been said of it.
     troubled: BTreeMap<Name, String>,
 }
@@ -64,7 +67,7 @@ impl Replica {
     pub async fn watch(self) {
         let known: BTreeMap<Name, Known> = self.cache.kept(&self.url, KEPT).ok().flatten().unwrap_or_default();
         let has_known = !known.is_empty();
-        let mut state = State { known: BTreeMap::new(), registry: None, is_away: false, troubled: BTreeMap::new() };
+        let mut state = State::default();
         let patience = if has_known { START_PATIENCE } else { Duration::MAX };
         let first = timeout(patience, self.look(&mut state)).await.is_ok_and(|is_there| is_there);
         if !first && has_known {
@@ -106,6 +109,8 @@ impl Replica {
         for name in registry.endpoints().await? {
             match self.next(&registry, &name, state.known.get(&name)).await {
                 Ok(None) => drop(state.troubled.remove(&name)),
+                // Its keys are made right after it; it is given until the next look to have them.
+                Ok(Some(next)) if next.keys.is_none() && state.keyless.insert(name.clone()) => {}
                 Ok(Some(next)) => {
                     state.troubled.remove(&name);
                     self.tell(&name, &next);

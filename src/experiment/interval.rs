@@ -17,7 +17,7 @@ impl Level {
     pub const USUAL: Level = Level(0.05);
 
     pub fn new(false_alarms: f64) -> Result<Level, InvalidLevel> {
-        let is_level = false_alarms >= 1e-12 && false_alarms <= 0.5;
+        let is_level = (1e-12..=0.5).contains(&false_alarms);
         is_level.then_some(Level(false_alarms)).ok_or(InvalidLevel(false_alarms))
     }
 

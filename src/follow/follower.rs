@@ -11,6 +11,7 @@ use super::trials::Subject;
 use crate::control::operations::{OperationError, Operations};
 use crate::control::{ledger, statuses};
 use crate::deployment::{Endpoint, Entry, Routing, State};
+use crate::experiment::Ledger;
 use crate::moment::Moment;
 use crate::name::Name;
 use crate::registry::{
@@ -79,7 +80,10 @@ impl Follower {
     }
 
     async fn step(&self, name: &Name, entry: &Entry, known: &mut Known, now: Moment) -> Result<(), OperationError> {
-        self.catch_up(name, known).await?;
+        // The watch over the registry tells of newer ones; there is no need to ask for them once more.
+        if known.revision.as_ref().is_none_or(|known| entry.revision > Some(known.revision)) {
+            self.catch_up(name, known).await?;
+        }
         let Some(revision) = known.revision.clone() else { return Ok(()) };
         let spec = &revision.body;
         let Some(follow) = spec.follow.as_ref().filter(|_| !spec.deleted) else {
@@ -87,7 +91,10 @@ impl Follower {
             return Ok(());
         };
         let target = newest(self.operations.registry(), follow).await?.map(|version| version.manifest.model_ref());
-        let ledger = ledger(&statuses(self.operations.registry(), name).await?);
+        let ledger = match spec.rollout {
+            Some(_) => ledger(&statuses(self.operations.registry(), name).await?),
+            None => Ledger::default(),
+        };
         let condition =
             spec.rollout.as_ref().map_or(Condition::Loading, |rollout| condition(entry, &revision, rollout));
         if let (Some(rollout), Condition::Ready) = (&spec.rollout, condition) {
@@ -209,7 +216,9 @@ fn condition<'a>(entry: &'a Entry, revision: &Revision<EndpointSpec>, rollout: &
         entry.deployments.iter().filter(|standing| standing.name == rollout.candidate && standing.model == model);
     standings.fold(Condition::Loading, |condition, standing| match &standing.state {
         State::Ready => Condition::Ready,
-        State::Failed { reason } if condition != Condition::Ready => Condition::Failed { reason },
+        State::Failed { reason } if condition != Condition::Ready && !standing.is_tried_again => {
+            Condition::Failed { reason }
+        }
         _ => condition,
     })
 }

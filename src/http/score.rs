@@ -91,8 +91,8 @@ pub fn admit<'a>(
     let index = picked.unwrap_or(0);
     let Some(deployment) = endpoint.deployments.get(index) else { return Err(model_loading()) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint, index });
-    served.tag(call);
     authenticate(&served.endpoint, &parts.headers, &table)?;
+    served.tag(call);
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
     picked.map_err(|why| not_picked(why, &served.endpoint, pinned))?;

@@ -168,9 +168,9 @@ fn a_version_is_tried_before_it_gets_traffic() {
     assert_eq!(world.shares(), []);
     assert!(matches!(world.step(5, Condition::Loading), Step::Wait { reason } if reason.contains("is being loaded")));
 
-    let mut trial = Trial::default();
-    trial.golden =
-        Golden { replayed: 200, changed: 3, largest: Some(0.25), cases: vec!["a".into(), "b".into(), "c".into()] };
+    let cases = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let golden = Golden { replayed: 200, changed: 3, largest: Some(0.25), cases };
+    let mut trial = Trial { golden, ..Trial::default() };
     world.trial = Some(trial.clone());
     let step = world.step(5, Condition::Ready);
     assert!(

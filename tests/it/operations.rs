@@ -90,6 +90,10 @@ fn keys_are_replaced_one_at_a_time_and_kept_as_digests() {
     let others = fleet.deploy("b", "m:1").keys.expect("it is new");
     wait_for(&server, "a", "blue", "m:1");
     wait_for(&server, "b", "blue", "m:1");
+    // The keys are made right after the endpoint, and seen by the next look.
+    while score(&server, "b", others.primary.reveal()) != 200 {
+        std::thread::yield_now();
+    }
     let (primary, secondary) = (keys.primary.reveal(), keys.secondary.reveal());
     assert_eq!((score(&server, "a", primary), score(&server, "a", secondary)), (200, 200));
     assert_eq!(score(&server, "a", others.primary.reveal()), 403, "a key of another endpoint");
