@@ -20,7 +20,7 @@ use crate::control::{self, Means, Order, Running, Settings, Wanted, Workshop};
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::follow::{Accompanied, IdentityError};
-use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
+use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
@@ -181,6 +181,7 @@ impl App {
             tls: admin_tls.clone(),
             max_connections: room.admin,
             limits: Arc::clone(&limits),
+            busy_polling: BusyPolling::new(Duration::ZERO),
         };
         let admin = spawn_admin(admin_listener, admin, admin_stopping).map_err(start("the admin thread"))?;
 
@@ -190,8 +191,13 @@ impl App {
         let scoring =
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
-        let scoring =
-            Port { service: Arc::new(scoring), tls: scoring_tls.clone(), max_connections: room.scoring, limits };
+        let scoring = Port {
+            service: Arc::new(scoring),
+            tls: scoring_tls.clone(),
+            max_connections: room.scoring,
+            limits,
+            busy_polling: BusyPolling::new(Duration::from_micros(config.busy_poll_us)),
+        };
         let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
         let certificates: Vec<_> = [&scoring_tls, &admin_tls].into_iter().flatten().cloned().collect();
         let watch = || Watch::start(certificates.clone(), Duration::from_millis(config.tls_reload_interval_ms));
