@@ -45,7 +45,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper::", &["src/http/"]),
     ("hyper_util::", &["src/http/"]),
     ("object_store::", &["src/registry/"]),
-    ("tokio_rustls::", &["src/http/tls/", "src/registry/url.rs", "src/webhook/courier.rs"]),
+    ("tokio_rustls::", &["src/cli/invoke.rs", "src/http/tls/", "src/registry/url.rs", "src/webhook/courier.rs"]),
     ("webpki::", &["src/http/tls/"]),
     (
         "rustix::",

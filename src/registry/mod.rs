@@ -3,6 +3,7 @@
 //! The layout is that of `docs/registry.md`. From below: [`store`] makes single objects and knows what became of them,
 //! [`RevisionLog`] appends to histories, [`Registry`] names what there is. Nothing here loads a model or answers a request.
 
+mod at_once;
 mod blobs;
 mod cache;
 mod collection;

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::at_once::at_once;
 use super::store::{Creation, Store};
 use super::{Nonce, RegistryError};
 use crate::moment::Moment;
@@ -42,7 +43,7 @@ pub struct Revision<T> {
 }
 
 /// The log of one thing.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RevisionLog<T> {
     store: Arc<Store>,
     folder: Path,
@@ -51,7 +52,14 @@ pub struct RevisionLog<T> {
     body: PhantomData<fn() -> T>,
 }
 
-impl<T: Serialize + DeserializeOwned> RevisionLog<T> {
+impl<T> Clone for RevisionLog<T> {
+    fn clone(&self) -> RevisionLog<T> {
+        let RevisionLog { store, folder, what, body } = self;
+        RevisionLog { store: Arc::clone(store), folder: folder.clone(), what: what.clone(), body: *body }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> RevisionLog<T> {
     pub(super) fn new(store: &Arc<Store>, folder: Path, what: impl Into<String>) -> RevisionLog<T> {
         RevisionLog { store: Arc::clone(store), folder, what: what.into(), body: PhantomData }
     }
@@ -83,12 +91,15 @@ impl<T: Serialize + DeserializeOwned> RevisionLog<T> {
     /// The latest `limit` revisions, the newest first.
     pub async fn history(&self, limit: usize) -> Result<Vec<Revision<T>>, RegistryError> {
         let latest = self.latest_number().await?;
-        let mut revisions = Vec::new();
-        for number in (1..=latest).rev().take(limit) {
-            let missing = || damaged(&self.path(number), "revisions after it exist, and it does not".to_owned());
-            revisions.push(self.read(number).await?.ok_or_else(missing)?);
-        }
-        Ok(revisions)
+        let numbers = (1..=latest).rev().take(limit);
+        at_once(numbers.map(|number| {
+            let log = self.clone();
+            async move {
+                let missing = || damaged(&log.path(number), "revisions after it exist, and it does not".to_owned());
+                log.read(number).await?.ok_or_else(missing)
+            }
+        }))
+        .await
     }
 
     /// Makes the revision after `previous` (0: the first one). [`RegistryError::Conflict`] if somebody else has.
