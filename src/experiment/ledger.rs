@@ -24,7 +24,6 @@ pub type Tallies = BTreeMap<Name, Tally>;
 
 /// What one incarnation has counted since it started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Grows with each writing.
     pub sequence: u64,

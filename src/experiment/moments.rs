@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 /// Welford's running moments, merged as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
 /// sample variances" (1979): sums of squares of large numbers would cancel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Moments {
     pub count: u64,
     pub mean: f64,

@@ -1,4 +1,6 @@
 //! What is counted of one deployment: sufficient statistics for every comparison, of a fixed size, that can be added up.
+//!
+//! Servers of other versions may count more; what is unknown is passed over.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +8,7 @@ use super::{Moments, Sketch};
 
 /// Everything that was counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Tally {
     /// Answers with a status below 400.
     pub succeeded: u64,
@@ -22,7 +24,7 @@ pub struct Tally {
 
 /// What became of requests that this deployment answered once more, beside the one whose answer was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Mirror {
     /// Pairs of answers that were compared.
     pub compared: u64,
@@ -36,7 +38,7 @@ pub struct Mirror {
 
 /// What became of the answers, as clients reported it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Outcomes {
     /// Reports of `true` or `false`.
     pub trials: u64,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::name::Name;
-use crate::registry::{EndpointSpec, ModelVersion, Revision};
+use crate::registry::{EndpointSpec, ModelRef, ModelVersion, Revision};
 use crate::webhook::{Event, EventKind};
 
 /// The events of one revision of an endpoint, by what it changes.
@@ -24,14 +24,17 @@ pub fn of_endpoint(endpoint: &Name, before: Option<&EndpointSpec>, revision: &Re
     let mut events = Vec::new();
     for (name, deployment) in &now.deployments {
         let old = before.and_then(|spec| spec.deployments.get(name));
-        match old {
-            Some(old) if old.model == deployment.model => {}
-            Some(old) if old.model.name == deployment.model.name && old.model.version > deployment.model.version => {
-                let mut data = told(name);
+        if old.is_some_and(|old| old.model == deployment.model) {
+            continue;
+        }
+        // What a newer version of the same model has made way for was there before.
+        match left_for(before, now, name) {
+            Some((gone, newer)) => {
+                let mut data = told(gone);
                 data["back_to"] = deployment.model.to_string().into();
-                events.push(event(EventKind::RolledBack, name, old.model.to_string(), data));
+                events.push(event(EventKind::RolledBack, gone, newer.to_string(), data));
             }
-            _ => events.push(event(EventKind::ModelDeployed, name, deployment.model.to_string(), told(name))),
+            None => events.push(event(EventKind::ModelDeployed, name, deployment.model.to_string(), told(name))),
         }
     }
     // A candidate that is gone without having taken over.
@@ -45,6 +48,15 @@ pub fn of_endpoint(endpoint: &Name, before: Option<&EndpointSpec>, revision: &Re
     events
 }
 
+/// The newer version that the deployment `name` takes the place of: its own before, or that of a deployment which is gone.
+fn left_for<'a>(before: Option<&'a EndpointSpec>, now: &EndpointSpec, name: &Name) -> Option<(&'a Name, &'a ModelRef)> {
+    let model = &now.deployments.get(name)?.model;
+    let is_left = |old: &Name| old == name || !now.deployments.contains_key(old);
+    let mut left = before?.deployments.iter().filter(|(old, _)| is_left(old));
+    let newer = |found: &ModelRef| found.name == model.name && found.version > model.version;
+    left.find(|(_, old)| newer(&old.model)).map(|(name, old)| (name, &old.model))
+}
+
 /// The event of a new version.
 pub fn of_model(version: &ModelVersion) -> Event {
     let manifest = &version.manifest;
@@ -55,4 +67,65 @@ pub fn of_model(version: &ModelVersion) -> Event {
     });
     let source = format!("/models/{}", manifest.name);
     Event::new(EventKind::ModelRegistered, source, &manifest.version.to_string(), model, manifest.registered, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::moment::Moment;
+    use crate::registry::{DeploymentSpec, Nonce, Rollout, Stage};
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn spec(deployments: &[(&str, u64)]) -> EndpointSpec {
+        let deployment = |(text, version): &(&str, u64)| {
+            let model = ModelRef { name: name("ridge"), version: *version };
+            (name(text), DeploymentSpec { model, settings: BTreeMap::new() })
+        };
+        EndpointSpec { deployments: deployments.iter().map(deployment).collect(), ..EndpointSpec::default() }
+    }
+
+    fn told(before: &EndpointSpec, now: &EndpointSpec) -> Vec<(String, String)> {
+        let revision = Revision {
+            revision: 7,
+            at: Moment::from_seconds(0),
+            by: "me".to_owned(),
+            why: "so".to_owned(),
+            nonce: Nonce::generate().unwrap(),
+            body: now.clone(),
+        };
+        let events = of_endpoint(&name("e"), Some(before), &revision);
+        events.into_iter().map(|event| (event.id, event.subject)).collect()
+    }
+
+    fn event(id: &str, subject: &str) -> Vec<(String, String)> {
+        vec![(format!("endpoints.e.7.{id}"), subject.to_owned())]
+    }
+
+    #[test]
+    fn a_revision_is_told_by_what_it_changes() {
+        let blue = |version| spec(&[("blue", version)]);
+        assert_eq!(told(&blue(1), &blue(1)), []);
+        assert_eq!(told(&blue(1), &blue(2)), event("blue.ModelDeployed", "ridge:2"));
+        assert_eq!(told(&blue(2), &blue(1)), event("blue.RolledBack", "ridge:2"));
+        let both = spec(&[("blue", 1), ("v2", 2)]);
+        assert_eq!(told(&blue(1), &both), event("v2.ModelDeployed", "ridge:2"));
+        assert_eq!(told(&both, &spec(&[("v2", 2)])), [], "it has taken over");
+        assert_eq!(told(&spec(&[("v2", 2)]), &blue(1)), event("v2.RolledBack", "ridge:2"), "and is taken back");
+        let rollout = Rollout {
+            candidate: name("v2"),
+            model: ModelRef { name: name("ridge"), version: 2 },
+            baseline: name("blue"),
+            begun_revision: 5,
+            stage: Stage::Checking,
+            since_revision: 5,
+            since: Moment::from_seconds(0),
+        };
+        let under_way = EndpointSpec { rollout: Some(rollout), ..both };
+        assert_eq!(told(&under_way, &blue(1)), event("v2.RolledBack", "ridge:2"));
+    }
 }

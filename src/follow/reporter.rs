@@ -55,6 +55,9 @@ impl Reporter {
     async fn report_endpoint(&mut self, name: &Name, entry: &Entry, now: Moment) -> Result<(), RegistryError> {
         if !self.endpoints.contains_key(name) {
             // Whoever overwrote what was not read first would lose the counts of earlier starts.
+            if !self.is_there(name, entry).await? {
+                return Ok(());
+            }
             let before = self.earlier(name).await?;
             let told = Told { before, statistics: Arc::default(), last: None };
             self.endpoints.insert(name.clone(), told);
@@ -72,10 +75,20 @@ impl Reporter {
         if told.last.as_ref().is_some_and(|last| says_the_same(last, &status, &self.replica.incarnation)) {
             return Ok(());
         }
+        if !self.is_there(name, entry).await? {
+            return Ok(());
+        }
         let bytes = serde_json::to_vec(&status).map_err(|error| RegistryError::Invalid(error.to_string()))?;
         self.registry.put_status(name, &self.replica.name, bytes.into()).await?;
         told.last = Some(status);
         Ok(())
+    }
+
+    /// Whether the registry is where it was. To write to a folder that has been taken away, such as one that is not mounted now,
+    /// would make a new one in its place.
+    async fn is_there(&self, name: &Name, entry: &Entry) -> Result<bool, RegistryError> {
+        let revision = self.registry.endpoint(name).read(entry.revision.unwrap_or_default()).await?;
+        Ok(revision.is_some())
     }
 
     /// What this replica has counted under its name before.
