@@ -24,6 +24,8 @@ pub struct Announcer {
     path: PathBuf,
     /// `None` until it has been found out where to begin.
     come_to: Option<Marks>,
+    /// Whether it has been told that the registry cannot be read.
+    is_away: bool,
 }
 
 /// The newest revision of each endpoint, and the newest version of each model, that has been told.
@@ -49,7 +51,7 @@ impl Announcer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Announcer { registry, webhooks, path, come_to })
+        Ok(Announcer { registry, webhooks, path, come_to, is_away: false })
     }
 
     /// Tells what is new. What cannot be read now is told next time.
@@ -59,15 +61,22 @@ impl Announcer {
             None => self.present().await,
         };
         match outcome {
-            Ok(marks) if self.come_to.as_ref() != Some(&marks) => {
+            Ok(marks) => {
+                self.is_away = false;
+                if self.come_to.as_ref() == Some(&marks) {
+                    return;
+                }
                 // First on disk: an event that is told twice has the same id, one that is not told is lost.
                 if let Err(error) = write(&self.path, &marks) {
                     tracing::warn!(path = %self.path.display(), %error, "what has been told cannot be kept");
                 }
                 self.come_to = Some(marks);
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the registry cannot be read for webhooks; it is tried again"),
+            Err(error) if !self.is_away => {
+                tracing::warn!(%error, "the registry cannot be read for webhooks; it is tried again");
+                self.is_away = true;
+            }
+            Err(_) => {}
         }
     }
 

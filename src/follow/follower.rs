@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::trials::Subject;
+use super::trouble::Trouble;
 use crate::control::operations::{OperationError, Operations};
 use crate::control::{ledger, statuses};
 use crate::deployment::{Endpoint, Entry, Routing, State};
@@ -28,6 +29,7 @@ pub struct Follower {
     by: String,
     known: BTreeMap<Name, Known>,
     waits: Waits,
+    trouble: Trouble,
 }
 
 /// Why nothing is to be done about an endpoint that follows a model, for whoever asks.
@@ -57,7 +59,14 @@ struct Known {
 
 impl Follower {
     pub fn new(operations: Operations, routing: Arc<Routing>, by: String) -> Follower {
-        Follower { operations, routing, by, known: BTreeMap::new(), waits: Waits::default() }
+        Follower {
+            operations,
+            routing,
+            by,
+            known: BTreeMap::new(),
+            waits: Waits::default(),
+            trouble: Trouble::default(),
+        }
     }
 
     /// Where it says what it waits for.
@@ -72,8 +81,12 @@ impl Follower {
         self.known.retain(|name, _| entries.iter().any(|(served, _)| served == name));
         for (name, entry) in entries.into_iter().filter(|(_, entry)| entry.revision.is_some()) {
             let mut known = self.known.remove(&name).unwrap_or_default();
-            if let Err(error) = self.step(&name, &entry, &mut known, now).await {
-                tracing::warn!(endpoint = %name, %error, "a rollout does not go on for now");
+            match self.step(&name, &entry, &mut known, now).await {
+                Ok(()) => self.trouble.is_over(&name),
+                Err(error) if self.trouble.is_new(&name, &error) => {
+                    tracing::warn!(endpoint = %name, %error, "a rollout does not go on for now");
+                }
+                Err(_) => {}
             }
             self.known.insert(name, known);
         }

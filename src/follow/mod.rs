@@ -12,6 +12,7 @@ mod follower;
 mod identity;
 mod reporter;
 mod trials;
+mod trouble;
 
 pub use announcer::Announcer;
 pub use answers::{Divergence, diverge};

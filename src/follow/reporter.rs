@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Identity;
 use super::follower::Waits;
+use super::trouble::Trouble;
 use crate::control::ReplicaStatus;
 use crate::deployment::{Entry, Routing, Statistics};
 use crate::experiment::Ledger;
@@ -25,6 +26,7 @@ pub struct Reporter {
     waits: Waits,
     sequence: u64,
     endpoints: BTreeMap<Name, Told>,
+    trouble: Trouble,
 }
 
 /// What was told of one endpoint.
@@ -38,7 +40,15 @@ struct Told {
 
 impl Reporter {
     pub fn new(registry: Registry, routing: Arc<Routing>, replica: Arc<Identity>, waits: Waits) -> Reporter {
-        Reporter { registry, routing, replica, waits, sequence: 0, endpoints: BTreeMap::new() }
+        Reporter {
+            registry,
+            routing,
+            replica,
+            waits,
+            sequence: 0,
+            endpoints: BTreeMap::new(),
+            trouble: Trouble::default(),
+        }
     }
 
     /// Writes what has changed, of every endpoint that is of the registry. What cannot be written now is written next time.
@@ -46,8 +56,12 @@ impl Reporter {
         let entries: Vec<(Name, Entry)> =
             self.routing.table().entries().map(|(name, entry)| (name.clone(), entry.clone())).collect();
         for (name, entry) in entries.into_iter().filter(|(_, entry)| entry.revision.is_some()) {
-            if let Err(error) = self.report_endpoint(&name, &entry, now).await {
-                tracing::warn!(endpoint = %name, %error, "status not written; it is tried again");
+            match self.report_endpoint(&name, &entry, now).await {
+                Ok(()) => self.trouble.is_over(&name),
+                Err(error) if self.trouble.is_new(&name, &error) => {
+                    tracing::warn!(endpoint = %name, %error, "status not written; it is tried again");
+                }
+                Err(_) => {}
             }
         }
     }
@@ -55,7 +69,7 @@ impl Reporter {
     async fn report_endpoint(&mut self, name: &Name, entry: &Entry, now: Moment) -> Result<(), RegistryError> {
         if !self.endpoints.contains_key(name) {
             // Whoever overwrote what was not read first would lose the counts of earlier starts.
-            if !self.is_there(name, entry).await? {
+            if !is_there(&self.registry, name, entry).await? {
                 return Ok(());
             }
             let before = self.earlier(name).await?;
@@ -75,20 +89,13 @@ impl Reporter {
         if told.last.as_ref().is_some_and(|last| says_the_same(last, &status, &self.replica.incarnation)) {
             return Ok(());
         }
-        if !self.is_there(name, entry).await? {
+        if !is_there(&self.registry, name, entry).await? {
             return Ok(());
         }
         let bytes = serde_json::to_vec(&status).map_err(|error| RegistryError::Invalid(error.to_string()))?;
         self.registry.put_status(name, &self.replica.name, bytes.into()).await?;
         told.last = Some(status);
         Ok(())
-    }
-
-    /// Whether the registry is where it was. To write to a folder that has been taken away, such as one that is not mounted now,
-    /// would make a new one in its place.
-    async fn is_there(&self, name: &Name, entry: &Entry) -> Result<bool, RegistryError> {
-        let revision = self.registry.endpoint(name).read(entry.revision.unwrap_or_default()).await?;
-        Ok(revision.is_some())
     }
 
     /// What this replica has counted under its name before.
@@ -101,6 +108,13 @@ impl Reporter {
         });
         Ok(read.map(|status| status.ledger).unwrap_or_default())
     }
+}
+
+/// Whether the registry is where it was. To write to a folder that has been taken away, such as one that is not mounted now, would
+/// make a new one in its place.
+async fn is_there(registry: &Registry, name: &Name, entry: &Entry) -> Result<bool, RegistryError> {
+    let revision = registry.endpoint(name).read(entry.revision.unwrap_or_default()).await?;
+    Ok(revision.is_some())
 }
 
 /// Whether nothing but the time and the sequence number are new, and the time hardly is.
