@@ -1,5 +1,6 @@
 //! The composition root: a checked configuration becomes a running server, and a running server ends in order.
 
+mod company;
 mod offer;
 
 use std::io;
@@ -18,6 +19,7 @@ use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
 use crate::control::{self, Means, Order, Running, Settings, Wanted, Workshop};
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
+use crate::follow::{Accompanied, IdentityError};
 use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
@@ -49,6 +51,8 @@ pub struct App {
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
     controls: Running,
+    /// What goes beside a server of a registry.
+    company: Option<Accompanied>,
     /// Kept for their threads, which end with them.
     _watchdog: WatchdogHandle,
     _certificates: Option<Watch>,
@@ -63,6 +67,10 @@ pub enum StartError {
     Keys(#[from] KeyStoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("this server has no name among the replicas of the registry: {0}")]
+    Identity(#[from] IdentityError),
+    #[error("{reason}")]
+    Webhooks { reason: String },
     #[error("the registry cannot be served: {0}")]
     Registry(#[from] RegistryError),
     #[error("there is no folder to keep state in: set state_dir (--state-dir), or HOME")]
@@ -145,12 +153,16 @@ impl App {
             obtain: registry.as_ref().map_or_else(|| Arc::new(no_registry) as _, Opened::obtain),
         };
         let controls = control::start(means, wanted, workshop).map_err(start("the control threads"))?;
-        match &registry {
-            None => controls.orders.give(Order::Complete),
+        let company = match &registry {
+            None => {
+                controls.orders.give(Order::Complete);
+                None
+            }
             Some(registry) => {
                 drop(runtime.spawn(registry.replica(config, &budget, controls.orders.clone()).watch()));
+                Some(company::accompany(config, registry.desk(config), Arc::clone(&routing))?)
             }
-        }
+        };
 
         let room = room(config);
         let (stop_admin, admin_stopping) = stopping();
@@ -207,6 +219,7 @@ impl App {
             admin,
             stop_admin,
             controls,
+            company,
             _watchdog: watchdog,
             _certificates: certificates,
         })
@@ -248,6 +261,8 @@ impl App {
             self.stop_scoring.send_replace(Phase::Stop);
             drop(self.scoring.await);
         });
+        // Everything that is going to be counted has been.
+        drop(self.company);
         self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
         // What is still busy now has had its time: neither a request nor a model being loaded is waited for any longer.

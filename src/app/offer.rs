@@ -13,7 +13,7 @@ use crate::control::{
 };
 use crate::engine::EngineInfo;
 use crate::name::Name;
-use crate::registry::{Access, Cache, DeploymentSpec, ModelRef, Registry, RegistryUrl};
+use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Registry, RegistryUrl};
 use crate::schedule::Cores;
 
 /// What is to be served.
@@ -135,6 +135,10 @@ fn interpret(name: &Name, known: &Known, config: &Config, cores: &Arc<Cores>) ->
         traffic: spec.traffic.clone(),
         default: spec.default.clone(),
         mirror: spec.mirror.clone(),
+        answer_tolerance: spec
+            .follow
+            .as_ref()
+            .map_or(Guard::default().answer_tolerance, |follow| follow.guard.answer_tolerance),
         sticky: spec.sticky.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure, deploy, endpoints, health, invoke, keys, models, profile, register};
+use super::{Configured, Failure, ab, deploy, endpoints, follow, health, invoke, keys, models, profile, register};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -35,6 +35,8 @@ pub fn command() -> Command {
         )
         .subcommand(with_settings(register::command()))
         .subcommand(models::command(with_settings))
+        .subcommand(with_settings(ab::command()))
+        .subcommand(with_settings(follow::command()))
         .subcommand(with_settings(deploy::command()))
         .subcommand(with_settings(endpoints::update_command()))
         .subcommand(with_settings(endpoints::traffic_command()))

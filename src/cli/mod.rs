@@ -1,11 +1,13 @@
 //! The command line.
 
+mod ab;
 mod arguments;
 mod banner;
 mod columns;
 mod deploy;
 mod doctor;
 mod endpoints;
+mod follow;
 mod health;
 mod invoke;
 mod keys;
@@ -55,6 +57,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("register", matches)) => register::register(matches),
         Some(("models", matches)) => models::models(matches),
+        Some(("ab", matches)) => ab::ab(matches),
+        Some(("follow", matches)) => follow::follow(matches),
         Some(("deploy", matches)) => deploy::deploy(matches),
         Some(("update", matches)) => endpoints::update(matches),
         Some(("traffic", matches)) => endpoints::traffic(matches),

@@ -193,6 +193,16 @@ settings! {
     registry_timeout_ms: u64 = 30_000, at_least 1, at_most YEAR_MS;
     /// How often a server looks for changes in its registry. Each look lists the endpoints and asks for the next revision of each.
     registry_poll_interval_ms: u64 = 500, at_least 10, at_most YEAR_MS;
+    /// How often a server of a registry writes what it has counted into it (`status/`), and looks whether a rollout goes on.
+    status_interval_ms: u64 = 2_000, at_least 100, at_most YEAR_MS;
+    /// Addresses that are told what happens in the registry ([webhooks.md](webhooks.md)).
+    webhook_urls: List = List::default();
+    /// Where the secret is that signs what they are told: `env:NAME` or `file:/path`. Never the secret itself.
+    webhook_secret: Option<String> = None;
+    /// What they are told of: `ModelRegistered`, `ModelDeployed`, `RolledBack`.
+    webhook_events: List = List(vec!["ModelRegistered".to_owned(), "ModelDeployed".to_owned(), "RolledBack".to_owned()]);
+    /// The time that such an address has to answer; then it is tried again later.
+    webhook_timeout_ms: u64 = 10_000, at_least 1, at_most YEAR_MS;
     /// What models from a registry may take on this machine's disk, in `state_dir`; beyond, those that have not been used for the
     /// longest time are removed, but none in use.
     cache_max_bytes: u64 = 32 * 1024 * 1024 * 1024;

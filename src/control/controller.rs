@@ -15,7 +15,7 @@ use super::publication::Publication;
 use super::slot::{Attempt, Serving, Slot};
 use super::{Seat, Wanted, WantedDeployment};
 use crate::deployment::{
-    Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State,
+    Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State, Statistics,
 };
 use crate::memory;
 use crate::name::Name;
@@ -54,6 +54,8 @@ pub struct Controller {
 pub(super) struct Governed {
     pub(super) wanted: Wanted,
     pub(super) slots: BTreeMap<Name, Slot>,
+    /// What has been counted; it goes on from one revision to the next.
+    pub(super) statistics: Arc<Statistics>,
 }
 
 /// A deployment that takes no more requests.
@@ -124,7 +126,8 @@ impl Controller {
     /// Takes over how an endpoint is to be, and publishes what of it needs no loading.
     pub fn want(&mut self, wanted: Wanted) {
         let name = wanted.name.clone();
-        let mut slots = self.endpoints.remove(&name).map(|governed| governed.slots).unwrap_or_default();
+        let before = self.endpoints.remove(&name).map(|governed| (governed.slots, governed.statistics));
+        let (mut slots, statistics) = before.unwrap_or_default();
         let gone: Vec<_> = slots.keys().filter(|slot| !wanted.deployments.contains_key(*slot)).cloned().collect();
         let gone: Vec<_> = gone.into_iter().filter_map(|slot| slots.remove_entry(&slot)).collect();
         for (deployment, want) in &wanted.deployments {
@@ -136,7 +139,7 @@ impl Controller {
                 self.means.metrics.not_ready(name.as_str(), deployment.as_str());
             }
         }
-        self.endpoints.insert(name.clone(), Governed { wanted, slots });
+        self.endpoints.insert(name.clone(), Governed { wanted, slots, statistics });
         self.publish(&name);
         for (deployment, slot) in gone {
             let seat = Seat { endpoint: name.clone(), deployment };
@@ -281,6 +284,7 @@ impl Controller {
             name: seat.deployment.clone(),
             model: serving.wanted.source.to_string(),
             state: State::Draining,
+            is_tried_again: false,
         };
         let draining = Draining { seat: seat.clone(), standing, _scheduler: serving.scheduler };
         self.draining.insert(serving.serial, draining);

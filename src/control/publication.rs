@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::controller::Governed;
 use crate::deployment::{Comparison, Deployment, Dice, Endpoint, Mirror, MirrorThread, Target, Traffic};
+use crate::experiment::Recorder;
 use crate::name::Name;
 use crate::telemetry::Metrics;
 
@@ -40,6 +41,8 @@ impl Publication<'_> {
             dice: Arc::clone(self.dice),
             mirror: self.mirror(&deployments, thread).map(Arc::new),
             revision: wanted.revision,
+            recorders: self.recorders(&deployments),
+            statistics: Arc::clone(&self.governed.statistics),
             deployments,
         })
     }
@@ -52,6 +55,8 @@ impl Publication<'_> {
                 share: *share,
                 comparisons: deployments.iter().map(|answering| self.comparison(answering, deployment)).collect(),
                 metrics: Arc::new(self.metrics.mirror(wanted.name.as_str(), name.as_str())),
+                recorder: self.recorder(name),
+                tolerance: wanted.answer_tolerance,
                 deployment: Arc::clone(deployment),
             })
         });
@@ -64,6 +69,17 @@ impl Publication<'_> {
             *thread = started.inspect_err(|error| tracing::error!(%error, "requests cannot be mirrored")).ok();
         }
         Some(Mirror::new(targets, thread.clone()?, Arc::clone(self.dice)))
+    }
+
+    /// One for each deployment, or none at all.
+    fn recorders(&self, deployments: &[Arc<Deployment>]) -> Vec<Arc<Recorder>> {
+        let recorders = deployments.iter().map(|deployment| self.recorder(&deployment.name));
+        recorders.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// Where a deployment's answers are counted. What has no revision is not part of any experiment.
+    fn recorder(&self, deployment: &Name) -> Option<Arc<Recorder>> {
+        self.governed.statistics.recorder(self.governed.wanted.revision?, deployment)
     }
 
     /// What has been measured between these two so far; anew if either is another than before.

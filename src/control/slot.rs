@@ -56,7 +56,8 @@ impl Slot {
 
     /// What is to be told of it: of what answers, and of what is being tried beside it.
     pub fn standings(&self, name: &Name) -> Vec<Standing> {
-        let standing = |source: String, state| Standing { name: name.clone(), model: source, state };
+        let is_tried_again = matches!(self.attempt, Attempt::Later { .. });
+        let standing = |model: String, state| Standing { name: name.clone(), model, state, is_tried_again };
         let serving = self.serving.iter().map(|serving| standing(serving.wanted.source.to_string(), State::Ready));
         let state = match &self.attempt {
             Attempt::None => None,

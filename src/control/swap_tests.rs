@@ -109,6 +109,7 @@ impl Bench {
             traffic: traffic.iter().map(share).collect(),
             default: Some(name(deployments[0].0)),
             mirror: BTreeMap::new(),
+            answer_tolerance: 0.0,
             sticky: None,
         }
     }

@@ -8,7 +8,7 @@ use super::ModelSpec;
 use crate::auth::KeyRing;
 use crate::deployment::EndpointSettings;
 use crate::name::Name;
-use crate::registry::{ModelRef, Share, Sticky};
+use crate::registry::{Guard, ModelRef, Share, Sticky};
 use crate::schedule::{Cores, Limits, Wishes};
 
 /// One endpoint as it is to be.
@@ -25,6 +25,8 @@ pub struct Wanted {
     pub traffic: BTreeMap<Name, Share>,
     pub default: Option<Name>,
     pub mirror: BTreeMap<Name, Share>,
+    /// Numbers of mirrored answers that differ by no more than this agree (see [`Guard`]).
+    pub answer_tolerance: f64,
     pub sticky: Option<Sticky>,
 }
 
@@ -91,6 +93,7 @@ impl Wanted {
             traffic: BTreeMap::new(),
             default: None,
             mirror: BTreeMap::new(),
+            answer_tolerance: Guard::default().answer_tolerance,
             sticky: None,
         }
     }

@@ -40,6 +40,8 @@ pub struct Difference {
     pub max_abs: f64,
     /// The largest |a − b| / max(|a|, |b|).
     pub max_rel: f64,
+    /// The largest |a − b| / max(|a|, |b|, 1): near 0, a tiny difference is no large one.
+    pub max_scaled: f64,
     /// Pairs of which one is finite and the other is not, or which are infinite and different.
     pub incomparable: u64,
     /// Labels that were compared: integers, flags and texts; where a model gives none, the greatest of each row of floats.
@@ -72,14 +74,15 @@ impl Comparison {
         Comparison { answering, compared, measured: Mutex::default() }
     }
 
-    /// Takes in a request that both have answered.
-    pub fn answered(&self, answer: (&[Value], Duration), again: (&[Value], Duration)) {
+    /// Takes in a request that both have answered, and says how far the answers are apart.
+    pub fn answered(&self, answer: (&[Value], Duration), again: (&[Value], Duration)) -> Difference {
         let difference = difference(answer.0, again.0);
         let mut measured = self.measured.lock();
         measured.requests += 1;
         measured.difference.add(difference);
         measured.answering_run.add(answer.1);
         measured.compared_run.add(again.1);
+        difference
     }
 
     /// Takes in a request that the compared one failed on.
@@ -93,6 +96,13 @@ impl Comparison {
 }
 
 impl Difference {
+    /// All of it in one number: the largest difference of two numbers, relative to the larger if that is above 1; without bound
+    /// if anything else differs, too.
+    pub fn distance(&self) -> f64 {
+        let is_alike = self.incomparable == 0 && self.shapes_differ == 0 && self.labels_equal == self.labels;
+        if is_alike { self.max_scaled } else { f64::INFINITY }
+    }
+
     /// The part of labels that are equal; `None` if there were none.
     pub fn agreement(&self) -> Option<f64> {
         (self.labels > 0).then(|| self.labels_equal as f64 / self.labels as f64)
@@ -102,6 +112,7 @@ impl Difference {
         self.numbers += other.numbers;
         self.max_abs = self.max_abs.max(other.max_abs);
         self.max_rel = self.max_rel.max(other.max_rel);
+        self.max_scaled = self.max_scaled.max(other.max_scaled);
         self.incomparable += other.incomparable;
         self.labels += other.labels;
         self.labels_equal += other.labels_equal;
@@ -120,6 +131,7 @@ impl Difference {
         let apart = (a - b).abs();
         self.max_abs = self.max_abs.max(apart);
         self.max_rel = self.max_rel.max(apart / a.abs().max(b.abs()));
+        self.max_scaled = self.max_scaled.max(apart / a.abs().max(b.abs()).max(1.0));
     }
 
     fn label(&mut self, is_equal: bool) {

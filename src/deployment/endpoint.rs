@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deployment, Dice, Mirror, Traffic};
+use super::{Deployment, Dice, Mirror, Statistics, Traffic};
 use crate::auth::KeyRing;
 use crate::config::{NonFiniteOutput, NullInput};
+use crate::experiment::Recorder;
 use crate::name::Name;
 use crate::registry::Sticky;
 use crate::tensor::Signature;
@@ -34,6 +35,10 @@ pub struct Endpoint {
     pub mirror: Option<Arc<Mirror>>,
     /// The revision of the registry that this is, if it came from one.
     pub revision: Option<u64>,
+    /// What is counted of each deployment under this revision, by position in `deployments`; empty without a revision.
+    pub recorders: Vec<Arc<Recorder>>,
+    /// All that has been counted; a revision goes on where the one before it was.
+    pub statistics: Arc<Statistics>,
 }
 
 /// What an endpoint allows, and how long it takes at most. The meaning of each is that of the setting of its name.

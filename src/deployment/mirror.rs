@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{Comparison, Deployment, Dice, Difference};
+use crate::experiment::Recorder;
 use crate::registry::{EndpointSpec, Share};
 use crate::schedule::{Completed, Priority, ScheduleError};
 use crate::telemetry::{MirrorMetrics, Mirrored};
@@ -47,6 +48,10 @@ pub struct Target {
     /// With each deployment that answers, in the order of the endpoint's.
     pub comparisons: Vec<Arc<Comparison>>,
     pub metrics: Arc<MirrorMetrics>,
+    /// Where agreement is counted, under a revision.
+    pub recorder: Option<Arc<Recorder>>,
+    /// Numbers that differ by no more than this agree, relative to the larger if that is above 1.
+    pub tolerance: f64,
 }
 
 /// A request that is going to be run again once it has been answered.
@@ -84,6 +89,12 @@ impl MirrorThread {
 }
 
 impl Target {
+    fn record(&self, distance: Option<f64>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.mirrored(distance, self.tolerance);
+        }
+    }
+
     /// The part of labels that equal those of whoever answered.
     fn agreement(&self) -> Option<f64> {
         let differences = self.comparisons.iter().map(|pair| pair.measured().difference);
@@ -169,7 +180,8 @@ async fn run_again(mut loans: Receiver<Loan>, queued_bytes: &AtomicUsize) {
             let deadline = Instant::now() + target.deployment.scoring_timeout;
             match target.deployment.run(loan.inputs.clone(), deadline, Priority::Low).await {
                 Ok(Completed { outputs, ran, .. }) => {
-                    comparison.answered(answer, (&outputs, ran));
+                    let apart = comparison.answered(answer, (&outputs, ran));
+                    target.record(Some(apart.distance()));
                     target.metrics.count(Mirrored::Compared);
                     let Difference { max_abs, max_rel, .. } = comparison.measured().difference;
                     target.metrics.differ(max_abs, max_rel, target.agreement());
@@ -180,6 +192,7 @@ async fn run_again(mut loans: Receiver<Loan>, queued_bytes: &AtomicUsize) {
                 }
                 Err(_) => {
                     comparison.failed();
+                    target.record(None);
                     target.metrics.count(Mirrored::Failed);
                 }
             }

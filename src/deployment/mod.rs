@@ -8,7 +8,9 @@ mod comparison;
 mod deployment;
 mod endpoint;
 mod mirror;
+mod recent;
 mod routing_table;
+mod statistics;
 mod traffic;
 
 pub use admission::{Admission, Permit};
@@ -19,4 +21,5 @@ pub use mirror::{Drawn, Mirror, MirrorThread, Target};
 // What a deployment answers with is part of what it is: `http` knows deployments, and nothing of what is below them.
 pub use crate::schedule::{Completed, Execution, Priority, ScheduleError};
 pub use routing_table::{Beginning, Entry, Routing, RoutingTable, Standing, State};
+pub use statistics::{Reported, Statistics};
 pub use traffic::{Dice, Traffic};

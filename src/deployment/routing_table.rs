@@ -49,6 +49,8 @@ pub struct Standing {
     /// `ridge:3` for a model of the registry, else the file.
     pub model: String,
     pub state: State,
+    /// What has failed may pass, as an outage of the registry does.
+    pub is_tried_again: bool,
 }
 
 /// Where an endpoint or a deployment is in its life.

@@ -8,7 +8,9 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::error::ApiError;
 use super::header_text::HeaderText;
+use super::request_tag::{ID_BYTES, RequestTag};
 use crate::error::ErrorKind;
+use crate::name::Name;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -24,6 +26,8 @@ const ID_BYTES_MAX: usize = 100;
 pub struct Call {
     pub started: Instant,
     request_id: HeaderValue,
+    /// Whether the id was made here.
+    is_made: bool,
     ms_request_id: HeaderValue,
     ms_client_request_id: Option<HeaderValue>,
     traceparent: Option<HeaderValue>,
@@ -59,9 +63,11 @@ impl Call {
         };
         let (request_id, ms_request_id, client_id) =
             (take(&REQUEST_ID), take(&MS_REQUEST_ID), take(&MS_CLIENT_REQUEST_ID));
+        let is_made = request_id.is_none();
         let request_id = request_id.unwrap_or_else(|| ids.next());
         let call = Call {
             started: Instant::now(),
+            is_made,
             // Azure: its own legacy header, else the client's id, else the request's.
             ms_request_id: ms_request_id.clone().or_else(|| client_id.clone()).unwrap_or_else(|| request_id.clone()),
             ms_client_request_id: client_id.or(ms_request_id),
@@ -75,6 +81,19 @@ impl Call {
     /// The request's id, for the log.
     pub fn id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// Has the id say who answers, if it is one that was made here.
+    pub fn tag(&mut self, tag: RequestTag, endpoint: &Name) {
+        let Some(mut id) = <[u8; ID_BYTES]>::try_from(self.request_id.as_bytes()).ok().filter(|_| self.is_made) else {
+            return;
+        };
+        tag.put(&mut id, endpoint);
+        let id = HeaderValue::from_bytes(&id).expect("digits and dashes are a header value");
+        if self.ms_request_id == self.request_id {
+            self.ms_request_id = id.clone();
+        }
+        self.request_id = id;
     }
 
     /// Notes how long a stage took.
@@ -182,6 +201,21 @@ mod tests {
         let headers = stamped(&[]);
         assert_eq!(headers["x-request-id"], headers["x-ms-request-id"]);
         assert!(!headers.contains_key("x-ms-client-request-id"));
+    }
+
+    #[test]
+    fn a_made_id_says_who_answers_and_a_given_one_is_left_alone() {
+        let endpoint = Name::parse("ridge").unwrap();
+        let tag = RequestTag::new(3, &Name::parse("blue").unwrap()).unwrap();
+        for (given, is_tagged) in
+            [(&[][..], true), (&[("x-ms-client-request-id", "cli")], true), (&[("x-request-id", "mine")], false)]
+        {
+            let mut call = begin(given).0;
+            call.tag(tag, &endpoint);
+            assert_eq!(RequestTag::read(call.id(), &endpoint) == Some(tag), is_tagged, "{given:?}");
+            let ms = call.ms_request_id.to_str().unwrap();
+            assert!(ms == call.id() || ms == "cli", "{ms}");
+        }
     }
 
     #[test]

@@ -13,6 +13,10 @@ pub enum Route {
     ScoreOptions {
         endpoint: Option<String>,
     },
+    /// What became of answers, reported to an endpoint or the default one.
+    Feedback {
+        endpoint: Option<String>,
+    },
     Probe(Probe),
     Document(Document),
     Docs(Docs),
@@ -85,11 +89,17 @@ pub enum EndpointVerb {
     Rollback,
     Delete,
     RotateKey,
+    /// How deployments compare.
+    Compare,
+    Promote,
+    Abort,
+    /// Which model is followed.
+    Follow,
 }
 
 impl EndpointVerb {
     /// The path below the endpoint's, for each.
-    const ALL: [(&'static str, EndpointVerb); 10] = [
+    const ALL: [(&'static str, EndpointVerb); 14] = [
         ("", EndpointVerb::Show),
         ("history", EndpointVerb::History),
         ("keys", EndpointVerb::Keys),
@@ -100,10 +110,14 @@ impl EndpointVerb {
         ("rollback", EndpointVerb::Rollback),
         ("delete", EndpointVerb::Delete),
         ("keys/rotate", EndpointVerb::RotateKey),
+        ("ab", EndpointVerb::Compare),
+        ("promote", EndpointVerb::Promote),
+        ("abort", EndpointVerb::Abort),
+        ("follow", EndpointVerb::Follow),
     ];
 
     fn is_read(self) -> bool {
-        matches!(self, EndpointVerb::Show | EndpointVerb::History | EndpointVerb::Keys)
+        matches!(self, EndpointVerb::Show | EndpointVerb::History | EndpointVerb::Keys | EndpointVerb::Compare)
     }
 }
 
@@ -163,6 +177,8 @@ pub fn route(method: &Method, path: &str) -> Route {
     let asset = path.strip_prefix(ASSET_PREFIX).and_then(|rest| rest.split_once('/'));
     let read = match (leaf, asset) {
         ("score", _) => return score_route(method, endpoint),
+        ("feedback", _) if method == Method::POST => return Route::Feedback { endpoint },
+        ("feedback", _) => return Route::WrongMethod { allow: "POST" },
         ("swagger.json", _) => Route::Document(Document::Swagger { endpoint }),
         ("openapi.json", _) => Route::Document(Document::OpenApi { endpoint }),
         ("docs", _) => Route::Docs(Docs::Page { endpoint }),

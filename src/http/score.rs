@@ -11,6 +11,7 @@ use super::call::{Call, Timed};
 use super::error::ApiError;
 use super::header_text::HeaderText;
 use super::request_body::{self, BodyLimits, RequestBody};
+use super::request_tag::RequestTag;
 use super::{Body, Scoring, sticky};
 use crate::auth::KeyDigest;
 use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
@@ -38,6 +39,26 @@ const STALL_BYTES: usize = 64 * 1024;
 pub struct Served {
     pub endpoint: Arc<Endpoint>,
     pub deployment: Arc<Deployment>,
+    /// The deployment's position among the endpoint's.
+    pub index: usize,
+}
+
+impl Served {
+    /// Has the request's id say who answers, so that any replica can count what becomes of the answer.
+    fn tag(&self, call: &mut Call) {
+        let tag = self.endpoint.revision.and_then(|revision| RequestTag::new(revision, &self.deployment.name));
+        if let Some(tag) = tag {
+            call.tag(tag, &self.endpoint.name);
+        }
+    }
+
+    /// Counts the answer.
+    pub fn answered(&self, status: u16, took: Duration) {
+        self.deployment.metrics.answered(status, took);
+        if let Some(recorder) = self.endpoint.recorders.get(self.index) {
+            recorder.answered(status, took);
+        }
+    }
 }
 
 /// A request that found its endpoint and may go on.
@@ -69,12 +90,13 @@ pub fn admit<'a>(
     // Whoever pins what is not there is counted with the first.
     let index = picked.unwrap_or(0);
     let Some(deployment) = endpoint.deployments.get(index) else { return Err(model_loading()) };
-    let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
+    let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint, index });
     authenticate(&served.endpoint, &parts.headers, &table)?;
+    served.tag(call);
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
     picked.map_err(|why| not_picked(why, &served.endpoint, pinned))?;
-    let Served { endpoint, deployment } = served;
+    let Served { endpoint, deployment, .. } = served;
     let longest = deployment.scoring_timeout;
     let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
     let priority = priority(&parts.headers)?;
@@ -165,7 +187,7 @@ fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiErro
     ApiError::new(ErrorKind::Unavailable, code, message).with_retry_after(retry_after_s)
 }
 
-fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
+pub fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
     let Some(keys) = &endpoint.keys else { return Ok(()) };
     let presented = bearer(headers)?;
     let digest = KeyDigest::of(presented);

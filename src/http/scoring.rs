@@ -15,6 +15,7 @@ use super::docs::Docs;
 use super::document;
 use super::document_cache::DocumentCache;
 use super::error::ApiError;
+use super::feedback;
 use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host;
@@ -127,6 +128,7 @@ impl Scoring {
                 Ok(response)
             }
             Route::ScoreOptions { .. } => Ok(self.options(parts)),
+            Route::Feedback { endpoint } => feedback::answer(self, endpoint.as_deref(), parts, body).await,
             Route::Probe(probe) => {
                 Ok(health::answer(*probe, &self.routing.table(), &self.lifecycle, self.settings.readiness()))
             }
@@ -162,7 +164,7 @@ impl Scoring {
         let (status, now) = (response.status().as_u16(), Instant::now());
         let took = now - call.started;
         match (served, route) {
-            (Some(served), _) => served.deployment.metrics.answered(status, took),
+            (Some(served), _) => served.answered(status, took),
             // Probes come by the second and say nothing of clients.
             (None, Route::Probe(_)) => return,
             (None, _) => self.metrics.unrouted(status),

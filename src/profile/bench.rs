@@ -9,7 +9,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::candidate::Candidate;
 use super::measurement::Measurement;
-use super::objective::Objective;
 use super::open_loop::{Offer, drive};
 use super::search::{Bench, Stop};
 use crate::codec::Policy;
@@ -17,6 +16,7 @@ use crate::control::{Loader, ModelSpec, Seat, Settings, sample_path};
 use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::memory;
+use crate::objective::Objective;
 use crate::probe::{decode_sample, typical_inputs};
 use crate::schedule::{Plan, Priority, ScheduleError, Watchdog, WatchdogHandle};
 use crate::telemetry::Metrics;

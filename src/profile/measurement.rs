@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::objective::rank;
+use crate::objective::rank;
 
 /// A trial's outcome.
 #[derive(Clone, Debug)]

@@ -9,15 +9,14 @@ mod bench;
 mod candidate;
 mod cpu;
 mod measurement;
-mod objective;
 mod open_loop;
 mod render;
 mod report;
 mod search;
 
+pub use crate::objective::{Objective, ObjectiveError, parse_time};
 pub use bench::{LiveBench, Progress, Subject};
 pub use candidate::Candidate;
-pub use objective::{Objective, ObjectiveError, parse_time};
 pub use render::{render, trial_line};
 pub use report::{Machine, document};
 pub use search::{Findings, Goal, Space, search};

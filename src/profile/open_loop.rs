@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 
 use super::cpu::CpuTime;
 use super::measurement::{Latencies, Measurement};
-use super::objective::Objective;
 use crate::deployment::Deployment;
 use crate::memory;
+use crate::objective::Objective;
 use crate::schedule::{Priority, ScheduleError};
 use crate::tensor::Tensor;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::candidate::Candidate;
 use super::measurement::Measurement;
-use super::objective::Objective;
+use crate::objective::Objective;
 use crate::schedule::{Execution, Wishes};
 
 /// Makes measurements.

@@ -13,7 +13,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
 
 use super::store::Store;
-use super::{Digest, Hasher, RegistryError, StoredFile};
+use super::{Digest, Hasher, Registry, RegistryError, StoredFile};
 
 /// What is read, sent and held at a time. Stores want pieces of at least 5 MiB.
 const PIECE_BYTES: u64 = 8 << 20;
@@ -35,6 +35,16 @@ pub type Progress<'a> = dyn Fn(u64) + Sync + 'a;
 pub struct LocalFile {
     pub path: PathBuf,
     pub stored: StoredFile,
+}
+
+impl Registry {
+    /// The bytes of a small file, such as a sample or a golden request; verified.
+    pub async fn read_file(&self, file: &StoredFile) -> Result<Bytes, RegistryError> {
+        let path = self.store().blob_path(&file.sha256);
+        let damaged = |reason: &str| RegistryError::Damaged { path: path.to_string(), reason: reason.to_owned() };
+        let bytes = self.store().read(&path).await?.ok_or_else(|| damaged("it is not there"))?;
+        if Digest::of(&bytes) == file.sha256 { Ok(bytes) } else { Err(damaged("its bytes have another digest")) }
+    }
 }
 
 impl Store {

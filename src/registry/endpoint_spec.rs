@@ -1,10 +1,10 @@
 //! What an endpoint is to be: the body of one revision, as it is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Share;
+use super::{Guard, Rollout, Share, rollout_spec};
 use crate::name::Name;
 
 /// The desired state of one endpoint.
@@ -35,6 +35,9 @@ pub struct EndpointSpec {
     /// The model whose new versions are deployed by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
+    /// A new version that is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// The endpoint is gone; its history stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
@@ -100,12 +103,18 @@ impl std::str::FromStr for Sticky {
 }
 
 /// New versions of `model` that bear all of `tags` are deployed by themselves (continuous deployment).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Follow {
     pub model: Name,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// What a new version has to show on its way.
+    #[serde(default, deserialize_with = "rollout_spec::checked")]
+    pub guard: Guard,
+    /// Versions that were rolled back, and are not tried again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub refused: BTreeSet<u64>,
 }
 
 /// A specification that nothing can be made of. The text is for whoever wrote it.

@@ -24,6 +24,7 @@ mod nonce;
 #[allow(clippy::module_inception, reason = "the noun of this module, in its file")]
 mod registry;
 mod revision;
+mod rollout_spec;
 mod share;
 pub mod store;
 mod url;
@@ -46,5 +47,6 @@ pub use models::{Draft, ModelVersion, Models};
 pub use nonce::Nonce;
 pub use registry::{Registry, Status};
 pub use revision::{Change, Revision, RevisionLog};
+pub use rollout_spec::{Guard, InvalidGuard, Rollout, Stage};
 pub use share::{InvalidShare, Share};
 pub use url::{Access, Presence, RegistryUrl};

@@ -22,6 +22,7 @@ mod openapi;
 mod operations;
 mod profile;
 mod registered;
+mod rollouts;
 mod scheduling;
 mod server;
 mod tls;

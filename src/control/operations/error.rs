@@ -37,6 +37,13 @@ pub enum OperationError {
          which they get. Deploy it to an endpoint of its own"
     )]
     OtherContract { model: ModelRef, expected: Box<Signature>, other: ModelRef, got: Box<Signature> },
+    #[error(
+        "no rollout is under way, and which deployment is meant is not plain: name the candidate (--candidate); there are {}",
+        known.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    NothingToDecide { known: Vec<Name> },
+    #[error("a rollout of {model} is under way: promote it or abort it first (`scoria ab`)")]
+    UnderWay { model: ModelRef },
     #[error("there is nothing to roll back to: {0}")]
     NothingBefore(String),
     #[error("somebody else changed endpoint {0} at the same time, again and again; look at it, then try again")]
@@ -57,6 +64,8 @@ impl OperationError {
             OperationError::NoName | OperationError::Invalid(_) | OperationError::Settings(_) => ErrorKind::BadInput,
             OperationError::HasTraffic { .. }
             | OperationError::OtherContract { .. }
+            | OperationError::NothingToDecide { .. }
+            | OperationError::UnderWay { .. }
             | OperationError::NothingBefore(_) => ErrorKind::Precondition,
             OperationError::Random(_) => ErrorKind::Internal,
         }

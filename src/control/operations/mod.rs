@@ -3,6 +3,7 @@
 
 pub mod azure;
 mod change;
+mod comparison;
 mod desk;
 mod error;
 mod keys;
@@ -11,6 +12,7 @@ mod view;
 use std::collections::BTreeMap;
 
 pub use change::{Addition, Amendment};
+pub use comparison::{Arm, Decision, Experiment};
 pub use desk::Desk;
 pub use error::OperationError;
 pub use keys::FreshKeys;
@@ -19,6 +21,7 @@ pub use view::{DeploymentView, EndpointView, RevisionView};
 use crate::config::{Config, Overrides};
 use crate::name::Name;
 use crate::registry::{Change, EndpointSpec, ModelRef, ModelSelector, Registry, RegistryError, Revision, Share};
+use crate::rollout::without_rollout;
 
 /// How often an operation starts anew because somebody else was faster.
 const TRIES_MAX: usize = 64;
@@ -43,6 +46,10 @@ pub struct Deployed {
 impl Operations {
     pub fn new(registry: Registry, config: Config) -> Operations {
         Operations { registry, config }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Adds a deployment to an endpoint, which is made if it is not there.
@@ -159,7 +166,8 @@ impl Operations {
         };
         let change = Change { why, ..change.clone() };
         // Of the revision that was looked at: somebody else's later one is not to be rolled back unseen.
-        self.append(endpoint, Some(&current), &change, target.body).await
+        // A rollout is nobody's to take up again by going back, and what the endpoint turns away from is not begun anew.
+        self.append(endpoint, Some(&current), &change, without_rollout(&target.body, &current.body)).await
     }
 
     /// The last revision that differs from the current one.

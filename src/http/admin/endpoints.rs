@@ -15,14 +15,15 @@ use serde_json::json;
 use super::{Admin, json};
 use crate::auth::Slot;
 use crate::config::Overrides;
-use crate::control::operations::{Addition, Amendment, EndpointView, OperationError, Operations};
+use crate::control::operations::{Addition, Amendment, Decision, EndpointView, OperationError, Operations};
 use crate::error::ErrorKind;
+use crate::experiment::Level;
 use crate::http::Body;
 use crate::http::error::ApiError;
 use crate::http::router::{EndpointRoute, EndpointVerb};
 use crate::moment::Moment;
 use crate::name::Name;
-use crate::registry::{Change, ModelSelector, RegistryError, Share};
+use crate::registry::{Change, Follow, ModelSelector, RegistryError, Share};
 
 /// The longest body of an operation, and the time it may take to come.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -78,6 +79,23 @@ struct RollbackBody {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct DecisionBody {
+    candidate: Option<Name>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FollowBody {
+    /// As in a revision; `null` follows nothing any more.
+    follow: Option<Follow>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DeleteBody {
     deployment: Option<Name>,
     #[serde(default)]
@@ -123,6 +141,10 @@ impl Admin {
             EndpointVerb::History => {
                 let limit = limit(parts)?;
                 Ok(json(&json!({ "revisions": operations.history(&endpoint, limit).await.map_err(refused)? })))
+            }
+            EndpointVerb::Compare => {
+                let level = level(parts)?;
+                Ok(json(&operations.compare(&endpoint, level).await.map_err(refused)?))
             }
             EndpointVerb::Keys => {
                 let keys = operations.keys(&endpoint).await.map_err(refused)?.body;
@@ -174,6 +196,21 @@ async fn change(
             let SharesBody { shares, reason } = parse(body)?;
             operations.mirror(endpoint, &shares, &change(reason, "mirror changed".to_owned())).await
         }
+        EndpointVerb::Promote | EndpointVerb::Abort => {
+            let DecisionBody { candidate, reason } = parse(body)?;
+            let (decision, usual) = match verb {
+                EndpointVerb::Promote => (Decision::Promote, "promoted by hand"),
+                _ => (Decision::Abort, "aborted by hand"),
+            };
+            operations.decide(endpoint, decision, candidate.as_ref(), &change(reason, usual.to_owned())).await
+        }
+        EndpointVerb::Follow => {
+            let FollowBody { follow, reason } = parse(body)?;
+            let usual = follow
+                .as_ref()
+                .map_or("follows no model any more".to_owned(), |follow| format!("follows {}", follow.model));
+            operations.follow(endpoint, follow.as_ref(), &change(reason, usual)).await
+        }
         EndpointVerb::Rollback => {
             let RollbackBody { to, reason } = parse(body)?;
             operations.rollback(endpoint, to, &change(reason, String::new())).await
@@ -218,6 +255,14 @@ fn limit(parts: &Parts) -> Result<usize, ApiError> {
     let Some((_, text)) = arguments.find(|(name, _)| name == "limit") else { return Ok(HISTORY_SHOWN) };
     let number = text.parse::<usize>().ok().filter(|number| (1..=HISTORY_MAX).contains(number));
     number.ok_or_else(|| invalid(format!("limit: expected a number from 1 to {HISTORY_MAX}, got '{text}'")))
+}
+
+/// How sure intervals are to hold: `?confidence=95`.
+fn level(parts: &Parts) -> Result<Level, ApiError> {
+    let mut arguments = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let Some((_, text)) = arguments.find(|(name, _)| name == "confidence") else { return Ok(Level::USUAL) };
+    Level::from_confidence(&text)
+        .ok_or_else(|| invalid(format!("confidence: expected a percentage from 50 to below 100, got '{text}'")))
 }
 
 /// The body of an operation. Its media type has to be said, which no web page can without asking first (CORS).

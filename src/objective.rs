@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How many requests have to be expected beyond a percentile before it is believed: with five, a p99 needs 500 requests.
 const SAMPLES_BEYOND: f64 = 5.0;
 
@@ -11,7 +13,9 @@ const SAMPLES_BEYOND: f64 = 5.0;
 const SAMPLES_MIN: usize = 50;
 
 /// Bounds on percentiles of the latency. Without any, a model has to keep up and no more.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Written as it is given: `p50=1ms,p99=5ms`; nothing is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Objective {
     pub bounds: Vec<Bound>,
 }
@@ -80,6 +84,20 @@ impl FromStr for Objective {
             bounds.push(bound);
         }
         Ok(Objective { bounds })
+    }
+}
+
+impl TryFrom<String> for Objective {
+    type Error = ObjectiveError;
+
+    fn try_from(text: String) -> Result<Objective, ObjectiveError> {
+        if text.is_empty() { Ok(Objective::default()) } else { text.parse() }
+    }
+}
+
+impl From<Objective> for String {
+    fn from(objective: Objective) -> String {
+        objective.to_string()
     }
 }
 
