@@ -16,6 +16,8 @@ mod documents;
 mod drain;
 mod limits;
 mod models;
+mod open_inference;
+mod open_inference_repository;
 mod openapi;
 mod profile;
 mod scheduling;
