@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[(&str, u8)] = &[
     ("error", 0),
     ("memory", 0),
+    ("moment", 0),
     ("name", 0),
     ("tensor", 0),
     ("config", 0),
@@ -26,6 +27,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("doctor", 5),
     ("http", 5),
     ("profile", 5),
+    ("publish", 5),
     ("app", 6),
     ("cli", 7),
     ("main", 8),
@@ -37,7 +39,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tract_onnx::", &["src/engine/tract.rs"]),
     ("hyper::", &["src/http/"]),
     ("hyper_util::", &["src/http/"]),
-    ("tokio_rustls::", &["src/http/tls/"]),
+    ("object_store::", &["src/registry/"]),
+    ("tokio_rustls::", &["src/http/tls/", "src/registry/url.rs"]),
     ("webpki::", &["src/http/tls/"]),
     (
         "rustix::",

@@ -26,6 +26,7 @@ mod score;
 mod scoring;
 pub mod server;
 mod service_status;
+mod sticky;
 pub mod tls;
 mod unpack;
 mod v2;
