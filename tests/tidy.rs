@@ -40,7 +40,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper::", &["src/http/"]),
     ("hyper_util::", &["src/http/"]),
     ("object_store::", &["src/registry/"]),
-    ("tokio_rustls::", &["src/http/tls/", "src/registry/url.rs"]),
+    ("tokio_rustls::", &["src/cli/invoke.rs", "src/http/tls/", "src/registry/url.rs"]),
     ("webpki::", &["src/http/tls/"]),
     (
         "rustix::",

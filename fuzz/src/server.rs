@@ -3,19 +3,20 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use scoria::app;
 use scoria::auth::{KeyDigest, KeyRing};
 use scoria::config::{Config, File, Origin, Setting};
-use scoria::control::{Controller, ModelSpec};
-use scoria::deployment::{Admission, Routing};
+use scoria::control::{Controller, Means, ModelSpec, NotLoaded, Wanted, Workshop};
+use scoria::deployment::{Admission, Dice, Routing};
 use scoria::engine::fake::FakeEngine;
 use scoria::http::server::{BusyPolling, Phase, Port, Service, Stopping, serve_stream, stopping};
 use scoria::http::{Admin, AllowedHosts, Body, Lifecycle, Scoring};
 use scoria::name::Name;
+use scoria::registry::ModelRef;
 use scoria::schedule::{Cores, Watchdog, WatchdogHandle};
 use scoria::telemetry::{ConnectionMetrics, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -63,20 +64,33 @@ impl Server {
         let routing = Arc::new(Routing::default());
         let lifecycle = Arc::new(Lifecycle::default());
         let watchdog = Watchdog::start(|| {}).expect("a thread can be started");
-        let mut controller = Controller::new(
-            Arc::new(FakeEngine::echo()),
-            Arc::clone(&metrics),
-            Arc::clone(watchdog.watchdog()),
-            Arc::clone(&routing),
-            None,
-        );
+        let means = Means {
+            metrics: Arc::clone(&metrics),
+            routing: Arc::clone(&routing),
+            default_endpoint: None,
+            dice: Arc::new(Dice::new(0)),
+            drained: Arc::new(|_| {}),
+        };
+        let no_registry = |_: &ModelRef| Err(NotLoaded { reason: "none is served".to_owned(), is_transient: false });
+        let workshop = Workshop {
+            engine: Arc::new(FakeEngine::echo()),
+            metrics: Arc::clone(&metrics),
+            watchdog: Arc::clone(watchdog.watchdog()),
+            obtain: Arc::new(no_registry),
+        };
+        let mut controller = Controller::new(means);
         let ring = |key| KeyRing { primary: KeyDigest::of(key), secondary: KeyDigest::of("scoria_second") };
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
             let spec = ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 };
-            let settings = app::settings(&config, &Arc::new(Cores::new(1)));
-            controller.load(&spec, settings, keys).expect("the model can be loaded");
+            controller.want(Wanted::alone(spec, app::settings(&config, &Arc::new(Cores::new(1))), keys));
         }
+        controller.begin();
+        let now = Instant::now();
+        while let Some(job) = controller.next_job(now) {
+            controller.loaded(workshop.carry_out(job), now);
+        }
+        assert!(controller.has_just_begun(), "{MODEL}");
         assert_eq!(routing.table().entries().filter(|(_, entry)| entry.endpoint.is_some()).count(), 2, "{MODEL}");
         let admin = Admin {
             routing: Arc::clone(&routing),
@@ -85,6 +99,7 @@ impl Server {
             keys: Some(ring(ADMIN_KEY)),
             hosts: AllowedHosts::new(&["a".to_owned()]),
             strict_readiness: true,
+            desk: None,
         };
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
         let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));

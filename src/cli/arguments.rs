@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure, deploy, endpoints, health, keys, models, profile, register};
+use super::{Configured, Failure, deploy, endpoints, health, invoke, keys, models, profile, register};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -42,6 +42,7 @@ pub fn command() -> Command {
         .subcommand(with_settings(endpoints::rollback_command()))
         .subcommand(endpoints::command(with_settings))
         .subcommand(with_settings(keys::command()))
+        .subcommand(with_settings(invoke::command()))
         .subcommand(with_settings(profile::command()))
         .subcommand(
             // What `doctor` starts to have a model tried out; it tells events as lines of JSON.

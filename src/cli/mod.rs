@@ -7,6 +7,7 @@ mod deploy;
 mod doctor;
 mod endpoints;
 mod health;
+mod invoke;
 mod keys;
 mod meter;
 mod models;
@@ -61,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("rollback", matches)) => endpoints::rollback(matches),
         Some(("endpoints", matches)) => endpoints::endpoints(matches),
         Some(("keys", matches)) => keys::keys(matches),
+        Some(("invoke", matches)) => invoke::invoke(matches),
         Some(("profile", matches)) => profile::profile(matches),
         Some(("probe", matches)) => probe::probe(matches),
         Some(("health", matches)) => health::health(matches),

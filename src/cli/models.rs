@@ -10,7 +10,8 @@ use super::meter::Meter;
 use super::register::given_pairs;
 use super::{Failure, arguments, registry};
 use crate::registry::{
-    Archived, ModelMeta, ModelQuery, ModelSelector, ModelVersion, Models, Only, Pair, Presence, RegistryError,
+    Archived, MetaEdit, ModelMeta, ModelQuery, ModelRef, ModelSelector, ModelVersion, Models, Only, Pair, Presence,
+    RegistryError,
 };
 use crate::tensor::{Dim, OutputSpec, TensorSpec, ValueType};
 
@@ -63,7 +64,7 @@ pub fn models(matches: &ArgMatches) -> Result<(), Failure> {
             show(matches, &version.view(), || describe(&version))
         }
         "tag" => {
-            let edit = Edit::given(matches)?;
+            let edit = edit(matches)?;
             runtime.block_on(change(&models, matches, "described", &|meta, model| edit.apply(meta, model)))
         }
         "archive" => runtime.block_on(change(&models, matches, "archived", &|meta, _| {
@@ -121,39 +122,20 @@ fn row(version: &ModelVersion) -> Vec<String> {
 }
 
 /// What `models tag` is to change.
-struct Edit {
-    tags: std::collections::BTreeMap<String, String>,
-    removed: Vec<String>,
-    properties: std::collections::BTreeMap<String, String>,
-    description: Option<String>,
+fn edit(matches: &ArgMatches) -> Result<MetaEdit, Failure> {
+    let edit = MetaEdit {
+        tags: given_pairs(matches, "tag")?,
+        remove: matches.get_many::<String>("remove").unwrap_or_default().cloned().collect(),
+        properties: given_pairs(matches, "property")?,
+        description: matches.get_one::<String>("description").cloned(),
+    };
+    if edit.is_empty() {
+        return Err(Failure::Usage("nothing to change: give -t, --remove, --property or -d".to_owned()));
+    }
+    Ok(edit)
 }
 
-impl Edit {
-    fn given(matches: &ArgMatches) -> Result<Edit, Failure> {
-        let edit = Edit {
-            tags: given_pairs(matches, "tag")?,
-            removed: matches.get_many::<String>("remove").unwrap_or_default().cloned().collect(),
-            properties: given_pairs(matches, "property")?,
-            description: matches.get_one::<String>("description").cloned(),
-        };
-        let is_empty = edit.tags.is_empty() && edit.removed.is_empty() && edit.properties.is_empty();
-        if is_empty && edit.description.is_none() {
-            return Err(Failure::Usage("nothing to change: give -t, --remove, --property or -d".to_owned()));
-        }
-        Ok(edit)
-    }
-
-    fn apply(&self, meta: &mut ModelMeta, model: &crate::registry::ModelRef) -> Result<(), RegistryError> {
-        self.removed.iter().for_each(|key| drop(meta.tags.remove(key)));
-        meta.tags.extend(self.tags.clone());
-        if let Some(description) = &self.description {
-            meta.description.clone_from(description);
-        }
-        meta.add_properties(model, &self.properties)
-    }
-}
-
-type Alteration<'a> = dyn Fn(&mut ModelMeta, &crate::registry::ModelRef) -> Result<(), RegistryError> + 'a;
+type Alteration<'a> = dyn Fn(&mut ModelMeta, &ModelRef) -> Result<(), RegistryError> + 'a;
 
 async fn change(models: &Models, matches: &ArgMatches, why: &str, alter: &Alteration<'_>) -> Result<(), Failure> {
     // Of what is archived, the latest is not what is meant by a name alone.

@@ -245,7 +245,7 @@ settings! {
     queue_max_length: usize = 4_096, at_least 1, scope Endpoint;
     /// A request that would wait longer than this for its run, or has, is answered 429. 0: 100 ms, or sixteen runs if that is
     /// longer; and once that has been reached, 5 ms or one run (of a full batch) until nobody waits any more, so that under a
-    /// lasting overload those who are served are served soon.
+    /// lasting overload those who are served are served soon. Then one who waits alone waits for as long as its deadline allows.
     queue_max_wait_ms: u64 = 0, at_most YEAR_MS, scope Endpoint;
     /// The deadline of a request, from the end of its headers. A client may shorten it with `x-scoria-timeout-ms`.
     scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS, scope Endpoint;

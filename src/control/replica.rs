@@ -172,7 +172,7 @@ impl Replica {
 /// The latest revision after `known` (0: none is known).
 async fn newer<T>(log: &RevisionLog<T>, known: u64) -> Result<Option<Revision<T>>, RegistryError>
 where
-    T: Serialize + for<'de> Deserialize<'de>,
+    T: Serialize + for<'de> Deserialize<'de> + Send + 'static,
 {
     if known == 0 {
         return log.latest().await;

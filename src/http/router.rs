@@ -63,6 +63,7 @@ pub enum AdminRoute {
     Services,
     Service { endpoint: String },
     Endpoints(EndpointRoute),
+    Models(ModelRoute),
     WrongMethod { allow: &'static str },
     Unknown,
 }
@@ -110,12 +111,43 @@ impl EndpointVerb {
     }
 }
 
+/// Something about the models of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelRoute {
+    /// `None`: all of them.
+    pub name: Option<String>,
+    /// A number, or `latest`. `None`: all of them.
+    pub version: Option<String>,
+    pub verb: ModelVerb,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelVerb {
+    Show,
+    Tag,
+    Archive,
+    Restore,
+    Delete,
+}
+
+impl ModelVerb {
+    /// The path below the version's, for each.
+    const ALL: [(&'static str, ModelVerb); 4] = [
+        ("tag", ModelVerb::Tag),
+        ("archive", ModelVerb::Archive),
+        ("restore", ModelVerb::Restore),
+        ("delete", ModelVerb::Delete),
+    ];
+}
+
 const SCORE_METHODS: &str = "GET, POST, OPTIONS";
 const READ_METHODS: &str = "GET, HEAD";
 const CHANGE_METHODS: &str = "POST";
 
 /// The endpoints of the registry.
 const ENDPOINTS: &str = "/api/v1/endpoints";
+const MODELS: &str = "/api/v1/models";
 
 /// The prefix of Azure's scoring URIs.
 const SERVICE_PREFIX: &str = "/api/v1/service/";
@@ -160,6 +192,9 @@ pub fn admin_route(method: &Method, path: &str) -> AdminRoute {
     if let Some(rest) = path.strip_prefix(ENDPOINTS) {
         return endpoint_route(method, rest).unwrap_or(AdminRoute::Unknown);
     }
+    if let Some(rest) = path.strip_prefix(MODELS) {
+        return model_route(method, rest).unwrap_or(AdminRoute::Unknown);
+    }
     let route = match path {
         "/metrics" => AdminRoute::Metrics,
         "/api/v1/service" => AdminRoute::Services,
@@ -191,6 +226,27 @@ fn endpoint_route(method: &Method, rest: &str) -> Option<AdminRoute> {
     }
     Some(match (verb.is_read(), is_read(method), *method == Method::POST) {
         (true, true, _) | (false, _, true) => AdminRoute::Endpoints(EndpointRoute { endpoint, verb }),
+        (true, ..) => AdminRoute::WrongMethod { allow: READ_METHODS },
+        (false, ..) => AdminRoute::WrongMethod { allow: CHANGE_METHODS },
+    })
+}
+
+/// The route of what follows `/api/v1/models`.
+fn model_route(method: &Method, rest: &str) -> Option<AdminRoute> {
+    let parts: Vec<&str> = if rest.is_empty() { Vec::new() } else { rest.strip_prefix('/')?.split('/').collect() };
+    if parts.iter().any(|part| part.is_empty()) {
+        return None;
+    }
+    let (name, version, verb) = match parts.as_slice() {
+        [] => (None, None, ModelVerb::Show),
+        [name] => (Some(*name), None, ModelVerb::Show),
+        [name, version] => (Some(*name), Some(*version), ModelVerb::Show),
+        [name, version, leaf] => (Some(*name), Some(*version), ModelVerb::ALL.iter().find(|(path, _)| path == leaf)?.1),
+        _ => return None,
+    };
+    let route = ModelRoute { name: name.map(str::to_owned), version: version.map(str::to_owned), verb };
+    Some(match (verb == ModelVerb::Show, is_read(method), *method == Method::POST) {
+        (true, true, _) | (false, _, true) => AdminRoute::Models(route),
         (true, ..) => AdminRoute::WrongMethod { allow: READ_METHODS },
         (false, ..) => AdminRoute::WrongMethod { allow: CHANGE_METHODS },
     })
@@ -306,6 +362,24 @@ mod tests {
         }
         assert_eq!(route(&Method::GET, "/metrics"), Route::Unknown);
         assert_eq!(route(&Method::GET, "/api/v1/service"), Route::Unknown);
+        let models = |name: Option<&str>, version: Option<&str>, verb| {
+            AdminRoute::Models(ModelRoute { name: name.map(str::to_owned), version: version.map(str::to_owned), verb })
+        };
+        let tag = "/api/v1/models/m/3/tag";
+        assert_eq!(admin_route(&Method::GET, "/api/v1/models"), models(None, None, ModelVerb::Show));
+        assert_eq!(admin_route(&Method::GET, "/api/v1/models/m/3"), models(Some("m"), Some("3"), ModelVerb::Show));
+        assert_eq!(admin_route(&Method::POST, tag), models(Some("m"), Some("3"), ModelVerb::Tag));
+        assert_eq!(admin_route(&Method::GET, tag), AdminRoute::WrongMethod { allow: "POST" });
+        assert_eq!(admin_route(&Method::DELETE, "/api/v1/models/m/3"), AdminRoute::WrongMethod { allow: "GET, HEAD" });
+        for path in [
+            "/api/v1/models/",
+            "/api/v1/models//3",
+            "/api/v1/models/m/3/x",
+            "/api/v1/models/m/3/tag/",
+            "/api/v1/modelsx",
+        ] {
+            assert_eq!(admin_route(&Method::GET, path), AdminRoute::Unknown, "{path}");
+        }
         assert_eq!(admin_route(&Method::POST, "/score"), AdminRoute::Unknown);
     }
 }

@@ -14,6 +14,3 @@ mod trial;
 pub use error::PublishError;
 pub use submission::{Practice, Step, Submission, prepare};
 pub use trial::EngineTrial;
-
-#[cfg(test)]
-mod tests;

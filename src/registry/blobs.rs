@@ -1,7 +1,9 @@
 //! Files of models, kept under their digests: uploaded once, in pieces, and verified on the way in and out.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -114,15 +116,18 @@ impl Store {
         let not_written = |source| RegistryError::File { path: to.to_owned(), source };
         let mut target = OpenOptions::new().write(true).create_new(true).open(to).map_err(not_written)?;
         let mut hasher = Hasher::default();
-        let mut at = 0;
-        while at < file.bytes {
-            let range = at..file.bytes.min(at + PIECE_BYTES);
-            let piece = self.persist("read", &path, || self.backend().get_range(&path, range.clone())).await?;
-            if piece.len() as u64 != range.end - range.start {
-                let reason = format!("it ends after {} bytes instead of {}", at + piece.len() as u64, file.bytes);
-                return Err(RegistryError::Damaged { path: path.to_string(), reason });
+        let mut starts = (0..file.bytes).step_by(PIECE_BYTES as usize);
+        // Asked for ahead, taken in order.
+        let mut coming = VecDeque::new();
+        loop {
+            while coming.len() < PIECES_MAX
+                && let Some(start) = starts.next()
+            {
+                let end = file.bytes.min(start + PIECE_BYTES);
+                coming.push_back(Coming::ask(self, &path, start..end));
             }
-            at = range.end;
+            let Some(next) = coming.pop_front() else { break };
+            let piece = next.take(file.bytes).await?;
             hasher.update(&piece);
             progress(piece.len() as u64);
             target = blocking(move || target.write_all(&piece).map(|()| target)).await.map_err(not_written)?;
@@ -157,6 +162,36 @@ impl Store {
             Ok(())
         });
         swept.await.map_err(|source| RegistryError::File { path: disk.to_owned(), source })
+    }
+}
+
+/// A piece of a blob that has been asked for. Nobody waits for it any more once this is dropped.
+struct Coming {
+    path: ObjectPath,
+    range: Range<u64>,
+    asked: JoinSet<Result<Bytes, RegistryError>>,
+}
+
+impl Coming {
+    fn ask(store: &Store, path: &ObjectPath, range: Range<u64>) -> Coming {
+        let mut asked = JoinSet::new();
+        let (own, at, piece) = (store.clone(), path.clone(), range.clone());
+        asked.spawn(async move { own.persist("read", &at, || own.backend().get_range(&at, piece.clone())).await });
+        Coming { path: path.clone(), range, asked }
+    }
+
+    async fn take(mut self, file_bytes: u64) -> Result<Bytes, RegistryError> {
+        let damaged = |reason| RegistryError::Damaged { path: self.path.to_string(), reason };
+        let piece = match self.asked.join_next().await {
+            Some(Ok(piece)) => piece?,
+            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            None => Bytes::new(),
+        };
+        let got = self.range.start + piece.len() as u64;
+        if got != self.range.end {
+            return Err(damaged(format!("it ends after {got} bytes instead of {file_bytes}")));
+        }
+        Ok(piece)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The layout is that of `docs/registry.md`. From below: [`store`] makes single objects and knows what became of them,
 //! [`RevisionLog`] appends to histories, [`Registry`] names what there is. Nothing here loads a model or answers a request.
 
+mod at_once;
 mod blobs;
 mod cache;
 mod collection;
@@ -37,7 +38,7 @@ pub use error::RegistryError;
 pub use file_path::{FilePath, InvalidFilePath};
 pub use limits::StoreLimits;
 pub use manifest::{Content, Manifest, StoredFile, Trial};
-pub use model_meta::ModelMeta;
+pub use model_meta::{MetaEdit, ModelMeta};
 pub use model_search::{Archived, ModelQuery, Only, Pair};
 pub use model_selector::ModelSelector;
 pub use model_view::ModelView;

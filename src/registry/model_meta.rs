@@ -12,6 +12,33 @@ const VALUE_BYTES_MAX: usize = 4_096;
 const PAIRS_MAX: usize = 64;
 const DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
 
+/// What somebody wants to change of what is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetaEdit {
+    /// To be set.
+    pub tags: BTreeMap<String, String>,
+    /// Keys of tags to be removed, before others are set.
+    pub remove: Vec<String>,
+    /// To be added.
+    pub properties: BTreeMap<String, String>,
+    pub description: Option<String>,
+}
+
+impl MetaEdit {
+    pub fn is_empty(&self) -> bool {
+        *self == MetaEdit::default()
+    }
+
+    pub fn apply(&self, meta: &mut ModelMeta, model: &ModelRef) -> Result<(), RegistryError> {
+        self.remove.iter().for_each(|key| drop(meta.tags.remove(key)));
+        meta.tags.extend(self.tags.clone());
+        if let Some(description) = &self.description {
+            meta.description.clone_from(description);
+        }
+        meta.add_properties(model, &self.properties)
+    }
+}
+
 /// Tags change, properties only come to be; a version that is archived is found only by who asks for it, one that is deleted is
 /// gone but for its number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
-use super::{ModelRef, ModelVersion, Models, RegistryError};
+use super::{ModelVersion, Models, RegistryError};
 use crate::name::Name;
+
+/// How many versions are looked at before it is seen whether one of them fits.
+const VERSIONS_AT_ONCE: usize = 16;
 
 /// What is looked for. All of it has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,12 +82,18 @@ impl Models {
         };
         let mut found = Vec::new();
         for name in names {
-            for version in self.version_numbers(&name).await?.rev() {
-                let model = ModelRef { name: name.clone(), version };
-                let Some(version) = self.find(&model).await?.filter(|version| query.fits(version)) else { continue };
-                found.push(version);
-                if query.only == Only::Latest {
-                    break;
+            let numbers: Vec<u64> = self.version_numbers(&name).await?.rev().collect();
+            // Of many versions, the latest that fits is among the first.
+            for some in numbers.chunks(VERSIONS_AT_ONCE) {
+                let versions = self.find_all(&name, some.iter().copied()).await?;
+                let mut fitting = versions.into_iter().filter(|version| query.fits(version)).peekable();
+                match query.only {
+                    Only::All => found.extend(fitting),
+                    Only::Latest if fitting.peek().is_none() => {}
+                    Only::Latest => {
+                        found.extend(fitting.next());
+                        break;
+                    }
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 use tokio::time::Instant;
 
+use super::at_once::at_once;
 use super::blobs::{LocalFile, Progress};
 use super::collection::{self, AnnouncedUpload, Collected, UPLOAD_VALID};
 use super::revision::{bytes_of, parse_as};
@@ -168,6 +169,19 @@ impl Models {
         Ok(Some(ModelVersion { manifest, meta, meta_revision }))
     }
 
+    /// Those versions of these numbers that there are, in their order.
+    pub(super) async fn find_all(
+        &self,
+        name: &Name,
+        numbers: impl IntoIterator<Item = u64>,
+    ) -> Result<Vec<ModelVersion>, RegistryError> {
+        let found = at_once(numbers.into_iter().map(|version| {
+            let (models, model) = (self.clone(), ModelRef { name: name.clone(), version });
+            async move { models.find(&model).await }
+        }));
+        Ok(found.await?.into_iter().flatten().collect())
+    }
+
     /// A version that can be used: there, and not deleted.
     pub async fn usable(&self, model: &ModelRef) -> Result<ModelVersion, RegistryError> {
         match self.find(model).await? {
@@ -248,16 +262,19 @@ impl Models {
 
     /// What every endpoint that is not deleted uses, in any of its revisions.
     async fn used(&self) -> Result<Vec<(Name, BTreeSet<ModelRef>)>, RegistryError> {
-        let mut used = Vec::new();
-        for endpoint in self.registry.endpoints().await? {
-            let history = self.registry.endpoint(&endpoint).history(usize::MAX).await?;
-            if history.first().is_none_or(|latest| latest.body.deleted) {
-                continue;
+        let endpoints = self.registry.endpoints().await?;
+        let used = at_once(endpoints.into_iter().map(|endpoint| {
+            let log = self.registry.endpoint(&endpoint);
+            async move {
+                let history = log.history(usize::MAX).await?;
+                if history.first().is_none_or(|latest| latest.body.deleted) {
+                    return Ok(None);
+                }
+                let deployments = history.iter().flat_map(|revision| revision.body.deployments.values());
+                Ok(Some((endpoint, deployments.map(|deployment| deployment.model.clone()).collect())))
             }
-            let deployments = history.iter().flat_map(|revision| revision.body.deployments.values());
-            used.push((endpoint, deployments.map(|deployment| deployment.model.clone()).collect()));
-        }
-        Ok(used)
+        }));
+        Ok(used.await?.into_iter().flatten().collect())
     }
 
     /// The digests of all files of all versions that are not deleted, or that an endpoint holds on to.
@@ -265,11 +282,11 @@ impl Models {
         let mut needed = HashSet::new();
         let mut deleted = Vec::new();
         for name in self.names().await? {
-            for version in self.version_numbers(&name).await? {
-                match self.find(&ModelRef { name: name.clone(), version }).await? {
-                    Some(found) if found.meta.deleted => deleted.push(found.manifest),
-                    Some(found) => needed.extend(found.manifest.content.all_files().map(|file| file.sha256.clone())),
-                    None => {}
+            for found in self.find_all(&name, self.version_numbers(&name).await?).await? {
+                if found.meta.deleted {
+                    deleted.push(found.manifest);
+                } else {
+                    needed.extend(found.manifest.content.all_files().map(|file| file.sha256.clone()));
                 }
             }
         }

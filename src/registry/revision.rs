@@ -11,6 +11,7 @@ use object_store::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::at_once::at_once;
 use super::store::{Creation, Store};
 use super::{Nonce, RegistryError};
 use crate::moment::Moment;
@@ -42,13 +43,20 @@ pub struct Revision<T> {
 }
 
 /// The log of one thing.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RevisionLog<T> {
     store: Arc<Store>,
     folder: Path,
     /// For messages: `endpoint ridge`.
     what: String,
     body: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for RevisionLog<T> {
+    fn clone(&self) -> RevisionLog<T> {
+        let RevisionLog { store, folder, what, body } = self;
+        RevisionLog { store: Arc::clone(store), folder: folder.clone(), what: what.clone(), body: *body }
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> RevisionLog<T> {
@@ -78,17 +86,6 @@ impl<T: Serialize + DeserializeOwned> RevisionLog<T> {
         }
         let path = self.path(number);
         self.store.read(&path).await?.map(|bytes| parse(&path, number, &bytes)).transpose()
-    }
-
-    /// The latest `limit` revisions, the newest first.
-    pub async fn history(&self, limit: usize) -> Result<Vec<Revision<T>>, RegistryError> {
-        let latest = self.latest_number().await?;
-        let mut revisions = Vec::new();
-        for number in (1..=latest).rev().take(limit) {
-            let missing = || damaged(&self.path(number), "revisions after it exist, and it does not".to_owned());
-            revisions.push(self.read(number).await?.ok_or_else(missing)?);
-        }
-        Ok(revisions)
     }
 
     /// Makes the revision after `previous` (0: the first one). [`RegistryError::Conflict`] if somebody else has.
@@ -130,6 +127,22 @@ impl<T: Serialize + DeserializeOwned> RevisionLog<T> {
 
     fn path(&self, number: u64) -> Path {
         self.folder.clone().join(format!("{number:010}.json"))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> RevisionLog<T> {
+    /// The latest `limit` revisions, the newest first.
+    pub async fn history(&self, limit: usize) -> Result<Vec<Revision<T>>, RegistryError> {
+        let latest = self.latest_number().await?;
+        let numbers = (1..=latest).rev().take(limit);
+        at_once(numbers.map(|number| {
+            let log = self.clone();
+            async move {
+                let missing = || damaged(&log.path(number), "revisions after it exist, and it does not".to_owned());
+                log.read(number).await?.ok_or_else(missing)
+            }
+        }))
+        .await
     }
 }
 

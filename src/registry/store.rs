@@ -67,7 +67,7 @@ impl Failure {
     fn reason(&self) -> String {
         match self {
             Failure::Late => "the store did not answer in time".to_owned(),
-            Failure::Backend(error) => error.to_string(),
+            Failure::Backend(error) => told(&error.to_string()),
         }
     }
 }
@@ -227,9 +227,11 @@ impl Store {
     fn is_passing(&self, failure: &Failure) -> bool {
         let Failure::Backend(error) = failure else { return true };
         match error {
-            BackendError::Generic { .. } | BackendError::JoinError { .. } => {
-                self.disk.is_none() || is_interrupted(error)
+            BackendError::Generic { .. } | BackendError::JoinError { .. } if self.disk.is_some() => {
+                is_interrupted(error)
             }
+            BackendError::Generic { .. } => status(&error.to_string()).is_none_or(is_passing_status),
+            BackendError::JoinError { .. } => true,
             // Said of an object that is there, and by S3 of one that somebody is about to make.
             BackendError::AlreadyExists { .. } => true,
             _ => false,
@@ -289,10 +291,48 @@ fn is_interrupted(error: &BackendError) -> bool {
     false
 }
 
+/// The status with which a service answered. The backend keeps it to itself, but for its text.
+fn status(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// Whether an answer says that another attempt may do better: a service that fails, is busy, or was too slow for it.
+fn is_passing_status(status: u16) -> bool {
+    !(400..500).contains(&status) || [408, 409, 425, 429].contains(&status)
+}
+
+/// What a backend says of a failure, without the document that came with it.
+fn told(text: &str) -> String {
+    let message = text.split_once("<Message>").and_then(|(_, rest)| rest.split(['<', '\n']).next());
+    match (status(text), message) {
+        (Some(status), Some(message)) => format!("the store answers {status}: {message}"),
+        _ => text.to_owned(),
+    }
+}
+
 fn refused(action: &'static str, path: &Path, failure: &Failure) -> RegistryError {
     RegistryError::Refused { action, path: path.to_string(), reason: failure.reason() }
 }
 
 fn unconfirmed(path: &Path, failure: &Failure) -> RegistryError {
     RegistryError::Unconfirmed { path: path.to_string(), reason: failure.reason() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_says_is_told_without_its_document() {
+        let text = "Generic S3 error: Error performing GET http://h/b in 3 ms - Server returned non-2xx status code: 404 Not Found: \
+                    <?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code><Message>The bucket does not exist</Message></Error>";
+        assert_eq!(told(text), "the store answers 404: The bucket does not exist");
+        assert_eq!(told("connection refused"), "connection refused");
+        assert!(!status(text).is_none_or(is_passing_status));
+        for passing in [500, 503, 429, 408, 409] {
+            assert!(status(&format!("status code: {passing} X")).is_none_or(is_passing_status), "{passing}");
+        }
+        assert!(status("connection refused").is_none_or(is_passing_status));
+    }
 }

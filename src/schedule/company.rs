@@ -80,9 +80,9 @@ mod tests {
                 break count;
             }
         };
-        (1..requests).for_each(|_| {
+        for _ in 1..requests {
             company.arrive();
-        });
+        }
         company.note(count);
     }
 

@@ -15,6 +15,9 @@ pub struct Bounds {
     pub burst: Duration,
     /// While more keeps coming than can be run.
     pub standing: Duration,
+    /// The operator wants them kept by whoever waits. Otherwise they are there to keep a queue short, and one who waits alone is
+    /// no queue: it is another model, or another program, that it waits for.
+    pub holds_for_one: bool,
 }
 
 /// The least bounds that are chosen by ourselves. The second is CoDel's.
@@ -28,10 +31,11 @@ impl Bounds {
     /// For a model whose full run takes so long. What the operator asked for holds for both.
     pub fn new(asked: Option<Duration>, full_run: Duration) -> Bounds {
         match asked {
-            Some(wait) => Bounds { burst: wait, standing: wait },
+            Some(wait) => Bounds { burst: wait, standing: wait, holds_for_one: true },
             None => Bounds {
                 burst: BURST_MIN.max(full_run.saturating_mul(BURST_RUNS)),
                 standing: STANDING_MIN.max(full_run),
+                holds_for_one: false,
             },
         }
     }
@@ -89,7 +93,8 @@ mod tests {
 
     #[test]
     fn slow_models_may_be_waited_for_and_quick_ones_need_not_hurry() {
-        assert_eq!(Bounds::new(None, 1_000 * MS), Bounds { burst: 16_000 * MS, standing: 1_000 * MS });
-        assert_eq!(Bounds::new(None, MS / 100), Bounds { burst: 100 * MS, standing: 5 * MS });
+        let chosen = |burst, standing| Bounds { burst, standing, holds_for_one: false };
+        assert_eq!(Bounds::new(None, 1_000 * MS), chosen(16_000 * MS, 1_000 * MS));
+        assert_eq!(Bounds::new(None, MS / 100), chosen(100 * MS, 5 * MS));
     }
 }

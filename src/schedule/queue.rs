@@ -87,6 +87,11 @@ impl Queue {
         self.state.lock().length == 0
     }
 
+    /// Whether several wait.
+    pub fn is_crowded(&self) -> bool {
+        self.state.lock().length > 1
+    }
+
     /// Whether a job of this priority would be let in now.
     pub fn admit(&self, priority: Priority, pace: Pace) -> Result<(), Refused> {
         self.state.lock().admit(self.max_length(), priority, pace)
@@ -242,11 +247,12 @@ impl State {
         batch
     }
 
+    /// Why a job that has just been taken out is not to be run.
     fn refusal(&self, job: &Job, now: Instant, bounds: Bounds) -> Option<ScheduleError> {
         let bound = self.overload.bound(bounds);
         if job.deadline <= now {
             Some(ScheduleError::Expired)
-        } else if now.saturating_duration_since(job.submitted) > bound {
+        } else if now.saturating_duration_since(job.submitted) > bound && (bounds.holds_for_one || self.length > 0) {
             Some(ScheduleError::Overloaded { retry_after: bound })
         } else {
             None

@@ -194,9 +194,9 @@ impl Waiting<'_> {
             if let Ok(turn) = tokio::time::timeout_at(patience.into(), self.ticket.turn()).await {
                 return turn;
             }
-            if self.ticket.withdraw() {
-                let retry_after = self.shared.pace().full_run;
-                return Turn::Answered(Err(ScheduleError::Overloaded { retry_after }));
+            let Pace { full_run, bounds, .. } = self.shared.pace();
+            if (bounds.holds_for_one || self.shared.queue.is_crowded()) && self.ticket.withdraw() {
+                return Turn::Answered(Err(ScheduleError::Overloaded { retry_after: full_run }));
             }
         }
         // The run is ended by the deadline unless it cannot be interrupted; then the client is answered all the same.

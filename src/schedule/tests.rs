@@ -8,6 +8,10 @@ use ndarray::{ArrayD, IxDyn};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use super::job::Job;
+use super::overload::Bounds;
+use super::queue::{Pace, Queue};
+use super::reply::reply;
 use super::*;
 use crate::engine::fake::{Call, FakeEngine, Gate};
 use crate::engine::{Engine, Graph, LoadOptions, RunError};
@@ -327,6 +331,34 @@ fn nobody_waits_longer_than_is_allowed() {
         bench.gate.open();
         bench.output(running);
     });
+}
+
+/// How many of so many jobs that have waited for a second are run, one after the other.
+fn run_after_a_second(count: usize, asked: Option<Duration>) -> usize {
+    let metrics = Metrics::new("0").unwrap().deployment("e", "d");
+    let queue = Queue::new(100, metrics.queue_depth.clone());
+    let (submitted, run) = (Instant::now(), Duration::from_millis(1));
+    let pace = Pace { full_run: run, max_rows: 1, bounds: Bounds::new(asked, run) };
+    let tickets: Vec<_> = (0..count)
+        .map(|_| {
+            let (reply, ticket) = reply();
+            let (inputs, deadline) = (vec![rows(&[1, 2], 1.0)], submitted + MINUTE);
+            let size = Size::of(&inputs);
+            let (priority, place) = (Priority::Normal, Place::Worker);
+            queue.push(Job { inputs, size, priority, place, submitted, deadline, reply }, pace).unwrap();
+            ticket
+        })
+        .collect();
+    let take = || queue.take(Place::Worker, 1, submitted + Duration::from_secs(1), pace);
+    let run = std::iter::repeat_with(take).take_while(|batch| !batch.is_empty()).map(|batch| batch.len()).sum();
+    drop(tickets);
+    run
+}
+
+#[test]
+fn who_waits_alone_is_not_turned_away_unless_that_was_asked_for() {
+    assert_eq!((run_after_a_second(1, None), run_after_a_second(4, None)), (1, 1));
+    assert_eq!(run_after_a_second(1, Some(Duration::from_millis(20))), 0);
 }
 
 #[test]

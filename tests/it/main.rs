@@ -23,6 +23,7 @@ mod open_inference_repository;
 mod openapi;
 mod operations;
 mod profile;
+mod registered;
 mod scheduling;
 mod server;
 mod tls;

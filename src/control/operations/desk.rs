@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{OperationError, Operations};
 use crate::config::Config;
 use crate::control::Open;
+use crate::registry::Models;
 
 /// Opens the registry for each operation.
 #[derive(Clone)]
@@ -21,6 +22,11 @@ impl Desk {
 
     pub fn operations(&self) -> Result<Operations, OperationError> {
         Ok(Operations::new((self.open)()?, self.config.clone()))
+    }
+
+    /// What is registered there.
+    pub fn models(&self) -> Result<Models, OperationError> {
+        Ok((self.open)()?.models())
     }
 }
 

@@ -111,11 +111,7 @@ pub(super) struct Asked<'a> {
 impl Admin {
     /// Carries an operation out.
     pub(super) async fn operate(&self, asked: Asked<'_>) -> Result<Response<Body>, ApiError> {
-        let desk = self.desk.as_ref().ok_or_else(|| {
-            let message = "this server serves files, and no registry; `scoria serve --registry URL` serves one";
-            ApiError::new(ErrorKind::NotFound, "no_registry", message)
-        })?;
-        let operations = desk.operations().map_err(refused)?;
+        let operations = self.desk()?.operations().map_err(refused)?;
         let Asked { route, parts, body, by } = asked;
         let endpoint = match &route.endpoint {
             None => return Ok(json(&json!({ "endpoints": operations.list().await.map_err(refused)? }))),
@@ -225,7 +221,7 @@ fn limit(parts: &Parts) -> Result<usize, ApiError> {
 }
 
 /// The body of an operation. Its media type has to be said, which no web page can without asking first (CORS).
-async fn read(parts: &Parts, body: Incoming) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read(parts: &Parts, body: Incoming) -> Result<Vec<u8>, ApiError> {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -246,18 +242,18 @@ async fn read(parts: &Parts, body: Incoming) -> Result<Vec<u8>, ApiError> {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // Nothing is the same as nothing said.
     let body = if body.is_empty() { b"{}".as_slice() } else { body };
     serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))
 }
 
-fn invalid(message: String) -> ApiError {
+pub(super) fn invalid(message: String) -> ApiError {
     ApiError::new(ErrorKind::BadInput, "bad_operation", message)
 }
 
 /// An operation that was not carried out. Operators are told what it was, registry and all.
-fn refused(error: OperationError) -> ApiError {
+pub(super) fn refused(error: OperationError) -> ApiError {
     let kind = error.kind();
     let message = error.to_string();
     match kind {

@@ -1,6 +1,7 @@
-//! The admin port's service: probes, metrics, what is being served by what, and operations on endpoints.
+//! The admin port's service: probes, metrics, what is being served by what, and operations on endpoints and models.
 
 mod endpoints;
+mod models;
 
 use std::sync::Arc;
 
@@ -72,6 +73,10 @@ impl Admin {
                 let by = self.authenticate(request)?;
                 self.operate(Asked { route: &route, parts: request, body, by }).await
             }
+            AdminRoute::Models(route) => {
+                let by = self.authenticate(request)?;
+                self.models(&route, request, body, by).await
+            }
             AdminRoute::Services => {
                 self.authenticate(request)?;
                 Ok(json(&ServiceList::of(&self.routing.table())))
@@ -88,9 +93,17 @@ impl Admin {
             AdminRoute::Unknown => Err(ApiError::new(
                 ErrorKind::NotFound,
                 "unknown_route",
-                "the admin port serves /metrics, /livez, /readyz, /healthz /api/v1/service and /api/v1/endpoints",
+                "the admin port serves /metrics, /livez, /readyz, /healthz, /api/v1/service, /api/v1/endpoints and /api/v1/models",
             )),
         }
+    }
+
+    /// Where operations on the registry are carried out, if one is served.
+    fn desk(&self) -> Result<&Desk, ApiError> {
+        self.desk.as_ref().ok_or_else(|| {
+            let message = "this server serves files, and no registry; `scoria serve --registry URL` serves one";
+            ApiError::new(ErrorKind::NotFound, "no_registry", message)
+        })
     }
 
     /// Who asks, if they may.

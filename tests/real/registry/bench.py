@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -25,6 +26,14 @@ class Bench:
             "SCORIA_ENGINE": "tract",
         }
         self.environment |= variables
+
+    def copy(self, name):
+        """The same registry once more, to be harmed in its turn. Only of one on a disk."""
+        other = object.__new__(Bench)
+        other.registry = f"{self.registry}-{name}"
+        shutil.copytree(self.registry, other.registry)
+        other.environment = self.environment | {"SCORIA_REGISTRY": other.registry}
+        return other
 
     def command(self, *arguments):
         return [os.environ["SCORIA_BIN"], *map(str, arguments)]
