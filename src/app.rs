@@ -16,13 +16,13 @@ use tokio::sync::watch;
 
 use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{self, Means, Order, Running, Settings, Wanted, Workshop};
+use crate::control::{self, Means, Order, Prepare, Repository, Running, Settings, Wanted, Workshop};
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::follow::{Accompanied, IdentityError};
 use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
-use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
+use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
 use crate::registry::RegistryError;
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
@@ -38,7 +38,7 @@ pub struct App {
     pub admin_listen: SocketAddr,
     pub routing: Arc<Routing>,
     /// `None` when the server runs without keys.
-    pub keys: Option<KeyStore>,
+    pub keys: Option<Arc<KeyStore>>,
     /// `None` where a port speaks plain HTTP.
     pub scoring_tls: Option<Arc<Tls>>,
     pub admin_tls: Option<Arc<Tls>>,
@@ -95,7 +95,7 @@ impl App {
         let default_endpoint = default_endpoint(config, &offer)?;
         check_endpoints(config, &offer)?;
         let keys = match config.auth {
-            Auth::Key => Some(KeyStore::open(&state_dir(config)?)?),
+            Auth::Key => Some(Arc::new(KeyStore::open(&state_dir(config)?)?)),
             Auth::None => None,
         };
         let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
@@ -188,9 +188,14 @@ impl App {
         let (stop_scoring, scoring_stopping) = stopping();
         let drain_timeout = Duration::from_millis(config.drain_timeout_ms);
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
-        let scoring =
+        let mut scoring =
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
+        scoring.admin_access = admin_ring.map_or(AdminAccess::Everyone, AdminAccess::Keys);
+        scoring.repository = config.model_repository.clone().map(|folder| {
+            let prepare = prepare(config, &budget, keys.as_ref());
+            Arc::new(Repository::new(folder, prepare, controls.orders.clone(), Arc::clone(&routing)))
+        });
         let scoring = Port {
             service: Arc::new(scoring),
             tls: scoring_tls.clone(),
@@ -305,7 +310,10 @@ fn default_endpoint(config: &Config, offer: &Offer) -> Result<Option<Name>, Star
     let Some(text) = &config.default_endpoint else { return Ok(None) };
     let name = Name::parse(text)?;
     // What a registry will say is not known yet.
-    if matches!(offer, Offer::Registry(_)) || offer.files().iter().any(|spec| spec.name == name) {
+    if matches!(offer, Offer::Registry(_))
+        || config.has_repository()
+        || offer.files().iter().any(|spec| spec.name == name)
+    {
         Ok(Some(name))
     } else {
         Err(StartError::UnknownDefaultEndpoint(name))
@@ -316,6 +324,9 @@ fn default_endpoint(config: &Config, offer: &Offer) -> Result<Option<Name>, Star
 fn check_endpoints(config: &Config, offer: &Offer) -> Result<(), StartError> {
     let Offer::Files(models) = offer else { return Ok(()) };
     let is_served = |name: &&Name| models.iter().any(|spec| spec.name == **name);
+    if config.has_repository() {
+        return Ok(());
+    }
     let Some(unknown) = config.endpoints.keys().find(|name| !is_served(name)) else { return Ok(()) };
     let served: Vec<_> = models.iter().map(|spec| spec.name.as_str()).collect();
     Err(StartError::UnknownEndpoint { unknown: unknown.clone(), served: served.join(", ") })
@@ -413,6 +424,16 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     }
 }
 
+/// What the endpoint of a model needs that is loaded later.
+fn prepare(config: &Config, cores: &Arc<Cores>, keys: Option<&Arc<KeyStore>>) -> Arc<Prepare> {
+    let (config, cores, keys) = (config.clone(), Arc::clone(cores), keys.cloned());
+    Arc::new(move |name: &Name| {
+        let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(name))).transpose();
+        let ring = ring.map_err(|error| error.to_string())?;
+        Ok((settings(config.of_endpoint(name), &cores), ring))
+    })
+}
+
 /// What applies to every request.
 pub fn scoring_settings(config: &Config) -> ScoringSettings {
     ScoringSettings {
@@ -421,6 +442,8 @@ pub fn scoring_settings(config: &Config) -> ScoringSettings {
         docs: config.docs,
         log_slow: Duration::from_millis(config.log_slow_ms),
         log_sample_per_second: config.log_sample_per_second,
+        request_compression: config.request_compression,
+        response_compression_min_bytes: config.response_compression_min_bytes,
     }
 }
 

@@ -6,7 +6,7 @@ use scoria::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Valu
 use crate::bounds;
 
 /// The longest body, and the most elements, as an endpoint would set them. Small, so that the fuzzer meets the bounds.
-const MAX_BYTES: usize = 1 << 16;
+pub(crate) const MAX_BYTES: usize = 1 << 16;
 
 /// Decodes `data` as a body of `format`, and encodes what it holds. The first two bytes choose the model and how the body is
 /// cut into pieces.
@@ -36,7 +36,7 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
 
 /// What decoding a body may hold: 32 bytes for each of its own, since `"",` becomes a string and lists grow by doubling, and
 /// four times what the endpoint's limits allow, for what is announced or unfolds.
-fn bytes_allowed(body_bytes: usize) -> usize {
+pub(crate) fn bytes_allowed(body_bytes: usize) -> usize {
     32 * body_bytes + 4 * MAX_BYTES
 }
 
@@ -48,7 +48,7 @@ fn receive(format: Format, request: Request<'_>, body: &[u8], piece_bytes: usize
     receiver.finish().ok()
 }
 
-fn check(inputs: &[Tensor], signature: &Signature) {
+pub(crate) fn check(inputs: &[Tensor], signature: &Signature) {
     assert_eq!(inputs.len(), signature.inputs.len());
     let mut elements = 0;
     for (tensor, spec) in inputs.iter().zip(&signature.inputs) {
@@ -101,7 +101,7 @@ fn bytes(tensor: &Tensor) -> usize {
 }
 
 /// Models of one or several inputs, of every type, with fixed, dynamic and unknown shapes.
-fn signature(choice: u8) -> Signature {
+pub(crate) fn signature(choice: u8) -> Signature {
     let dtype = DType::ALL[usize::from(choice) % DType::ALL.len()];
     let free = || Dim::Dynamic(Some("N".to_owned()));
     let spec = |name: &str, dtype, dims| TensorSpec { name: name.to_owned(), dtype, dims };

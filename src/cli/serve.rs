@@ -74,7 +74,7 @@ type Chosen = (Arc<dyn Engine>, Option<String>);
 /// The engine, if there is anything to serve: who named nothing is told that first.
 fn choose_engine_once_asked(config: &Config, asked: &[String]) -> Result<Chosen, Failure> {
     let is_registry_there = || registry::url(config).is_ok_and(|url| url.is_there());
-    if asked.is_empty() && config.registry.is_none() && !is_registry_there() {
+    if asked.is_empty() && !config.has_repository() && config.registry.is_none() && !is_registry_there() {
         let message = "nothing to serve: name a model, as in `scoria serve model.onnx`, or a registry (--registry)";
         return Err(Failure::Usage(message.to_owned()));
     }
@@ -83,7 +83,8 @@ fn choose_engine_once_asked(config: &Config, asked: &[String]) -> Result<Chosen,
 
 /// The models that were named, or else the registry.
 fn offer(config: &Config, asked: &[String], engine: &'static str) -> Result<Offer, Failure> {
-    if !asked.is_empty() {
+    // Where clients load models from a folder, there may be none at first.
+    if !asked.is_empty() || config.has_repository() {
         return Ok(Offer::Files(resolve_models(asked).map_err(|error| Failure::Failed(error.to_string()))?));
     }
     let program = std::env::current_exe()

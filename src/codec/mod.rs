@@ -11,6 +11,7 @@ mod format;
 pub mod json;
 mod npy;
 mod npz;
+pub mod open_inference;
 mod raw;
 mod refusal;
 mod safetensors;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 pub use error::{DecodeError, DecodeFault, DecodeRefusal, EncodeError};
 pub use format::Format;
 pub use json::JsonReply;
+pub use refusal::quoted;
 
 pub use crate::config::{NonFiniteOutput, NullInput};
 use crate::tensor::{Signature, Tensor, Value};

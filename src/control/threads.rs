@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::controller::{Controller, Done, Job, Means, NotLoaded};
 use super::loader::Loader;
@@ -34,6 +34,8 @@ pub enum Order {
     /// Nobody uses the deployment of this serial number any more.
     Drained(u64),
     Done(Box<Done>),
+    /// Somebody wants to know that the orders before this one have been taken over.
+    Tell(oneshot::Sender<()>),
     /// Serve on as it is, and take no more orders.
     Stop,
 }
@@ -132,6 +134,8 @@ impl Driver {
                 Order::Forget(name) => self.controller.forget(&name),
                 Order::Complete => self.controller.begin(),
                 Order::Stop => return,
+                // Whoever asked may have left.
+                Order::Tell(asker) => drop(asker.send(())),
                 Order::Drained(serial) => self.controller.drained(serial),
                 Order::Done(done) => {
                     self.is_loading = false;

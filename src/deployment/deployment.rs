@@ -47,6 +47,17 @@ impl Deployment {
         self.scheduler.run(inputs, deadline, priority).await
     }
 
+    /// The same for a request that does not want to wait for its run longer than `max_wait`.
+    pub async fn run_soon(
+        &self,
+        inputs: Vec<Tensor>,
+        deadline: Instant,
+        priority: Priority,
+        max_wait: Option<Duration>,
+    ) -> Result<Completed, ScheduleError> {
+        self.scheduler.run_soon(inputs, deadline, priority, max_wait).await
+    }
+
     /// Whether a request would be let in to wait now.
     pub fn admit(&self, priority: Priority) -> Result<(), ScheduleError> {
         self.scheduler.admit(priority)

@@ -89,6 +89,11 @@ impl Endpoint {
         }
     }
 
+    /// The position of a deployment of this model version.
+    pub fn find_version(&self, version: u64) -> Option<usize> {
+        self.deployments.iter().position(|deployment| deployment.model.version == version)
+    }
+
     fn find(&self, name: &str) -> Option<usize> {
         self.deployments.iter().position(|deployment| deployment.name.as_str() == name)
     }

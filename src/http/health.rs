@@ -55,6 +55,11 @@ pub fn answer(probe: Probe, table: &RoutingTable, lifecycle: &Lifecycle, readine
     }
 }
 
+/// Whether `/readyz` would say so.
+pub fn is_ready(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> bool {
+    overall(table, lifecycle, readiness) == "ready"
+}
+
 fn overall(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> &'static str {
     let has = |wanted: fn(&State) -> bool| table.entries().any(|(_, entry)| wanted(&entry.state));
     let is_loading = has(|state| *state == State::Loading);

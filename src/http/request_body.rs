@@ -59,7 +59,7 @@ impl RequestBody {
         limits: BodyLimits,
     ) -> Result<usize, ApiError> {
         let mut total = 0usize;
-        while let Some(data) = self.next_data(limits, total).await? {
+        while let Some(data) = self.next(limits, total).await? {
             total = total.saturating_add(data.len());
             if total > limits.max_bytes {
                 return Err(too_large(limits.max_bytes));
@@ -75,7 +75,7 @@ impl RequestBody {
     /// Reads a short body to its end, into memory of its own.
     pub async fn collect(&mut self, limits: BodyLimits) -> Result<Vec<u8>, ApiError> {
         let mut bytes = Vec::new();
-        while let Some(data) = self.next_data(limits, bytes.len()).await? {
+        while let Some(data) = self.next(limits, bytes.len()).await? {
             if bytes.len() + data.len() > limits.max_bytes {
                 return Err(too_large(limits.max_bytes));
             }
@@ -84,8 +84,8 @@ impl RequestBody {
         Ok(bytes)
     }
 
-    /// The next bytes of the body; trailers are skipped.
-    async fn next_data(&mut self, limits: BodyLimits, received: usize) -> Result<Option<Bytes>, ApiError> {
+    /// The next bytes, after `received` of them; `None` at the end.
+    pub async fn next(&mut self, limits: BodyLimits, received: usize) -> Result<Option<Bytes>, ApiError> {
         // The timer is registered only if a frame has to be waited for: a body that came with its headers never needs it.
         loop {
             let patience = limits.patience(received);

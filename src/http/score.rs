@@ -20,9 +20,9 @@ use crate::deployment::{
 };
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
-use crate::tensor::Value;
+use crate::tensor::{Tensor, Value};
 
-const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
+pub const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
 const RAW_DTYPE: HeaderName = HeaderName::from_static("x-scoria-dtype");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
@@ -33,7 +33,7 @@ const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 const ANSWER_HEADERS: usize = 12;
 
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
-const STALL_BYTES: usize = 64 * 1024;
+pub const STALL_BYTES: usize = 64 * 1024;
 
 /// Who answers a request.
 pub struct Served {
@@ -63,22 +63,25 @@ impl Served {
 
 /// A request that found its endpoint and may go on.
 pub struct Admitted<'a> {
-    endpoint: &'a Endpoint,
-    deployment: &'a Arc<Deployment>,
-    at: Instant,
-    deadline: Instant,
-    priority: Priority,
-    permit: Permit,
+    pub endpoint: &'a Endpoint,
+    pub deployment: &'a Arc<Deployment>,
+    pub at: Instant,
+    pub deadline: Instant,
+    pub priority: Priority,
+    /// The longest wait for its run that the request itself allows.
+    pub max_wait: Option<Duration>,
+    pub permit: Permit,
     /// Who may run the request again, and the position of the deployment that answers it.
     mirror: Option<(&'a Arc<Mirror>, usize)>,
 }
 
-/// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
+/// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load. With a `version`, the
+/// deployment is one of this model version.
 ///
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
 pub fn admit<'a>(
     server: &Scoring,
-    name: Option<&str>,
+    (name, version): (Option<&str>, Option<u64>),
     parts: &Parts,
     call: &mut Call,
     served: &'a mut Option<Served>,
@@ -86,7 +89,10 @@ pub fn admit<'a>(
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
     let pinned = parts.headers.get(DEPLOYMENT).map(|name| name.to_str().unwrap_or("?"));
-    let picked = endpoint.pick(pinned, |by| sticky::user(by, &parts.headers));
+    let picked = match version {
+        Some(version) => endpoint.find_version(version).ok_or(Unpicked::Unknown),
+        None => endpoint.pick(pinned, |by| sticky::user(by, &parts.headers)),
+    };
     // Whoever pins what is not there is counted with the first.
     let index = picked.unwrap_or(0);
     let Some(deployment) = endpoint.deployments.get(index) else { return Err(model_loading()) };
@@ -109,8 +115,9 @@ pub fn admit<'a>(
     if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
         return Err(queue_full(retry_after));
     }
-    let mirror = endpoint.mirror.as_ref().filter(|_| pinned.is_none()).map(|mirror| (mirror, index));
-    Ok(Admitted { endpoint, deployment, at, deadline, priority, permit, mirror })
+    let mirror =
+        endpoint.mirror.as_ref().filter(|_| pinned.is_none() && version.is_none()).map(|mirror| (mirror, index));
+    Ok(Admitted { endpoint, deployment, at, deadline, priority, max_wait: None, permit, mirror })
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -120,9 +127,9 @@ pub async fn score(
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let mut in_flight = InFlight::begin(admitted.deployment);
+    let in_flight = InFlight::begin(admitted.deployment);
     let answer = answer(&mut admitted, parts, body, call).await;
-    in_flight.ended = true;
+    in_flight.end();
     answer
 }
 
@@ -135,20 +142,8 @@ async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
     let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
-    let Admitted { endpoint, deployment, deadline, priority, mirror, .. } = admitted;
-
-    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let drawn = mirror.and_then(|(mirror, answering)| Some((mirror, mirror.draw(answering, &inputs)?)));
-    let completed = deployment.run(inputs, *deadline, *priority).await;
-    let Completed { outputs, queued, ran } =
-        completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
-    call.note(Timed::Queue, queued);
-    call.note(Timed::Run, ran);
-    deployment.metrics.stage(Stage::Queue, queued);
-    deployment.metrics.stage(Stage::Run, ran);
-    if let Some((mirror, drawn)) = drawn {
-        mirror.offer(drawn, &outputs, ran);
-    }
+    let Completed { outputs, ran, .. } = run(admitted, inputs, call).await?;
+    let Admitted { endpoint, deployment, .. } = admitted;
 
     let encoding = Instant::now();
     let to_encode = if reply.format().is_converted_whole() { outputs.iter().map(Value::len).sum() } else { 0 };
@@ -158,6 +153,23 @@ async fn answer(
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
     Ok(respond(encoded, deployment, ran))
+}
+
+/// Runs the model on inputs that were checked against the endpoint's signature.
+pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) -> Result<Completed, ApiError> {
+    let Admitted { endpoint, deployment, deadline, priority, max_wait, mirror, .. } = admitted;
+    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let drawn = mirror.and_then(|(mirror, answering)| Some((mirror, mirror.draw(answering, &inputs)?)));
+    let completed = deployment.run_soon(inputs, *deadline, *priority, *max_wait).await;
+    let completed = completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
+    call.note(Timed::Queue, completed.queued);
+    call.note(Timed::Run, completed.ran);
+    deployment.metrics.stage(Stage::Queue, completed.queued);
+    deployment.metrics.stage(Stage::Run, completed.ran);
+    if let Some((mirror, drawn)) = drawn {
+        mirror.offer(drawn, &completed.outputs, completed.ran);
+    }
+    Ok(completed)
 }
 
 /// The endpoint of a name, or the default one, if it is loaded.
@@ -338,7 +350,7 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     formats.next()
 }
 
-fn policy(endpoint: &Endpoint) -> Policy {
+pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,
         non_finite_output: endpoint.settings.non_finite_output,
@@ -349,7 +361,7 @@ fn policy(endpoint: &Endpoint) -> Policy {
 }
 
 /// Runs `work` here; if it is long, after telling the runtime that this thread will not come back soon.
-fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
+pub fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size > STALL_BYTES { tokio::task::block_in_place(work) } else { work() }
 }
 
@@ -418,15 +430,20 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
 }
 
 /// Counts a request among those in progress, for as long as it lives; one that dies before its answer was left by its client.
-struct InFlight<'a> {
+pub struct InFlight<'a> {
     metrics: &'a DeploymentMetrics,
     ended: bool,
 }
 
 impl<'a> InFlight<'a> {
-    fn begin(deployment: &'a Deployment) -> Self {
+    pub fn begin(deployment: &'a Deployment) -> Self {
         deployment.metrics.in_flight.inc();
         InFlight { metrics: &deployment.metrics, ended: false }
+    }
+
+    /// The request has its answer.
+    pub fn end(mut self) {
+        self.ended = true;
     }
 }
 

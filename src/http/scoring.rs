@@ -22,7 +22,10 @@ use super::host;
 use super::request_body::RequestBody;
 use super::router::{self, Route, route};
 use super::score::{Served, admit, find_endpoint, score};
+use super::v2::{self, AdminAccess};
 use super::{Body, SERVER_VERSION};
+use crate::codec::open_inference::{NoRegions, Regions};
+use crate::control::Repository;
 use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
 use crate::telemetry::{Metrics, RequestLog, Verdict};
@@ -38,6 +41,10 @@ pub struct Scoring {
     pub lifecycle: Arc<Lifecycle>,
     pub metrics: Arc<Metrics>,
     pub settings: ScoringSettings,
+    /// Who may administer by way of this port; nobody unless it is said.
+    pub admin_access: AdminAccess,
+    /// Where clients may have models loaded from.
+    pub repository: Option<Arc<Repository>>,
     pub(super) documents: DocumentCache,
     docs: Option<Docs>,
     cors: Cors,
@@ -54,10 +61,14 @@ pub struct ScoringSettings {
     pub docs: bool,
     pub log_slow: Duration,
     pub log_sample_per_second: u64,
+    /// Whether compressed request bodies are unpacked, on `/v2`.
+    pub request_compression: bool,
+    /// The shortest JSON answer on `/v2` that is compressed, for clients who accept that; 0 for none.
+    pub response_compression_min_bytes: usize,
 }
 
 impl ScoringSettings {
-    fn readiness(&self) -> Readiness {
+    pub(super) fn readiness(&self) -> Readiness {
         if self.strict_readiness { Readiness::Strict } else { Readiness::Lenient }
     }
 }
@@ -80,9 +91,16 @@ impl Scoring {
             lifecycle,
             metrics,
             settings,
+            admin_access: AdminAccess::default(),
+            repository: None,
             ids: IdSource::new()?,
             started: Instant::now(),
         })
+    }
+
+    /// Where the tensors are that requests have put into shared memory.
+    pub(super) fn regions(&self) -> &dyn Regions {
+        &NoRegions
     }
 
     /// Answers one request. Sets `linger` when the connection must end although its client may still be sending.
@@ -99,7 +117,7 @@ impl Scoring {
         };
         let mut response = match outcome {
             Ok(response) => response,
-            Err(error) => refuse(error, &parts, &mut body, linger).await,
+            Err(error) => refuse(error, &route, &parts, &mut body, linger).await,
         };
         self.report(&route, &parts, &response, &call, served.as_ref());
         let headers = response.headers_mut();
@@ -122,7 +140,7 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match route {
             Route::Score { endpoint } => {
-                let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
+                let admitted = admit(self, (endpoint.as_deref(), None), parts, call, served)?;
                 let mut response = score(admitted, parts, body, call).await?;
                 mark_run(&mut response, "False");
                 Ok(response)
@@ -134,6 +152,7 @@ impl Scoring {
             }
             Route::Document(document) => document::answer(self, document, parts.uri.query(), &parts.headers),
             Route::Docs(asked) => self.docs(asked, parts),
+            Route::V2(route) => v2::answer(self, route, parts, body, call, served).await,
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             Route::Unknown => Err(unknown_route()),
         }
@@ -167,6 +186,7 @@ impl Scoring {
             (Some(served), _) => served.answered(status, took),
             // Probes come by the second and say nothing of clients.
             (None, Route::Probe(_)) => return,
+            (None, Route::V2(route)) if route.is_probe() => return,
             (None, _) => self.metrics.unrouted(status),
         }
         match self.log.decide(status, took, now - self.started) {
@@ -197,9 +217,18 @@ fn unknown_route() -> ApiError {
 
 /// Answers a failed request. What is left of a short body is read and forgotten, so that the connection can be used again;
 /// for a long one the connection ends (HTTP/1 only; an HTTP/2 stream ends by itself).
-async fn refuse(error: ApiError, parts: &Parts, body: &mut RequestBody, linger: &AtomicBool) -> Response<Body> {
+async fn refuse(
+    error: ApiError,
+    route: &Route,
+    parts: &Parts,
+    body: &mut RequestBody,
+    linger: &AtomicBool,
+) -> Response<Body> {
     let model_failed = error.kind == ErrorKind::ModelFailed;
-    let mut response = error.into_response();
+    let mut response = match route {
+        Route::V2(_) => error.into_v2_response(),
+        _ => error.into_response(),
+    };
     if !body.drain(&parts.headers).await && parts.version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         linger.store(true, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! One request's work, as it waits for a session.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::reply::{Outcome, Reply};
 use crate::tensor::Tensor;
@@ -14,6 +14,8 @@ pub struct Job {
     pub place: Place,
     pub submitted: Instant,
     pub deadline: Instant,
+    /// The longest wait for its run that the request itself allows.
+    pub max_wait: Option<Duration>,
     pub reply: Reply,
 }
 
@@ -50,6 +52,15 @@ impl Priority {
     /// The first to the last.
     pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
+    /// The priority of a level, as other servers count them: 1 goes first, 0 is what requests have by default.
+    pub const fn of_level(level: u64) -> Priority {
+        match level {
+            1 => Priority::High,
+            0 | 2 => Priority::Normal,
+            3.. => Priority::Low,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Priority::High => "high",
@@ -69,6 +80,11 @@ pub enum Place {
 }
 
 impl Job {
+    /// Until when it waits for its run, where everybody waits for `longest` at most.
+    pub fn patience(&self, longest: Duration) -> Instant {
+        self.submitted + self.max_wait.map_or(longest, |own| own.min(longest))
+    }
+
     pub fn answer(self, outcome: Outcome) {
         self.reply.answer(outcome);
     }

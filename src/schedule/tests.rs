@@ -345,7 +345,9 @@ fn run_after_a_second(count: usize, asked: Option<Duration>) -> usize {
             let (inputs, deadline) = (vec![rows(&[1, 2], 1.0)], submitted + MINUTE);
             let size = Size::of(&inputs);
             let (priority, place) = (Priority::Normal, Place::Worker);
-            queue.push(Job { inputs, size, priority, place, submitted, deadline, reply }, pace).unwrap();
+            queue
+                .push(Job { inputs, size, priority, place, submitted, deadline, max_wait: None, reply }, pace)
+                .unwrap();
             ticket
         })
         .collect();

@@ -18,6 +18,8 @@ mod drain;
 mod fleet;
 mod limits;
 mod models;
+mod open_inference;
+mod open_inference_repository;
 mod openapi;
 mod operations;
 mod profile;
