@@ -14,6 +14,8 @@ mod docs;
 mod doctor;
 mod documents;
 mod drain;
+mod grpc;
+mod grpc_client;
 mod limits;
 mod models;
 mod openapi;
