@@ -18,6 +18,8 @@ mod grpc;
 mod grpc_client;
 mod limits;
 mod models;
+mod open_inference;
+mod open_inference_repository;
 mod openapi;
 mod profile;
 mod scheduling;

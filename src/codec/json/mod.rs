@@ -76,4 +76,4 @@ pub fn decode(body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError>
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::codec) mod tests;
