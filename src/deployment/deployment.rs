@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::EngineInfo;
 use crate::name::Name;
@@ -22,7 +22,8 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Runs the model on inputs that have been checked against the endpoint's signature, by `deadline`.
+    /// Runs the model on inputs that have been checked against the endpoint's signature, by `deadline`, and after no longer wait
+    /// than `max_wait`.
     ///
     /// Cancel-safe: when the future is dropped, a request that still waits is not run.
     pub async fn run(
@@ -30,8 +31,9 @@ impl Deployment {
         inputs: Vec<Tensor>,
         deadline: Instant,
         priority: Priority,
+        max_wait: Option<Duration>,
     ) -> Result<Completed, ScheduleError> {
-        self.scheduler.run(inputs, deadline, priority).await
+        self.scheduler.run_soon(inputs, deadline, priority, max_wait).await
     }
 
     /// Whether a request would be let in to wait now.

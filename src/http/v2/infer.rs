@@ -57,6 +57,7 @@ async fn answer(
     if parameters.priority > 0 {
         admitted.priority = Priority::of_level(parameters.priority);
     }
+    admitted.max_wait = parameters.queue_timeout;
     let Completed { outputs, .. } = run(admitted, inputs, call).await?;
 
     let Admitted { endpoint, deployment, .. } = admitted;
