@@ -22,11 +22,20 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Runs the model on inputs that have been checked against the endpoint's signature, by `deadline`, and after no longer wait
-    /// than `max_wait`.
+    /// Runs the model on inputs that have been checked against the endpoint's signature, by `deadline`.
     ///
     /// Cancel-safe: when the future is dropped, a request that still waits is not run.
     pub async fn run(
+        &self,
+        inputs: Vec<Tensor>,
+        deadline: Instant,
+        priority: Priority,
+    ) -> Result<Completed, ScheduleError> {
+        self.scheduler.run(inputs, deadline, priority).await
+    }
+
+    /// The same for a request that does not want to wait for its run longer than `max_wait`.
+    pub async fn run_soon(
         &self,
         inputs: Vec<Tensor>,
         deadline: Instant,

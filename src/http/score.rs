@@ -160,7 +160,7 @@ async fn answer(
 pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) -> Result<Completed, ApiError> {
     let Admitted { endpoint, deployment, deadline, priority, max_wait, .. } = admitted;
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let completed = deployment.run(inputs, *deadline, *priority, *max_wait).await;
+    let completed = deployment.run_soon(inputs, *deadline, *priority, *max_wait).await;
     let completed = completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, completed.queued);
     call.note(Timed::Run, completed.ran);
