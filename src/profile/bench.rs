@@ -148,7 +148,7 @@ impl<'a> LiveBench<'a> {
 
     fn run(&self, deployment: &Deployment, inputs: Vec<Tensor>) -> Result<(), ScheduleError> {
         let deadline = Instant::now() + self.subject.settings.endpoint.scoring_timeout;
-        self.runtime.block_on(deployment.run(inputs, deadline, Priority::Normal, None)).map(drop)
+        self.runtime.block_on(deployment.run(inputs, deadline, Priority::Normal)).map(drop)
     }
 
     /// Half of the requests that are alone take longer than this.

@@ -61,7 +61,7 @@ pub fn drive(
         let deadline = due + offer.patience;
         tally.state.lock().outstanding += 1;
         handle.spawn(async move {
-            let outcome = deployment.run(inputs.as_ref().clone(), deadline, Priority::Normal, None).await;
+            let outcome = deployment.run(inputs.as_ref().clone(), deadline, Priority::Normal).await;
             tally.note(due.elapsed(), outcome.err());
         });
     }
