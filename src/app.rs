@@ -1,5 +1,7 @@
 //! The composition root: a checked configuration becomes a running server, and a running server ends in order.
 
+mod offer;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,19 +13,22 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
+use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{Controller, ModelSpec, Prepare, Repository, Settings};
-use crate::deployment::{Admission, EndpointSettings, Routing};
+use crate::control::{self, Means, Order, Prepare, Repository, Running, Settings, Wanted, Workshop};
+use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::grpc::{Grpc, GrpcSettings};
 use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
-use crate::memory;
 use crate::name::{InvalidName, Name};
+use crate::registry::RegistryError;
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
+
+pub use self::offer::{Offer, RegistryOffer};
+use self::offer::{Opened, no_registry};
 
 /// A running server.
 pub struct App {
@@ -44,7 +49,7 @@ pub struct App {
     stop_scoring: watch::Sender<Phase>,
     admin: JoinHandle<()>,
     stop_admin: watch::Sender<Phase>,
-    loaded: watch::Receiver<bool>,
+    controls: Running,
     /// Kept for their threads, which end with them.
     _watchdog: WatchdogHandle,
     _certificates: Option<Watch>,
@@ -59,7 +64,9 @@ pub enum StartError {
     Keys(#[from] KeyStoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("there is no folder to keep keys in: set state_dir (--state-dir), or HOME")]
+    #[error("the registry cannot be served: {0}")]
+    Registry(#[from] RegistryError),
+    #[error("there is no folder to keep state in: set state_dir (--state-dir), or HOME")]
     NoStateDir,
     #[error("default_endpoint: {0}")]
     DefaultEndpoint(#[from] InvalidName),
@@ -75,10 +82,11 @@ pub enum StartError {
 
 impl App {
     /// Binds both ports, answers probes at once, and loads `models` meanwhile; see [`App::loaded`].
-    pub fn start(config: &Config, models: Vec<ModelSpec>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
+    pub fn start(config: &Config, offer: impl Into<Offer>, engine: Arc<dyn Engine>) -> Result<App, StartError> {
+        let offer = offer.into();
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let default_endpoint = default_endpoint(config, &models)?;
-        check_endpoints(config, &models)?;
+        let default_endpoint = default_endpoint(config, &offer)?;
+        check_endpoints(config, &offer)?;
         let keys = match config.auth {
             Auth::Key => Some(Arc::new(KeyStore::open(&state_dir(config)?)?)),
             Auth::None => None,
@@ -86,11 +94,12 @@ impl App {
         let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
         let admin_ring = ring(Ring::Admin)?;
         let budget = Arc::new(Cores::new(cores));
-        let models: Vec<(ModelSpec, Settings, Option<KeyRing>)> = models
-            .into_iter()
+        let wanted: Vec<Wanted> = offer
+            .files()
+            .iter()
             .map(|spec| {
                 let settings = settings(config.of_endpoint(&spec.name), &budget);
-                ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, settings, ring))
+                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec.clone(), settings, ring))
             })
             .collect::<Result<_, _>>()?;
 
@@ -118,14 +127,31 @@ impl App {
         // Any task makes one of them wake up and take over.
         let handle = runtime.handle().clone();
         let watchdog = Watchdog::start(move || drop(handle.spawn(async {}))).map_err(start("the watchdog"))?;
-        let mut controller = Controller::new(
-            engine,
-            Arc::clone(&metrics),
-            Arc::clone(watchdog.watchdog()),
-            Arc::clone(&routing),
+        let dice = Arc::new(Dice::new(getrandom::u64().map_err(|error| start("the dice")(error.into()))?));
+        let means = |drained| Means {
+            metrics: Arc::clone(&metrics),
+            routing: Arc::clone(&routing),
             default_endpoint,
-        );
-        controller.announce(models.iter().map(|(spec, ..)| spec));
+            dice,
+            drained,
+        };
+        let registry = match &offer {
+            Offer::Files(_) => None,
+            Offer::Registry(registry) => Some(registry.open(config, engine.info(), runtime.handle().clone())?),
+        };
+        let workshop = Workshop {
+            engine,
+            metrics: Arc::clone(&metrics),
+            watchdog: Arc::clone(watchdog.watchdog()),
+            obtain: registry.as_ref().map_or_else(|| Arc::new(no_registry) as _, Opened::obtain),
+        };
+        let controls = control::start(means, wanted, workshop).map_err(start("the control threads"))?;
+        match &registry {
+            None => controls.orders.give(Order::Complete),
+            Some(registry) => {
+                drop(runtime.spawn(registry.replica(config, &budget, controls.orders.clone()).watch()));
+            }
+        }
 
         let room = room(config);
         let (stop_admin, admin_stopping) = stopping();
@@ -136,6 +162,7 @@ impl App {
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
+            desk: registry.as_ref().map(|registry| registry.desk(config)),
         };
         let limits = Arc::new(connection_limits(config));
         let admin = Port {
@@ -154,12 +181,10 @@ impl App {
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
         scoring.admin_access = admin_ring.map_or(AdminAccess::Everyone, AdminAccess::Keys);
-        let (repository, worker) = config
-            .model_repository
-            .clone()
-            .map(|folder| Repository::new(folder, prepare(config, &budget, keys.as_ref())))
-            .unzip();
-        scoring.repository = repository.map(Arc::new);
+        scoring.repository = config.model_repository.clone().map(|folder| {
+            let prepare = prepare(config, &budget, keys.as_ref());
+            Arc::new(Repository::new(folder, prepare, controls.orders.clone(), Arc::clone(&routing)))
+        });
         let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
         let scoring = Port {
             service,
@@ -174,21 +199,6 @@ impl App {
         let certificates =
             (!certificates.is_empty()).then(watch).transpose().map_err(start("the watch over certificates"))?;
 
-        let (tell_loaded, loaded) = watch::channel(false);
-        thread::Builder::new()
-            .name("scoria-loader".to_owned())
-            .spawn(move || {
-                for (spec, settings, keys) in models {
-                    // A failure has been logged, and is published.
-                    drop(controller.load(&spec, settings, keys));
-                }
-                memory::forget_code();
-                tell_loaded.send_replace(true);
-                if let Some(worker) = worker {
-                    worker.run(&mut controller);
-                }
-            })
-            .map_err(start("the loader"))?;
         Ok(App {
             listen: addresses.0,
             admin_listen: addresses.1,
@@ -203,7 +213,7 @@ impl App {
             stop_scoring,
             admin,
             stop_admin,
-            loaded,
+            controls,
             _watchdog: watchdog,
             _certificates: certificates,
         })
@@ -211,8 +221,8 @@ impl App {
 
     /// Waits until every model has been loaded or has failed.
     pub async fn loaded(&self) {
-        // A loader that is gone without a word has panicked outside of any model, and will load no more.
-        drop(self.loaded.clone().wait_for(|loaded| *loaded).await);
+        // A controller that is gone without a word has panicked outside of any model, and will load no more.
+        drop(self.controls.settled.clone().wait_for(|settled| *settled).await);
     }
 
     /// The server's runtime, for tasks that run beside it.
@@ -283,10 +293,14 @@ fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
     Err("this build has no embedded engine; build it with the feature `tract`, or use --engine ort".to_owned())
 }
 
-fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {
+fn default_endpoint(config: &Config, offer: &Offer) -> Result<Option<Name>, StartError> {
     let Some(text) = &config.default_endpoint else { return Ok(None) };
     let name = Name::parse(text)?;
-    if models.iter().any(|spec| spec.name == name) || config.has_repository() {
+    // What a registry will say is not known yet.
+    if matches!(offer, Offer::Registry(_))
+        || config.has_repository()
+        || offer.files().iter().any(|spec| spec.name == name)
+    {
         Ok(Some(name))
     } else {
         Err(StartError::UnknownDefaultEndpoint(name))
@@ -294,7 +308,8 @@ fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name
 }
 
 /// Settings for an endpoint that is not there are a slip of the pen, or meant for another server.
-fn check_endpoints(config: &Config, models: &[ModelSpec]) -> Result<(), StartError> {
+fn check_endpoints(config: &Config, offer: &Offer) -> Result<(), StartError> {
+    let Offer::Files(models) = offer else { return Ok(()) };
     let is_served = |name: &&Name| models.iter().any(|spec| spec.name == **name);
     if config.has_repository() {
         return Ok(());
@@ -304,7 +319,8 @@ fn check_endpoints(config: &Config, models: &[ModelSpec]) -> Result<(), StartErr
     Err(StartError::UnknownEndpoint { unknown: unknown.clone(), served: served.join(", ") })
 }
 
-fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
+/// The folder for state: keys, the default registry, the cache.
+pub fn state_dir(config: &Config) -> Result<PathBuf, StartError> {
     let folder = config.state_dir.clone().or_else(env::default_state_dir).ok_or(StartError::NoStateDir)?;
     // Key files are shown to people, who may be in another folder when they use them.
     Ok(std::path::absolute(&folder).unwrap_or(folder))
@@ -396,9 +412,9 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
 }
 
 /// What the endpoint of a model needs that is loaded later.
-fn prepare(config: &Config, cores: &Arc<Cores>, keys: Option<&Arc<KeyStore>>) -> Box<Prepare> {
+fn prepare(config: &Config, cores: &Arc<Cores>, keys: Option<&Arc<KeyStore>>) -> Arc<Prepare> {
     let (config, cores, keys) = (config.clone(), Arc::clone(cores), keys.cloned());
-    Box::new(move |name| {
+    Arc::new(move |name: &Name| {
         let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(name))).transpose();
         let ring = ring.map_err(|error| error.to_string())?;
         Ok((settings(config.of_endpoint(name), &cores), ring))

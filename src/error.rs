@@ -18,6 +18,10 @@ pub enum ErrorKind {
     Misdirected,
     /// The route exists, the method does not.
     MethodNotAllowed,
+    /// Somebody else has changed it meanwhile, or what was written may not change.
+    Conflict,
+    /// The state of something else forbids it: it is in use, or would no longer fit.
+    Precondition,
     /// The body did not arrive in time.
     BodyTimeout,
     /// The body is longer than the limit.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[(&str, u8)] = &[
     ("error", 0),
     ("memory", 0),
+    ("moment", 0),
     ("name", 0),
     ("tensor", 0),
     ("config", 0),
@@ -26,6 +27,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("doctor", 5),
     ("http", 5),
     ("profile", 5),
+    ("publish", 5),
     ("grpc", 6),
     ("app", 7),
     ("cli", 8),
@@ -38,7 +40,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tract_onnx::", &["src/engine/tract.rs"]),
     ("hyper::", &["src/http/", "src/grpc/"]),
     ("hyper_util::", &["src/http/"]),
-    ("tokio_rustls::", &["src/http/tls/"]),
+    ("object_store::", &["src/registry/"]),
+    ("tokio_rustls::", &["src/http/tls/", "src/registry/url.rs"]),
     ("webpki::", &["src/http/tls/"]),
     (
         "rustix::",

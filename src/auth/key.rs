@@ -48,6 +48,11 @@ impl KeyDigest {
         KeyDigest(Sha256::digest(presented.as_bytes()).into())
     }
 
+    /// A digest that no key has: nobody can say of what it is one.
+    pub fn of_nobody() -> KeyDigest {
+        KeyDigest([0; 32])
+    }
+
     /// Whether both are digests of one key; takes the same time whatever the answer.
     pub fn matches(&self, other: &KeyDigest) -> bool {
         // By words instead of bytes: as blind, in an eighth of the steps.

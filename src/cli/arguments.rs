@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Configured, Failure, health, profile};
+use super::{Configured, Failure, deploy, endpoints, health, keys, models, profile, register};
 use crate::config::{Config, File, Origin, SETTINGS, Setting, env};
 
 /// The whole command line.
@@ -15,13 +15,15 @@ pub fn command() -> Command {
         .about("Turns ONNX models into production scoring endpoints")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(with_settings(Command::new("serve").about("Serve models over HTTP")).arg(models().num_args(0..)))
+        .subcommand(
+            with_settings(Command::new("serve").about("Serve models over HTTP")).arg(model_arguments().num_args(0..)),
+        )
         .subcommand(
             with_settings(
                 Command::new("doctor")
                     .about("Say what a server would make of a model's file, and what is wrong with it"),
             )
-            .arg(models().num_args(1..).required(true))
+            .arg(model_arguments().num_args(1..).required(true))
             .arg(
                 Arg::new("output")
                     .short('o')
@@ -31,6 +33,15 @@ pub fn command() -> Command {
                     .help("table or json; default: table on a terminal, json otherwise"),
             ),
         )
+        .subcommand(with_settings(register::command()))
+        .subcommand(models::command(with_settings))
+        .subcommand(with_settings(deploy::command()))
+        .subcommand(with_settings(endpoints::update_command()))
+        .subcommand(with_settings(endpoints::traffic_command()))
+        .subcommand(with_settings(endpoints::mirror_command()))
+        .subcommand(with_settings(endpoints::rollback_command()))
+        .subcommand(endpoints::command(with_settings))
+        .subcommand(with_settings(keys::command()))
         .subcommand(with_settings(profile::command()))
         .subcommand(
             // What `doctor` starts to have a model tried out; it tells events as lines of JSON.
@@ -65,7 +76,7 @@ pub fn command() -> Command {
         )
 }
 
-fn models() -> Arg {
+fn model_arguments() -> Arg {
     Arg::new("models")
         .value_name("MODEL")
         .help("file.onnx, name=file.onnx, a folder of .onnx files, or a repository (<name>/<version>/model.onnx)")

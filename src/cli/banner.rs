@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::app::App;
+use crate::app::{App, Offer, RegistryOffer};
 use crate::control::ModelSpec;
 use crate::deployment::{Endpoint, State};
 use crate::engine::EngineInfo;
@@ -13,13 +13,13 @@ use crate::http::tls::{Called, Tls};
 const SHOWN_EXAMPLE_BYTES_MAX: usize = 400;
 
 /// The text.
-pub fn banner(app: &App, models: &[ModelSpec], engine: &EngineInfo, without_ort: Option<&str>) -> String {
+pub fn banner(app: &App, offer: &Offer, engine: &EngineInfo, without_ort: Option<&str>) -> String {
     let mut text = format!("\nScoria {}, {} {}\n", env!("CARGO_PKG_VERSION"), engine_name(engine), engine.version);
     if let Some(reason) = without_ort {
         line(&mut text, &format!("  on the embedded engine, because: {reason}"));
     }
     let table = app.routing.table();
-    for spec in models {
+    for spec in offer.files() {
         let Some(entry) = table.find(spec.name.as_str()) else { continue };
         line(&mut text, "");
         match (&entry.endpoint, &entry.state) {
@@ -27,6 +27,9 @@ pub fn banner(app: &App, models: &[ModelSpec], engine: &EngineInfo, without_ort:
             (None, State::Failed { reason }) => line(&mut text, &format!("{}  NOT SERVED: {reason}", spec.name)),
             (None, state) => line(&mut text, &format!("{}  {}", spec.name, state.name())),
         }
+    }
+    if let Offer::Registry(registry) = offer {
+        serving(&mut text, app, registry);
     }
     line(&mut text, "");
     if app.has_docs {
@@ -37,6 +40,23 @@ pub fn banner(app: &App, models: &[ModelSpec], engine: &EngineInfo, without_ort:
     let note = if is_asked { "  (with a client certificate)" } else { "" };
     line(&mut text, &format!("admin    {origin}/metrics  /readyz  /livez{note}\n"));
     text
+}
+
+/// What of a registry is served, and how more is.
+fn serving(text: &mut String, app: &App, registry: &RegistryOffer) {
+    let table = app.routing.table();
+    line(text, "");
+    line(text, &format!("registry {}", registry.url));
+    for (name, entry) in table.entries() {
+        let origin = Origin::of(app.listen, app.scoring_tls.as_deref());
+        match &entry.state {
+            State::Failed { reason } => line(text, &format!("  {name}  NOT SERVED: {reason}")),
+            state => line(text, &format!("  {name}  {}  {}/api/v1/service/{name}/score", state.name(), origin.url)),
+        }
+    }
+    if table.entries().next().is_none() {
+        line(text, "  no endpoints yet: scoria register NAME PATH; scoria deploy NAME --endpoint E");
+    }
 }
 
 fn describe(text: &mut String, app: &App, spec: &ModelSpec, endpoint: &Endpoint) {

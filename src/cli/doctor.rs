@@ -1,20 +1,17 @@
 //! `scoria doctor`: a report on each model.
 
-use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use clap::ArgMatches;
 use serde::Serialize;
 
-use super::probe::policy;
+use super::probe::{policy, try_out};
 use super::{Failure, arguments, print};
-use crate::config::{Config, EngineChoice, SettingValue};
+use crate::config::EngineChoice;
 use crate::control::{ModelSpec, SpecError, resolve_models};
 use crate::doctor::{EngineTrial, Practice, Report, diagnose, render};
 use crate::engine::file_kind;
-use crate::probe::{self, Probe, ProbeReport};
 
 /// What `-o json` prints.
 #[derive(Serialize)]
@@ -30,8 +27,11 @@ pub fn doctor(matches: &ArgMatches) -> Result<(), Failure> {
     let models = resolve_models(&named).map_err(refuse)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::Failed(format!("this program cannot be found, to try models out with: {error}")))?;
-    let ort = |spec: &ModelSpec, sample: Option<&PathBuf>| try_out(&program, &config, "ort", spec, sample);
-    let tract = |spec: &ModelSpec, sample: Option<&PathBuf>| try_out(&program, &config, "tract", spec, sample);
+    let try_out = |engine, spec: &ModelSpec, sample: Option<&PathBuf>| {
+        try_out(&program, &config, engine, &spec.path, sample.map(PathBuf::as_path))
+    };
+    let ort = |spec: &ModelSpec, sample: Option<&PathBuf>| try_out("ort", spec, sample);
+    let tract = |spec: &ModelSpec, sample: Option<&PathBuf>| try_out("tract", spec, sample);
     let engines: &[&EngineTrial<'_>] = match config.engine {
         EngineChoice::Ort => &[&ort],
         EngineChoice::Tract => &[&tract],
@@ -72,37 +72,4 @@ pub fn refuse(error: SpecError) -> Failure {
         }),
         _ => Failure::Failed(error.to_string()),
     }
-}
-
-/// Tries a model out in a process of its own, under the settings of this one.
-fn try_out(
-    program: &Path,
-    config: &Config,
-    engine: &'static str,
-    spec: &ModelSpec,
-    sample: Option<&PathBuf>,
-) -> ProbeReport {
-    let flag = |name: &str, value: &str| OsString::from(format!("--{name}={value}"));
-    let mut arguments = vec![
-        OsString::from("probe"),
-        flag("engine", engine),
-        flag("allow-old-ort", &config.allow_old_ort.to_text()),
-        flag("providers", &config.providers.to_text()),
-        flag("max-elements", &config.max_elements.to_text()),
-        flag("max-rank", &config.max_rank.to_text()),
-        flag("max-json-depth", &config.max_json_depth.to_text()),
-        flag("null-input", &config.null_input.to_text()),
-        flag("probe-timeout-ms", &config.probe_timeout_ms.to_text()),
-        flag("probe-max-memory-bytes", &config.probe_max_memory_bytes.to_text()),
-    ];
-    let path_flag = |name: &str, path: &Path| {
-        let mut flag = OsString::from(format!("--{name}="));
-        flag.push(path);
-        flag
-    };
-    arguments.extend(config.ort_lib.as_deref().map(|path| path_flag("ort-lib", path)));
-    arguments.extend(sample.map(|path| path_flag("sample", path)));
-    arguments.extend([OsString::from("--"), spec.path.clone().into_os_string()]);
-    let timeout = Duration::from_millis(config.probe_timeout_ms);
-    probe::run(&Probe { program: program.to_owned(), arguments, engine, timeout })
 }

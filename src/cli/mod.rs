@@ -2,10 +2,18 @@
 
 mod arguments;
 mod banner;
+mod columns;
+mod deploy;
 mod doctor;
+mod endpoints;
 mod health;
+mod keys;
+mod meter;
+mod models;
 mod probe;
 mod profile;
+mod register;
+mod registry;
 mod serve;
 
 use std::ffi::OsString;
@@ -44,6 +52,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
+        Some(("register", matches)) => register::register(matches),
+        Some(("models", matches)) => models::models(matches),
+        Some(("deploy", matches)) => deploy::deploy(matches),
+        Some(("update", matches)) => endpoints::update(matches),
+        Some(("traffic", matches)) => endpoints::traffic(matches),
+        Some(("mirror", matches)) => endpoints::mirror(matches),
+        Some(("rollback", matches)) => endpoints::rollback(matches),
+        Some(("endpoints", matches)) => endpoints::endpoints(matches),
+        Some(("keys", matches)) => keys::keys(matches),
         Some(("profile", matches)) => profile::profile(matches),
         Some(("probe", matches)) => probe::probe(matches),
         Some(("health", matches)) => health::health(matches),

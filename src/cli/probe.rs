@@ -1,5 +1,7 @@
-//! `scoria probe`, hidden: what `scoria doctor` starts for each engine. Tells events as lines of JSON on standard output.
+//! `scoria probe`, hidden: what `scoria doctor` and `scoria register` start for each engine. Tells events as lines of JSON on standard
+//! output.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -9,9 +11,9 @@ use clap::ArgMatches;
 use super::{Failure, arguments};
 use crate::app::choose_engine;
 use crate::codec::Policy;
-use crate::config::Config;
+use crate::config::{Config, SettingValue};
 use crate::engine::LoadOptions;
-use crate::probe::{Event, Limits, Stage, Subject, confine, examine};
+use crate::probe::{Event, Limits, Probe, ProbeReport, Stage, Subject, confine, examine, run};
 
 pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
     let config = arguments::config(matches)?.0;
@@ -49,6 +51,39 @@ pub fn policy(config: &Config) -> Policy {
         max_rank: config.max_rank,
         max_json_depth: config.max_json_depth,
     }
+}
+
+/// Tries a model out in a process of its own, under the settings of this one.
+pub fn try_out(
+    program: &Path,
+    config: &Config,
+    engine: &'static str,
+    model: &Path,
+    sample: Option<&Path>,
+) -> ProbeReport {
+    let flag = |name: &str, value: &str| OsString::from(format!("--{name}={value}"));
+    let mut arguments = vec![
+        OsString::from("probe"),
+        flag("engine", engine),
+        flag("allow-old-ort", &config.allow_old_ort.to_text()),
+        flag("providers", &config.providers.to_text()),
+        flag("max-elements", &config.max_elements.to_text()),
+        flag("max-rank", &config.max_rank.to_text()),
+        flag("max-json-depth", &config.max_json_depth.to_text()),
+        flag("null-input", &config.null_input.to_text()),
+        flag("probe-timeout-ms", &config.probe_timeout_ms.to_text()),
+        flag("probe-max-memory-bytes", &config.probe_max_memory_bytes.to_text()),
+    ];
+    let path_flag = |name: &str, path: &Path| {
+        let mut flag = OsString::from(format!("--{name}="));
+        flag.push(path);
+        flag
+    };
+    arguments.extend(config.ort_lib.as_deref().map(|path| path_flag("ort-lib", path)));
+    arguments.extend(sample.map(|path| path_flag("sample", path)));
+    arguments.extend([OsString::from("--"), model.as_os_str().to_owned()]);
+    let timeout = Duration::from_millis(config.probe_timeout_ms);
+    run(&Probe { program: program.to_owned(), arguments, engine, timeout })
 }
 
 /// Writes an event, at once: the next step may be the last.

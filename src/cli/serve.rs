@@ -1,5 +1,7 @@
 //! `scoria serve`: from arguments to a server, until a signal ends it.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -7,10 +9,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments;
 use super::banner::banner;
-use super::{Failure, print};
-use crate::app::{App, choose_engine};
+use super::probe::try_out;
+use super::{Failure, print, registry};
+use crate::app::{App, Offer, RegistryOffer, choose_engine};
 use crate::config::{Config, LogFormat, LogLevel, env};
 use crate::control::resolve_models;
+use crate::engine::Engine;
+use crate::registry::Presence;
 use crate::telemetry::{LevelFilter, LogSettings, LogStyle, start_logging};
 
 /// What ended the server.
@@ -27,25 +32,21 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     start_logging(log_settings(&config));
     let named: Vec<String> = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
     let asked = if named.is_empty() { models_of_file } else { named };
-    if asked.is_empty() && !config.has_repository() {
-        let message = "nothing to serve: name a model, as in `scoria serve model.onnx`";
-        return Err(Failure::Usage(message.to_owned()));
-    }
-    let models = resolve_models(&asked).map_err(|error| Failure::Failed(error.to_string()))?;
-    let (engine, without_ort) = choose_engine(&config).map_err(Failure::Failed)?;
+    let (engine, without_ort) = choose_engine_once_asked(&config, &asked)?;
+    let offer = offer(&config, &asked, engine.info().name)?;
     let info = engine.info();
     if let Some(reason) = &without_ort {
         tracing::warn!(engine = info.name, reason, "ONNX Runtime is not used");
     }
 
-    let app = App::start(&config, models.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
+    let app = App::start(&config, offer.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
     let signal = app.block_on(async {
         let mut stop = std::pin::pin!(next_signal());
         let mut reload = std::pin::pin!(reload_on_hangup(&app));
         tokio::select! {
             signal = stop.as_mut() => return signal,
             failed = reload.as_mut() => return failed,
-            () = app.loaded() => drop(print(&banner(&app, &models, &info, without_ort.as_deref()))),
+            () = app.loaded() => drop(print(&banner(&app, &offer, &info, without_ort.as_deref()))),
         }
         tokio::select! {
             signal = stop => signal,
@@ -66,6 +67,32 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     });
     tracing::info!("stopped");
     Ok(())
+}
+
+type Chosen = (Arc<dyn Engine>, Option<String>);
+
+/// The engine, if there is anything to serve: who named nothing is told that first.
+fn choose_engine_once_asked(config: &Config, asked: &[String]) -> Result<Chosen, Failure> {
+    let is_registry_there = || registry::url(config).is_ok_and(|url| url.is_there());
+    if asked.is_empty() && !config.has_repository() && config.registry.is_none() && !is_registry_there() {
+        let message = "nothing to serve: name a model, as in `scoria serve model.onnx`, or a registry (--registry)";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    choose_engine(config).map_err(Failure::Failed)
+}
+
+/// The models that were named, or else the registry.
+fn offer(config: &Config, asked: &[String], engine: &'static str) -> Result<Offer, Failure> {
+    // Where clients load models from a folder, there may be none at first.
+    if !asked.is_empty() || config.has_repository() {
+        return Ok(Offer::Files(resolve_models(asked).map_err(|error| Failure::Failed(error.to_string()))?));
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::Failed(format!("this program cannot be found, to try models out with: {error}")))?;
+    let settings = config.clone();
+    let trial = move |model: &Path, sample: Option<&Path>| try_out(&program, &settings, engine, model, sample);
+    let (url, access) = (registry::url(config)?, registry::access(config, Presence::Expect));
+    Ok(Offer::Registry(RegistryOffer { url, access, trial: Some(Arc::new(trial)) }))
 }
 
 pub fn log_settings(config: &Config) -> LogSettings {

@@ -3,7 +3,12 @@
 //! What a table says goes before everything that is said of the whole server, flags included: the more specific wins, so that a
 //! flag which suits most endpoints does not undo what was found for one.
 
-use super::{Config, ConfigError, File, Origin, SETTINGS, Scope, Setting};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::file::closest;
+use super::{Config, ConfigError, File, Form, Origin, SETTINGS, Scope, Setting};
 use crate::name::Name;
 
 impl Config {
@@ -32,6 +37,59 @@ impl Config {
     pub fn of_endpoint(&self, name: &Name) -> &Config {
         self.endpoints.get(name).unwrap_or(self)
     }
+}
+
+/// Settings of single endpoints or deployments as a specification has them: by key, as JSON.
+pub type Overrides = BTreeMap<String, Value>;
+
+impl Config {
+    /// These settings, but for what `layers` say, of which later ones win. The reason of an error names the key and the remedy.
+    pub fn with_overrides(&self, layers: &[&Overrides]) -> Result<Config, ConfigError> {
+        let mut texts = BTreeMap::new();
+        for (key, value) in layers.iter().copied().flatten() {
+            texts.insert(key.as_str(), override_text(key, value)?);
+        }
+        Config::resolve(&|setting| {
+            let own = texts.get(setting.key).cloned();
+            own.or_else(|| self.text(setting.key)).map(|text| (text, Origin::Specification))
+        })
+    }
+}
+
+/// Checks one setting of a specification, and gives its text.
+fn override_text(key: &str, value: &Value) -> Result<String, ConfigError> {
+    let refuse = |reason: String| Err(ConfigError::Conflict(reason));
+    let setting = match SETTINGS.iter().find(|setting| setting.key == key) {
+        Some(setting) if setting.scope == Scope::Endpoint => setting,
+        Some(_) => {
+            return refuse(format!(
+                "'{key}' holds for the whole server; for an endpoint or a deployment there are {}",
+                keys()
+            ));
+        }
+        None => {
+            let hint = closest(key, settings())
+                .map_or_else(|| format!("there are {}", keys()), |hint| format!("did you mean '{hint}'?"));
+            return refuse(format!("unknown setting '{key}'; {hint}"));
+        }
+    };
+    match (setting.form, value) {
+        (Form::Text, Value::String(text)) => Ok(text.clone()),
+        (Form::Number, Value::Number(number)) => Ok(number.to_string()),
+        (Form::Switch, Value::Bool(flag)) => Ok(flag.to_string()),
+        _ => refuse(format!("{key}: expected {}, got {value}", setting.kind)),
+    }
+}
+
+/// Makes a value for a specification of what a person typed: `workers=2`.
+pub fn override_of(key: &str, text: &str) -> Result<Value, ConfigError> {
+    let form = SETTINGS.iter().find(|setting| setting.key == key).map(|setting| setting.form);
+    let value = match form {
+        Some(Form::Number) => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+        Some(Form::Switch) => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
+        _ => Value::from(text),
+    };
+    override_text(key, &value).map(|_| value)
 }
 
 /// What can be set for single endpoints.

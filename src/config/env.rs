@@ -28,6 +28,13 @@ pub fn raw(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// The variables whose names begin with one of `prefixes`, for libraries that are told by many.
+pub fn starting_with(prefixes: &[&str]) -> Vec<(String, String)> {
+    let texts =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    texts.filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect()
+}
+
 /// Sets a variable of this process, for libraries that are told by nothing else.
 ///
 /// To be called first thing in `main`.

@@ -109,7 +109,7 @@ fn texts(value: toml::Value) -> Option<Vec<String>> {
 }
 
 /// The known key that is nearest to a mistyped one, if any is near.
-fn closest(key: &str, settings: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
+pub(super) fn closest(key: &str, settings: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
     let normal = key.to_ascii_lowercase().replace('-', "_");
     settings
         .map(|setting| (strsim::jaro_winkler(&normal, setting.key), setting.key))

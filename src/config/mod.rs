@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::name::{InvalidName, Name};
 
+pub use endpoints::{Overrides, override_of};
 pub use file::File;
 pub use reference::reference;
 pub use schema::schema;
@@ -34,12 +35,15 @@ pub enum Origin {
     File(PathBuf),
     Environment(String),
     Flag(String),
+    /// What the registry says of an endpoint, over the server's own.
+    Specification,
 }
 
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::Specification => f.write_str("specification"),
             Origin::File(path) => write!(f, "{}", path.display()),
             Origin::Environment(variable) => write!(f, "environment variable {variable}"),
             Origin::Flag(flag) => write!(f, "flag {flag}"),

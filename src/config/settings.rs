@@ -112,6 +112,14 @@ macro_rules! settings {
         }),*];
 
         impl Config {
+            /// A setting's text, by its key.
+            pub fn text(&self, key: &str) -> Option<String> {
+                match key {
+                    $(stringify!($key) => Some(self.$key.to_text()),)*
+                    _ => None,
+                }
+            }
+
             /// Takes each setting's text from `layers`, or its default, and checks it.
             pub fn resolve(
                 layers: &dyn Fn(&Setting) -> Option<(String, Origin)>,
@@ -177,6 +185,17 @@ settings! {
     tls_reload_interval_ms: u64 = 5_000, at_least 1, at_most YEAR_MS;
     /// Where keys are kept. Default: `$XDG_STATE_HOME/scoria`, else `~/.local/state/scoria`.
     state_dir: Option<PathBuf> = None;
+    /// Where models are registered and endpoints are described: a folder, `s3://bucket/…`, `az://container/…` or `gs://bucket/…`
+    /// ([registry.md](registry.md)). Credentials and endpoints of the service come from its usual `AWS_…`, `AZURE_…` and
+    /// `GOOGLE_…` variables. Default: the folder `registry` in `state_dir`.
+    registry: Option<String> = None;
+    /// How long one thing that is asked of the registry may take, with all attempts at it; then it counts as away.
+    registry_timeout_ms: u64 = 30_000, at_least 1, at_most YEAR_MS;
+    /// How often a server looks for changes in its registry. Each look lists the endpoints and asks for the next revision of each.
+    registry_poll_interval_ms: u64 = 500, at_least 10, at_most YEAR_MS;
+    /// What models from a registry may take on this machine's disk, in `state_dir`; beyond, those that have not been used for the
+    /// longest time are removed, but none in use.
+    cache_max_bytes: u64 = 32 * 1024 * 1024 * 1024;
     /// The endpoint that `POST /score` means. Default: the only one, or the one named `default`.
     default_endpoint: Option<String> = None;
     /// Origins whose pages may call the scoring routes, or `*`. Empty: no CORS headers at all.

@@ -1,133 +1,413 @@
-//! The only publisher of the routing table.
+//! The only publisher of the routing table: brings what is served in line with what is wanted.
+//!
+//! What is new is loaded and warmed beside what answers, which goes on answering; then a table with the new one is published, and
+//! the old one drains: requests in progress finish, and then its memory is given back. What cannot be loaded leaves the old one
+//! in place, with the reason in its state. Changes of traffic, keys and time limits load nothing.
+//!
+//! A state machine without threads or clocks of its own: [`Controller::want`], [`Controller::next_job`],
+//! [`Controller::loaded`], [`Controller::drained`]. `threads.rs` drives it in a server.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::ModelSpec;
-use super::loader::Loader;
-use crate::auth::KeyRing;
-use crate::deployment::{EndpointSettings, Entry, Routing, RoutingTable, State};
-use crate::engine::{Engine, LoadError};
+use super::publication::Publication;
+use super::slot::{Attempt, Serving, Slot};
+use super::{Seat, Wanted, WantedDeployment};
+use crate::deployment::{
+    Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State,
+};
 use crate::memory;
 use crate::name::Name;
-use crate::schedule::{Cores, Limits, Watchdog, Wishes};
-use crate::telemetry::Metrics;
+use crate::schedule::Scheduler;
+use crate::telemetry::{Metrics, ModelLabels};
 
-/// What applies to the deployments of one endpoint.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub providers: Vec<String>,
-    pub wishes: Wishes,
-    pub queue: Limits,
-    pub cores: Arc<Cores>,
-    pub endpoint: EndpointSettings,
+/// How long what could not be had is left alone: at first, and at most.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// What a controller works with.
+pub struct Means {
+    pub metrics: Arc<Metrics>,
+    pub routing: Arc<Routing>,
+    /// The endpoint that `POST /score` means, if the operator has said so.
+    pub default_endpoint: Option<Name>,
+    pub dice: Arc<Dice>,
+    /// Told a serial number when nobody uses that deployment any more; must not wait.
+    pub drained: Arc<dyn Fn(u64) + Send + Sync>,
 }
 
 /// Brings what is served in line with what was asked for.
 pub struct Controller {
-    engine: Arc<dyn Engine>,
-    metrics: Arc<Metrics>,
-    watchdog: Arc<Watchdog>,
-    routing: Arc<Routing>,
-    default_endpoint: Option<Name>,
+    means: Means,
+    mirror: Option<MirrorThread>,
+    endpoints: BTreeMap<Name, Governed>,
+    draining: BTreeMap<u64, Draining>,
+    /// What has been published of each endpoint.
     entries: BTreeMap<Name, Entry>,
+    next_serial: u64,
+    beginning: Beginning,
+}
+
+/// An endpoint and its deployments.
+#[derive(Debug)]
+pub(super) struct Governed {
+    pub(super) wanted: Wanted,
+    pub(super) slots: BTreeMap<Name, Slot>,
+}
+
+/// A deployment that takes no more requests.
+struct Draining {
+    seat: Seat,
+    standing: Standing,
+    /// Held so that the last request does not have to let go of the sessions.
+    _scheduler: Arc<Scheduler>,
+}
+
+/// A model to be loaded.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub serial: u64,
+    pub seat: Seat,
+    pub wanted: WantedDeployment,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct Done {
+    pub serial: u64,
+    pub seat: Seat,
+    pub took: Duration,
+    pub outcome: Result<Deployment, NotLoaded>,
+}
+
+/// Why there is no deployment. The reason is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotLoaded {
+    pub reason: String,
+    /// Whether the same may go well another time, as after an outage.
+    pub is_transient: bool,
 }
 
 impl Controller {
-    pub fn new(
-        engine: Arc<dyn Engine>,
-        metrics: Arc<Metrics>,
-        watchdog: Arc<Watchdog>,
-        routing: Arc<Routing>,
-        default_endpoint: Option<Name>,
-    ) -> Self {
-        Controller { engine, metrics, watchdog, routing, default_endpoint, entries: BTreeMap::new() }
-    }
-
-    /// Publishes that these models are being loaded, so that probes and clients are told so meanwhile.
-    pub fn announce<'a>(&mut self, specs: impl IntoIterator<Item = &'a ModelSpec>) {
-        for spec in specs {
-            self.metrics.not_ready(spec.name.as_str(), "default");
-            self.entries.insert(spec.name.clone(), Entry { state: State::Loading, endpoint: None });
+    pub fn new(means: Means) -> Controller {
+        Controller {
+            means,
+            mirror: None,
+            endpoints: BTreeMap::new(),
+            draining: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            next_serial: 1,
+            beginning: Beginning::Unknown,
         }
-        self.publish();
     }
 
-    /// Loads one model and publishes the outcome. A model that cannot be loaded does not disturb the others.
-    ///
-    /// What is served already under the name answers until then; and afterwards, too, if the model cannot be loaded, which is
-    /// told in words for the operator.
-    ///
-    /// Blocks for as long as loading takes.
-    pub fn load(&mut self, spec: &ModelSpec, settings: Settings, keys: Option<KeyRing>) -> Result<(), String> {
-        let started = Instant::now();
-        let loader = Loader {
-            engine: Arc::clone(&self.engine),
-            settings,
-            metrics: Arc::clone(&self.metrics),
-            watchdog: Arc::clone(&self.watchdog),
+    /// All that is wanted at first has been told: a server that has loaded it is ready.
+    pub fn begin(&mut self) {
+        if self.beginning == Beginning::Unknown {
+            self.beginning = Beginning::Loading;
+            self.publish_table();
+        }
+    }
+
+    /// Whether that has just been reached, once.
+    pub fn has_just_begun(&mut self) -> bool {
+        let is_over = self.beginning == Beginning::Loading && self.is_settled();
+        if is_over {
+            self.beginning = Beginning::Over;
+            self.publish_table();
+        }
+        is_over
+    }
+
+    /// Takes over how an endpoint is to be, and publishes what of it needs no loading.
+    pub fn want(&mut self, wanted: Wanted) {
+        let name = wanted.name.clone();
+        let mut slots = self.endpoints.remove(&name).map(|governed| governed.slots).unwrap_or_default();
+        let gone: Vec<_> = slots.keys().filter(|slot| !wanted.deployments.contains_key(*slot)).cloned().collect();
+        let gone: Vec<_> = gone.into_iter().filter_map(|slot| slots.remove_entry(&slot)).collect();
+        for (deployment, want) in &wanted.deployments {
+            let slot = slots.entry(deployment.clone()).or_insert_with(|| Slot::new(want.clone()));
+            let serial = self.next_serial;
+            self.next_serial += 1;
+            settle(slot, want, serial);
+            if slot.serving.is_none() {
+                self.means.metrics.not_ready(name.as_str(), deployment.as_str());
+            }
+        }
+        self.endpoints.insert(name.clone(), Governed { wanted, slots });
+        self.publish(&name);
+        for (deployment, slot) in gone {
+            let seat = Seat { endpoint: name.clone(), deployment };
+            self.means.metrics.deployment_gone(seat.endpoint.as_str(), seat.deployment.as_str());
+            slot.serving.into_iter().for_each(|serving| self.retire(&seat, serving));
+        }
+    }
+
+    /// Stops serving an endpoint.
+    pub fn forget(&mut self, name: &Name) {
+        let Some(governed) = self.endpoints.remove(name) else { return };
+        self.publish(name);
+        for (deployment, slot) in governed.slots {
+            let seat = Seat { endpoint: name.clone(), deployment };
+            self.means.metrics.deployment_gone(seat.endpoint.as_str(), seat.deployment.as_str());
+            slot.serving.into_iter().for_each(|serving| self.retire(&seat, serving));
+        }
+    }
+
+    /// The names of all endpoints that are wanted.
+    pub fn names(&self) -> BTreeSet<Name> {
+        self.endpoints.keys().cloned().collect()
+    }
+
+    /// The model to be loaded next, if one is to be loaded.
+    pub fn next_job(&mut self, now: Instant) -> Option<Job> {
+        let waiting = |slot: &Slot| match slot.attempt {
+            Attempt::Waiting(serial) => Some(serial),
+            Attempt::Later { at, .. } if at <= now => Some(u64::MAX),
+            _ => None,
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| loader.load(spec, keys))).unwrap_or_else(|_| {
-            let reason = "the engine panicked while loading".to_owned();
-            Err(LoadError::Failed { engine: self.engine.info().name, reason })
+        let slots = self.endpoints.iter_mut().flat_map(|(endpoint, governed)| {
+            let default = governed.wanted.default.clone();
+            governed.slots.iter_mut().map(move |(name, slot)| (endpoint, default.as_ref() != Some(name), name, slot))
         });
-        let took_ms = started.elapsed().as_millis() as u64;
-        let outcome = match outcome {
-            Ok(endpoint) => {
-                let deployment = &endpoint.deployments[0];
-                tracing::info!(
-                    endpoint = %spec.name,
-                    engine = deployment.engine.name,
-                    providers = deployment.model.providers_got.join(","),
-                    execution = deployment.plan.execution.name(),
-                    workers = deployment.plan.workers,
-                    intra_op_threads = deployment.plan.intra_op_threads,
-                    max_batch = deployment.plan.max_batch,
-                    took_ms,
-                    "model loaded"
-                );
-                for (provider, reason) in &deployment.model.providers_missing {
-                    tracing::warn!(endpoint = %spec.name, provider, reason, "execution provider could not be used");
-                }
-                self.entries
-                    .insert(spec.name.clone(), Entry { state: State::Ready, endpoint: Some(Arc::new(endpoint)) });
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(endpoint = %spec.name, model = %spec.path.display(), %error, took_ms, "model not loaded");
-                let reason = error.to_string();
-                if self.entries.get(&spec.name).is_none_or(|entry| entry.endpoint.is_none()) {
-                    let state = State::Failed { reason: reason.clone() };
-                    self.entries.insert(spec.name.clone(), Entry { state, endpoint: None });
-                }
-                Err(reason)
-            }
+        // The default one first: it answers most, and its signature is the endpoint's.
+        let due = slots.filter_map(|(endpoint, is_other, name, slot)| {
+            waiting(slot).map(|serial| ((is_other, serial), endpoint, name, slot))
+        });
+        let (_, endpoint, name, slot) = due.min_by_key(|(order, ..)| *order)?;
+        let serial = if let Attempt::Waiting(serial) = slot.attempt { serial } else { self.next_serial };
+        self.next_serial = self.next_serial.max(serial + 1);
+        slot.attempt = match slot.attempt {
+            Attempt::Later { .. } | Attempt::Waiting(_) => Attempt::Loading(serial),
+            _ => return None,
         };
-        self.publish();
+        let seat = Seat { endpoint: endpoint.clone(), deployment: name.clone() };
+        Some(Job { serial, seat, wanted: slot.wanted.clone() })
+    }
+
+    /// When a job that could not be done is to be tried again.
+    pub fn next_try(&self) -> Option<Instant> {
+        let slots = self.endpoints.values().flat_map(|governed| governed.slots.values());
+        slots.filter_map(|slot| if let Attempt::Later { at, .. } = slot.attempt { Some(at) } else { None }).min()
+    }
+
+    /// Whether nothing is being loaded, or in line to be.
+    pub fn is_settled(&self) -> bool {
+        let mut slots = self.endpoints.values().flat_map(|governed| governed.slots.values());
+        !slots.any(|slot| matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_)))
+    }
+
+    /// Takes over what became of a job: from here on, the new deployment answers.
+    pub fn loaded(&mut self, done: Done, now: Instant) {
+        let Done { serial, seat, took, outcome } = done;
+        let slot = self.endpoints.get_mut(&seat.endpoint).and_then(|governed| {
+            let slot = governed.slots.get_mut(&seat.deployment)?;
+            (slot.attempt == Attempt::Loading(serial)).then_some((&governed.wanted, slot))
+        });
+        // Meanwhile something else is wanted; what was loaded goes as it came.
+        if slot.is_none() {
+            drop(outcome);
+            return memory::give_back();
+        }
+        let outcome = outcome.and_then(|deployment| match self.contradiction(&seat, &deployment) {
+            Some(reason) => Err(NotLoaded { reason, is_transient: false }),
+            None => Ok(deployment),
+        });
+        match outcome {
+            Ok(deployment) => self.swap_in(serial, &seat, deployment, took),
+            Err(error) => self.note_failure(&seat, error, took, now),
+        }
         // The file was in memory as a whole, and again as what engines make of it on the way.
         memory::give_back();
-        outcome
     }
 
-    /// Serves a model no longer; false if it was not served. Requests in progress finish.
-    pub fn unload(&mut self, name: &Name) -> bool {
-        let was_there = self.entries.remove(name).is_some();
-        if was_there {
-            self.metrics.not_ready(name.as_str(), "default");
-            tracing::info!(endpoint = %name, "model unloaded");
-            self.publish();
-            memory::give_back();
+    fn swap_in(&mut self, serial: u64, seat: &Seat, mut deployment: Deployment, took: Duration) {
+        tell_loaded(seat, &deployment, took);
+        let drained = Arc::clone(&self.means.drained);
+        deployment.lifeline = Arc::new(Lifeline::new(move || drained(serial)));
+        let deployment = Arc::new(deployment);
+        let Some(slot) = self.slot(seat) else { return };
+        let scheduler = Arc::clone(&deployment.scheduler);
+        let serving = Serving { serial, deployment: Arc::clone(&deployment), scheduler, wanted: slot.wanted.clone() };
+        // Its limits may have been changed while it was loaded.
+        serving.scheduler.set_limits(slot.wanted.settings.queue);
+        let old = slot.serving.replace(serving);
+        slot.attempt = Attempt::None;
+        self.publish(&seat.endpoint);
+        if let Some(old) = old {
+            self.retire(seat, old);
         }
-        was_there
+        self.means.metrics.model_ready(labels(seat, &deployment), took);
     }
 
-    fn publish(&self) {
-        let default = self.default_endpoint.clone().or_else(|| {
+    fn note_failure(&mut self, seat: &Seat, error: NotLoaded, took: Duration, now: Instant) {
+        let took_ms = took.as_millis() as u64;
+        let Some(slot) = self.slot(seat) else { return };
+        let (model, still_serving) = (slot.wanted.source.to_string(), slot.serving.is_some());
+        slot.attempt = if error.is_transient {
+            let wait = RETRY_MAX.min(RETRY_MIN * 2u32.saturating_pow(slot.tries.min(10)));
+            slot.tries += 1;
+            Attempt::Later { reason: error.reason.clone(), at: now + wait }
+        } else {
+            Attempt::Failed { reason: error.reason.clone() }
+        };
+        tracing::error!(
+            endpoint = %seat.endpoint, deployment = %seat.deployment, model, %error, took_ms, still_serving, "model not loaded"
+        );
+        self.publish(&seat.endpoint);
+    }
+
+    /// Why a deployment cannot be one of its endpoint's: they share a contract.
+    fn contradiction(&self, seat: &Seat, deployment: &Deployment) -> Option<String> {
+        let slots = &self.endpoints.get(&seat.endpoint)?.slots;
+        let others = slots.iter().filter(|(name, _)| **name != seat.deployment);
+        let (name, other) = others.filter_map(|(name, slot)| Some((name, slot.serving.as_ref()?))).next()?;
+        let is_same = deployment.signature.is_like(&other.deployment.signature);
+        (!is_same).then(|| {
+            format!(
+                "its inputs and outputs are not those of deployment '{name}': expected {}, got {}; \
+                 all deployments of an endpoint share one contract",
+                other.deployment.signature, deployment.signature
+            )
+        })
+    }
+
+    /// Lets a deployment that no table names any more go, once nobody uses it.
+    fn retire(&mut self, seat: &Seat, serving: Serving) {
+        self.means.metrics.model_gone(labels(seat, &serving.deployment));
+        let standing = Standing {
+            name: seat.deployment.clone(),
+            model: serving.wanted.source.to_string(),
+            state: State::Draining,
+        };
+        let draining = Draining { seat: seat.clone(), standing, _scheduler: serving.scheduler };
+        self.draining.insert(serving.serial, draining);
+        self.tell_states(&seat.endpoint);
+        // The last reference but those of requests in progress; it may be the very last.
+        drop(serving.deployment);
+    }
+
+    /// Nobody uses this deployment any more.
+    pub fn drained(&mut self, serial: u64) {
+        let Some(draining) = self.draining.remove(&serial) else { return };
+        let seat = draining.seat.clone();
+        drop(draining);
+        tracing::info!(endpoint = %seat.endpoint, deployment = %seat.deployment, "old deployment drained");
+        self.tell_states(&seat.endpoint);
+        memory::give_back();
+    }
+
+    fn slot(&mut self, seat: &Seat) -> Option<&mut Slot> {
+        self.endpoints.get_mut(&seat.endpoint)?.slots.get_mut(&seat.deployment)
+    }
+
+    /// Publishes an endpoint as it is now.
+    fn publish(&mut self, name: &Name) {
+        let previous = self.entries.get(name).and_then(|entry| entry.endpoint.clone());
+        let Some(governed) = self.endpoints.get(name) else {
+            self.entries.remove(name);
+            return self.publish_table();
+        };
+        let publication = Publication {
+            governed,
+            previous: previous.as_deref(),
+            metrics: &self.means.metrics,
+            dice: &self.means.dice,
+        };
+        let endpoint = publication.endpoint(&mut self.mirror).map(Arc::new);
+        let entry =
+            Entry { endpoint, state: governed.state(), revision: governed.wanted.revision, deployments: Vec::new() };
+        self.entries.insert(name.clone(), entry);
+        self.tell_states(name);
+    }
+
+    /// Publishes the states of an endpoint's deployments.
+    fn tell_states(&mut self, name: &Name) {
+        let (Some(entry), Some(governed)) = (self.entries.get_mut(name), self.endpoints.get(name)) else { return };
+        let slots = governed.slots.iter().flat_map(|(name, slot)| slot.standings(name));
+        let draining = self.draining.values().filter(|draining| draining.seat.endpoint == *name);
+        entry.deployments = slots.chain(draining.map(|draining| draining.standing.clone())).collect();
+        self.publish_table();
+    }
+
+    fn publish_table(&self) {
+        let default = self.means.default_endpoint.clone().or_else(|| {
             let named_default = Name::parse("default").ok()?;
             self.entries.contains_key(&named_default).then_some(named_default)
         });
-        self.routing.publish(RoutingTable::new(self.entries.clone(), default));
+        self.means.routing.publish(RoutingTable::new(self.entries.clone(), default, self.beginning));
+    }
+}
+
+impl Governed {
+    /// Ready if anything answers; loading as long as something may yet.
+    fn state(&self) -> State {
+        let slots = || self.slots.values();
+        if slots().any(|slot| slot.serving.is_some()) {
+            return State::Ready;
+        }
+        let reason = |slot: &Slot| match &slot.attempt {
+            Attempt::Failed { reason } | Attempt::Later { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        if slots().any(|slot| matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_))) {
+            return State::Loading;
+        }
+        let reason = slots().find_map(reason).unwrap_or_else(|| "it has no deployments".to_owned());
+        State::Failed { reason }
+    }
+}
+
+/// Decides what a slot needs to become what is wanted there.
+fn settle(slot: &mut Slot, want: &WantedDeployment, serial: u64) {
+    let is_loading_it =
+        matches!(slot.attempt, Attempt::Waiting(_) | Attempt::Loading(_)) && slot.wanted.loads_like(want);
+    slot.wanted = want.clone();
+    if let Some(serving) = slot.serving.as_mut().filter(|serving| serving.wanted.loads_like(want)) {
+        slot.attempt = Attempt::None;
+        serving.scheduler.set_limits(want.settings.queue);
+        if serving.deployment.scoring_timeout != want.settings.endpoint.scoring_timeout {
+            // The same sessions under other terms.
+            let scoring_timeout = want.settings.endpoint.scoring_timeout;
+            serving.deployment = Arc::new(Deployment { scoring_timeout, ..Deployment::clone(&serving.deployment) });
+        }
+        serving.wanted = want.clone();
+    } else if !is_loading_it {
+        // What failed is tried again: a new revision is how an operator asks for it.
+        slot.attempt = Attempt::Waiting(serial);
+        slot.tries = 0;
+    }
+}
+
+fn labels<'a>(seat: &'a Seat, deployment: &'a Deployment) -> ModelLabels<'a> {
+    ModelLabels {
+        endpoint: seat.endpoint.as_str(),
+        deployment: seat.deployment.as_str(),
+        model_version: deployment.model.version,
+        engine: deployment.engine.name,
+        engine_version: &deployment.engine.version,
+        provider: deployment.model.providers_got.first().map_or("none", String::as_str),
+        digest: &deployment.model.digest,
+    }
+}
+
+fn tell_loaded(seat: &Seat, deployment: &Deployment, took: Duration) {
+    tracing::info!(
+        endpoint = %seat.endpoint,
+        deployment = %seat.deployment,
+        version = deployment.model.version,
+        engine = deployment.engine.name,
+        providers = deployment.model.providers_got.join(","),
+        execution = deployment.plan.execution.name(),
+        workers = deployment.plan.workers,
+        intra_op_threads = deployment.plan.intra_op_threads,
+        max_batch = deployment.plan.max_batch,
+        took_ms = took.as_millis() as u64,
+        "model loaded"
+    );
+    for (provider, reason) in &deployment.model.providers_missing {
+        tracing::warn!(endpoint = %seat.endpoint, provider, reason, "execution provider could not be used");
     }
 }

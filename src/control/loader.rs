@@ -10,9 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::measure::{Batching, fastest, measure_batches};
 use super::{ModelSpec, Settings};
-use crate::auth::KeyRing;
 use crate::codec::{self, Policy};
-use crate::deployment::{Deployment, Endpoint, ModelInfo};
+use crate::deployment::{Deployment, Lifeline, ModelInfo};
 use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
@@ -20,7 +19,7 @@ use crate::schedule::{
     BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, layout, plan,
     threads_to_try,
 };
-use crate::telemetry::{Metrics, ModelLabels};
+use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
 
 /// The longest example that is shown in an error message, in bytes.
@@ -36,6 +35,22 @@ pub struct Loader {
     pub settings: Settings,
     pub metrics: Arc<Metrics>,
     pub watchdog: Arc<Watchdog>,
+    /// The model's sample, if it is not beside it.
+    pub sample: Option<PathBuf>,
+}
+
+/// Where a model is going to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    pub endpoint: Name,
+    pub deployment: Name,
+}
+
+impl Seat {
+    /// Of an endpoint's only deployment.
+    pub fn only(endpoint: Name) -> Seat {
+        Seat { endpoint, deployment: Name::parse("default").expect("a literal that is a name") }
+    }
 }
 
 /// A model's sample request, from the file beside the model or made up from the signature.
@@ -60,15 +75,13 @@ struct Prepared {
 
 impl Loader {
     /// Loads a model and warms it. Blocks; may take as long as the model is large.
-    pub fn load(&self, spec: &ModelSpec, keys: Option<KeyRing>) -> Result<Endpoint, LoadError> {
-        let started = Instant::now();
+    pub fn load(&self, spec: &ModelSpec, seat: &Seat) -> Result<Deployment, LoadError> {
         let graph = Graph::read(&spec.path)?;
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
         let Prepared { loaded, lanes, plan, cost, runs_sample } = self.load_as_planned(spec, &graph, &sample)?;
 
-        let name = Name::parse("default").expect("a literal that is a name");
-        let metrics = Arc::new(self.metrics.deployment(spec.name.as_str(), name.as_str()));
+        let metrics = Arc::new(self.metrics.deployment(seat.endpoint.as_str(), seat.deployment.as_str()));
         let scheduler = Scheduler::start(Parts {
             lanes,
             plan,
@@ -78,20 +91,8 @@ impl Loader {
             metrics: Arc::clone(&metrics),
         })
         .map_err(|error| self.failed(format!("no worker thread could be started: {error}")))?;
-        let engine = self.engine.info();
-        self.metrics.model_loaded(
-            ModelLabels {
-                endpoint: spec.name.as_str(),
-                deployment: name.as_str(),
-                model_version: &spec.version.to_string(),
-                engine: engine.name,
-                engine_version: &engine.version,
-                provider: loaded.providers.first().map_or("none", String::as_str),
-                digest: &digest,
-            },
-            started.elapsed(),
-        );
         let model = ModelInfo {
+            registered: None,
             path: spec.path.clone(),
             version: spec.version,
             digest,
@@ -101,14 +102,19 @@ impl Loader {
             providers_got: loaded.providers,
             providers_missing: loaded.missing_providers,
         };
-        Ok(Endpoint {
-            name: spec.name.clone(),
-            keys,
+        Ok(Deployment {
+            name: seat.deployment.clone(),
+            model,
+            engine: self.engine.info(),
+            signature: Arc::new(graph.signature),
             // What the model does not run on is no example, even if it is well formed.
             example: sample.body.filter(|_| runs_sample),
-            signature: graph.signature,
-            settings: self.settings.endpoint,
-            deployments: vec![Arc::new(Deployment { name, model, engine, plan, scheduler, metrics })],
+            plan,
+            scheduler: Arc::new(scheduler),
+            metrics,
+            scoring_timeout: self.settings.endpoint.scoring_timeout,
+            cached: None,
+            lifeline: Arc::new(Lifeline::nobodys()),
         })
     }
 
@@ -220,7 +226,7 @@ impl Loader {
     /// The sample beside the model if it is valid for it, else a made-up one.
     fn sample(&self, spec: &ModelSpec, signature: &Signature) -> Sample {
         let made_up = codec::json::example_body(signature);
-        let path = sample_path(&spec.path);
+        let path = self.sample.clone().unwrap_or_else(|| sample_path(&spec.path));
         match fs::read(&path) {
             Ok(body) => match self.decode(&body, signature) {
                 Ok(inputs) => {

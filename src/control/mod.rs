@@ -1,15 +1,28 @@
-//! Makes what is served match what was asked for: reads the request, loads, warms, publishes.
+//! Makes what is served match what was asked for: reads the request, loads, warms, publishes, drains.
 
 mod controller;
 mod loader;
 mod measure;
 mod model_spec;
+pub mod operations;
+mod publication;
+mod replica;
 mod repository;
+mod shelf;
+mod slot;
+mod threads;
+mod wanted;
 
-pub use controller::{Controller, Settings};
-pub use loader::{Loader, digest_file, sample_path};
+pub use controller::{Controller, Done, Job, Means, NotLoaded};
+pub use loader::{Loader, Seat, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
-pub use repository::{Prepare, Repository, RepositoryError, Worker};
+pub use replica::{Interpret, Known, Replica};
+pub use repository::{Prepare, Repository, RepositoryError};
+pub use shelf::{Open, Shelf, Trial};
+pub use threads::{Obtain, Obtained, Order, Orders, Running, Workshop, start};
+pub use wanted::{Settings, Source, Wanted, WantedDeployment};
 
+#[cfg(test)]
+mod swap_tests;
 #[cfg(test)]
 mod tests;

@@ -1,23 +1,28 @@
 //! The model repository: a folder whose models are loaded and unloaded while the server runs, when an operator's client asks.
 //!
-//! A [`Repository`] is what is asked; the work is done by the thread that loads models, one after the other, in [`Worker`]. What
-//! can be loaded is what lies in the folder, by the names that are derived from it: no path ever comes from a request.
+//! What can be loaded is what lies in the folder, by the names that are derived from it: no path ever comes from a request. The
+//! controller is told what is wanted, like by anybody else, and its published table says what became of it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
-use super::{Controller, ModelSpec, Settings, SpecError, resolve_models};
+use super::{ModelSpec, Order, Orders, Settings, SpecError, Wanted, resolve_models};
 use crate::auth::KeyRing;
+use crate::deployment::{Routing, State};
 use crate::name::Name;
 
-/// Orders that may wait while a model is being loaded.
-const ORDERS_MAX: usize = 64;
+/// Requests to load or unload that may be in progress at once.
+const ASKED_MAX: usize = 64;
 
-/// Why an order was not carried out. The text is for the operator.
+/// How often the published table is looked at while a model is being loaded.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Why what was asked for was not done. The text is for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     #[error("no such model is in the repository")]
@@ -32,41 +37,30 @@ pub enum RepositoryError {
     Unreadable(#[from] SpecError),
 }
 
+/// Has the settings and the keys of an endpoint ready, or says why there are none. May wait for a disk.
+pub type Prepare = dyn Fn(&Name) -> Result<(Settings, Option<KeyRing>), String> + Send + Sync;
+
 /// Where models are asked for.
-#[derive(Debug)]
 pub struct Repository {
     folder: PathBuf,
-    orders: SyncSender<Order>,
+    prepare: Arc<Prepare>,
+    orders: Orders,
+    routing: Arc<Routing>,
+    places: Semaphore,
     /// Models that were served and are not any more, for the index.
     unloaded: Mutex<BTreeSet<Name>>,
 }
 
-#[derive(Debug)]
-struct Order {
-    what: What,
-    done: oneshot::Sender<Result<(), RepositoryError>>,
-}
-
-#[derive(Debug)]
-enum What {
-    Load(ModelSpec),
-    Unload(Name),
-}
-
-/// Has the settings and the keys of an endpoint ready, or says why there are none.
-pub type Prepare = dyn Fn(&Name) -> Result<(Settings, Option<KeyRing>), String> + Send;
-
-/// The end of a [`Repository`] that does the work.
-pub struct Worker {
-    orders: Receiver<Order>,
-    prepare: Box<Prepare>,
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Repository {
-    /// A repository and its worker.
-    pub fn new(folder: PathBuf, prepare: Box<Prepare>) -> (Repository, Worker) {
-        let (orders, to_do) = sync_channel(ORDERS_MAX);
-        (Repository { folder, orders, unloaded: Mutex::default() }, Worker { orders: to_do, prepare })
+    /// The models of `folder`, to be loaded by the controller that takes `orders` and publishes in `routing`.
+    pub fn new(folder: PathBuf, prepare: Arc<Prepare>, orders: Orders, routing: Arc<Routing>) -> Repository {
+        Repository { folder, prepare, orders, routing, places: Semaphore::new(ASKED_MAX), unloaded: Mutex::default() }
     }
 
     /// The models that lie in the folder now, each in its newest version.
@@ -88,51 +82,53 @@ impl Repository {
     /// Loads the newest version of a model. One that is served already goes on answering until then, and afterwards, too, if the
     /// new one cannot be loaded.
     pub async fn load(&self, name: &str) -> Result<(), RepositoryError> {
+        let _place = self.places.try_acquire().map_err(|_| RepositoryError::Busy)?;
         let found = self.models().await?.into_iter().find(|spec| spec.name.as_str() == name);
         let spec = found.ok_or(RepositoryError::Unknown)?;
-        let name = spec.name.clone();
-        self.order(What::Load(spec)).await?;
-        self.unloaded.lock().remove(&name);
-        Ok(())
+        let (prepare, name) = (Arc::clone(&self.prepare), spec.name.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(&name)).await;
+        let (settings, keys) = prepared.map_err(|_| RepositoryError::Stopping)?.map_err(RepositoryError::NotLoaded)?;
+        self.unloaded.lock().remove(&spec.name);
+        self.order(Order::Want(Box::new(Wanted::alone(spec.clone(), settings, keys)))).await?;
+        self.loaded(&spec).await
     }
 
     /// Takes a model out of service. Requests in progress finish.
     pub async fn unload(&self, name: &str) -> Result<(), RepositoryError> {
+        let _place = self.places.try_acquire().map_err(|_| RepositoryError::Busy)?;
         let name = Name::parse(name).map_err(|_| RepositoryError::Unknown)?;
-        self.order(What::Unload(name.clone())).await?;
-        self.unloaded.lock().insert(name);
-        Ok(())
+        if self.routing.table().find(name.as_str()).is_none() {
+            return Err(RepositoryError::Unknown);
+        }
+        self.unloaded.lock().insert(name.clone());
+        self.order(Order::Forget(name)).await
     }
 
-    async fn order(&self, what: What) -> Result<(), RepositoryError> {
-        let (done, outcome) = oneshot::channel();
-        self.orders.try_send(Order { what, done }).map_err(|error| match error {
-            TrySendError::Full(_) => RepositoryError::Busy,
-            TrySendError::Disconnected(_) => RepositoryError::Stopping,
-        })?;
-        outcome.await.unwrap_or(Err(RepositoryError::Stopping))
+    /// Gives an order, and waits until it has been taken over and what follows at once is published.
+    async fn order(&self, order: Order) -> Result<(), RepositoryError> {
+        let (tell, told) = oneshot::channel();
+        self.orders.give(order);
+        self.orders.give(Order::Tell(tell));
+        told.await.map_err(|_| RepositoryError::Stopping)
     }
-}
 
-impl Worker {
-    /// Does what is asked, for as long as anybody can ask.
-    pub fn run(self, controller: &mut Controller) {
-        for Order { what, done } in self.orders {
-            let outcome = match what {
-                What::Load(spec) => match (self.prepare)(&spec.name) {
-                    Ok((settings, keys)) => controller.load(&spec, settings, keys).map_err(RepositoryError::NotLoaded),
-                    Err(reason) => Err(RepositoryError::NotLoaded(reason)),
-                },
-                What::Unload(name) => {
-                    if controller.unload(&name) {
-                        Ok(())
-                    } else {
-                        Err(RepositoryError::Unknown)
-                    }
-                }
+    /// Waits until the model is served, or cannot be.
+    async fn loaded(&self, spec: &ModelSpec) -> Result<(), RepositoryError> {
+        let model = spec.path.display().to_string();
+        loop {
+            let state = {
+                let table = self.routing.table();
+                let entry = table.find(spec.name.as_str()).ok_or(RepositoryError::Unknown)?;
+                let standing = entry.deployments.iter().find(|standing| standing.model == model);
+                standing.map(|standing| standing.state.clone())
             };
-            // Whoever asked may have left. It is done all the same.
-            drop(done.send(outcome));
+            match state {
+                Some(State::Ready) => return Ok(()),
+                Some(State::Failed { reason }) => return Err(RepositoryError::NotLoaded(reason)),
+                // Somebody has asked for another one meanwhile.
+                Some(State::Draining) | None => return Err(RepositoryError::Unknown),
+                Some(State::Loading) => tokio::time::sleep(LOOK_EVERY).await,
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Deployment;
+use super::{Deployment, Dice, Mirror, Traffic};
 use crate::auth::KeyRing;
 use crate::config::{NonFiniteOutput, NullInput};
 use crate::name::Name;
+use crate::registry::Sticky;
 use crate::tensor::Signature;
 
 /// A name that answers at a scoring URI.
@@ -16,12 +17,23 @@ pub struct Endpoint {
     /// `None` when scoring needs no key.
     pub keys: Option<KeyRing>,
     /// What every deployment of the endpoint takes and gives.
-    pub signature: Signature,
+    pub signature: Arc<Signature>,
     /// A body that is valid for this signature, as shown in error messages and on the console at start.
     pub example: Option<String>,
     pub settings: EndpointSettings,
-    /// At least one; the first answers requests that do not name another.
+    /// Those that can answer, in the order of their names. At least one.
     pub deployments: Vec<Arc<Deployment>>,
+    /// Those that are there and cannot answer now.
+    pub absent: Vec<Name>,
+    /// Who answers, by position in `deployments`.
+    pub traffic: Traffic,
+    /// What keeps a user on one deployment.
+    pub sticky: Option<Sticky>,
+    pub dice: Arc<Dice>,
+    /// Who runs answered requests again, to be compared.
+    pub mirror: Option<Arc<Mirror>>,
+    /// The revision of the registry that this is, if it came from one.
+    pub revision: Option<u64>,
 }
 
 /// What an endpoint allows, and how long it takes at most. The meaning of each is that of the setting of its name.
@@ -38,12 +50,46 @@ pub struct EndpointSettings {
     pub scoring_timeout: Duration,
 }
 
+/// Why nobody answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpicked {
+    /// The endpoint has no deployment of the name that the request pins.
+    Unknown,
+    /// It has one, which is being loaded or could not be.
+    Absent,
+}
+
 impl Endpoint {
-    /// The deployment that a request pinned by name, or the one that answers if it pinned none.
-    pub fn pick(&self, pinned: Option<&str>) -> Option<&Arc<Deployment>> {
-        match pinned {
-            None => self.deployments.first(),
-            Some(name) => self.deployments.iter().find(|deployment| deployment.name.as_str() == name),
+    /// The position of the deployment that a request pinned by name, or of one that is drawn if it pinned none.
+    ///
+    /// `user` is asked only if the answer matters: for what tells the request's user from others (see `sticky`).
+    pub fn pick<'u>(
+        &self,
+        pinned: Option<&str>,
+        user: impl FnOnce(&Sticky) -> Option<&'u [u8]>,
+    ) -> Result<usize, Unpicked> {
+        match (pinned, self.traffic.only()) {
+            (Some(name), _) => {
+                self.find(name).ok_or_else(|| match self.absent.iter().any(|absent| absent.as_str() == name) {
+                    true => Unpicked::Absent,
+                    false => Unpicked::Unknown,
+                })
+            }
+            (None, Some(only)) => Ok(only),
+            (None, None) => {
+                let user = self.sticky.as_ref().and_then(user);
+                let point = user.map_or_else(|| self.dice.roll(), |user| self.traffic.point_of(user));
+                Ok(self.traffic.at(point))
+            }
         }
+    }
+
+    /// The position of a deployment of this model version.
+    pub fn find_version(&self, version: u64) -> Option<usize> {
+        self.deployments.iter().position(|deployment| deployment.model.version == version)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.deployments.iter().position(|deployment| deployment.name.as_str() == name)
     }
 }

@@ -3,14 +3,20 @@
 //! The data plane reads an immutable [`RoutingTable`] without a lock; only `control` publishes a new one.
 
 mod admission;
+mod comparison;
 #[allow(clippy::module_inception)]
 mod deployment;
 mod endpoint;
+mod mirror;
 mod routing_table;
+mod traffic;
 
 pub use admission::{Admission, Permit};
-pub use deployment::{Deployment, ModelInfo};
-pub use endpoint::{Endpoint, EndpointSettings};
+pub use comparison::{Comparison, Difference, Measured, Times};
+pub use deployment::{Deployment, Lifeline, ModelInfo};
+pub use endpoint::{Endpoint, EndpointSettings, Unpicked};
+pub use mirror::{Drawn, Mirror, MirrorThread, Target};
 // What a deployment answers with is part of what it is: `http` knows deployments, and nothing of what is below them.
 pub use crate::schedule::{Completed, Execution, Priority, ScheduleError};
-pub use routing_table::{Entry, Routing, RoutingTable, State};
+pub use routing_table::{Beginning, Entry, Routing, RoutingTable, Standing, State};
+pub use traffic::{Dice, Traffic};

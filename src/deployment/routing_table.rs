@@ -14,25 +14,61 @@ use crate::name::Name;
 pub struct RoutingTable {
     entries: BTreeMap<Name, Entry>,
     default: Option<Name>,
+    beginning: Beginning,
+}
+
+/// How far a server's start has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// What is to be served is not known yet.
+    #[default]
+    Unknown,
+    /// What was wanted at first is being loaded.
+    Loading,
+    /// It has been loaded, or has failed. What is wanted later is loaded while the rest is served.
+    Over,
 }
 
 /// An endpoint in one of its states.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// `Ready` if any of its deployments can answer.
     pub state: State,
     /// Present when the state is `Ready`.
     pub endpoint: Option<Arc<Endpoint>>,
+    /// The revision of the registry that is wanted, if it came from one.
+    pub revision: Option<u64>,
+    /// Its deployments: those that are wanted, and those that are being taken down.
+    pub deployments: Vec<Standing>,
 }
 
-/// Where an endpoint is in its life.
+/// Where one deployment is in its life. A deployment that is being replaced is there twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub name: Name,
+    /// `ridge:3` for a model of the registry, else the file.
+    pub model: String,
+    pub state: State,
+}
+
+/// Where an endpoint or a deployment is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Loading,
     Ready,
+    /// It takes no more requests; those in progress are being finished.
+    Draining,
     /// The reason is for the operator.
     Failed {
         reason: String,
     },
+}
+
+impl Entry {
+    /// An endpoint whose deployments are being loaded.
+    pub fn loading() -> Entry {
+        Entry { state: State::Loading, endpoint: None, revision: None, deployments: Vec::new() }
+    }
 }
 
 impl State {
@@ -40,6 +76,7 @@ impl State {
         match self {
             State::Loading => "loading",
             State::Ready => "ready",
+            State::Draining => "draining",
             State::Failed { .. } => "failed",
         }
     }
@@ -47,8 +84,12 @@ impl State {
 
 impl RoutingTable {
     /// A table; `default` is what `POST /score` means.
-    pub fn new(entries: BTreeMap<Name, Entry>, default: Option<Name>) -> Self {
-        RoutingTable { entries, default }
+    pub fn new(entries: BTreeMap<Name, Entry>, default: Option<Name>, beginning: Beginning) -> Self {
+        RoutingTable { entries, default, beginning }
+    }
+
+    pub fn beginning(&self) -> Beginning {
+        self.beginning
     }
 
     pub fn find(&self, name: &str) -> Option<&Entry> {

@@ -16,7 +16,6 @@ use crate::deployment::{Completed, Permit, Priority};
 use crate::error::ErrorKind;
 use crate::http::pipeline::{
     Admitted, ApiError, Call, InFlight, Model, Served, Timed, check_key, enter, off_the_loop, overloaded, policy, run,
-    unknown_model,
 };
 use crate::telemetry::Stage;
 use crate::tensor::Value;
@@ -81,11 +80,9 @@ pub async fn receive<'a>(
     }
     said.model = opening.model()?.clone();
     let model = model(&said.model.name, &said.model.version)?;
-    let entered = enter(&context.server.scoring, Some(&model.endpoint()), context.headers, call, served);
-    let entered = entered.map_err(|error| unknown_model(error, &model.name))?;
-    let (endpoint, deployment) = entered.served();
-    model.check_version(endpoint, deployment)?;
-    let mut admitted = entered.admit(permit)?;
+    let (name, version) = (model.endpoint(), model.version);
+    let entered = enter(&context.server.scoring, (Some(&name), version), context.headers, call, served);
+    let mut admitted = entered.map_err(|error| model.not_admitted(error))?.admit(permit)?;
     admitted.deadline = context.deadline.map_or(admitted.deadline, |deadline| deadline.min(admitted.deadline));
     let in_flight = InFlight::begin(admitted.deployment);
     match read(context, messages, (opening, rest), &mut admitted, call, said).await {

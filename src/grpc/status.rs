@@ -29,6 +29,8 @@ pub enum Code {
     NotFound = 5,
     PermissionDenied = 7,
     ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
@@ -37,12 +39,14 @@ pub enum Code {
 
 impl Code {
     /// Every code of a failure, in the order of their numbers.
-    pub const FAILURES: [Code; 9] = [
+    pub const FAILURES: [Code; 11] = [
         Code::InvalidArgument,
         Code::DeadlineExceeded,
         Code::NotFound,
         Code::PermissionDenied,
         Code::ResourceExhausted,
+        Code::FailedPrecondition,
+        Code::Aborted,
         Code::Unimplemented,
         Code::Internal,
         Code::Unavailable,
@@ -58,6 +62,8 @@ impl Code {
             Code::NotFound => "NOT_FOUND",
             Code::PermissionDenied => "PERMISSION_DENIED",
             Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Code::FailedPrecondition => "FAILED_PRECONDITION",
+            Code::Aborted => "ABORTED",
             Code::Unimplemented => "UNIMPLEMENTED",
             Code::Internal => "INTERNAL",
             Code::Unavailable => "UNAVAILABLE",
@@ -77,6 +83,8 @@ pub const fn code(kind: ErrorKind) -> Code {
         ErrorKind::Unauthenticated => Code::Unauthenticated,
         ErrorKind::Forbidden => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::Conflict => Code::Aborted,
+        ErrorKind::Precondition => Code::FailedPrecondition,
         ErrorKind::MethodNotAllowed => Code::Unimplemented,
         ErrorKind::BodyTimeout | ErrorKind::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorKind::BodyTooLarge | ErrorKind::Overloaded => Code::ResourceExhausted,

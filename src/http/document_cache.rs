@@ -105,12 +105,11 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::deployment::{Entry, State};
+    use crate::deployment::{Beginning, Entry};
 
     fn table(names: &[&str]) -> Arc<RoutingTable> {
-        let entry = || Entry { state: State::Loading, endpoint: None };
-        let entries = names.iter().map(|name| (Name::parse(name).unwrap(), entry())).collect();
-        Arc::new(RoutingTable::new(entries, None))
+        let entries = names.iter().map(|name| (Name::parse(name).unwrap(), Entry::loading())).collect();
+        Arc::new(RoutingTable::new(entries, None, Beginning::Over))
     }
 
     fn never() -> Json {

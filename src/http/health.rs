@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Body;
 use super::router::Probe;
-use crate::deployment::{RoutingTable, State};
+use crate::deployment::{Beginning, RoutingTable, State};
 
 /// Whether the server is on its way out.
 #[derive(Debug, Default)]
@@ -62,18 +62,26 @@ pub fn is_ready(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readines
 
 fn overall(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> &'static str {
     let has = |wanted: fn(&State) -> bool| table.entries().any(|(_, entry)| wanted(&entry.state));
+    let is_loading = has(|state| *state == State::Loading);
     if lifecycle.is_draining() {
         "draining"
-    } else if has(|state| *state == State::Loading) {
+    } else if table.beginning() == Beginning::Unknown || is_loading && table.beginning() == Beginning::Loading {
         "loading"
-    // A server that was started with none, for models to be loaded later, lacks nothing.
     } else if table.entries().next().is_some() && !has(|state| *state == State::Ready) {
-        "failed"
-    } else if readiness == Readiness::Strict && has(|state| matches!(state, State::Failed { .. })) {
+        if is_loading { "loading" } else { "failed" }
+    } else if readiness == Readiness::Strict && has_failures(table) {
         "degraded"
     } else {
         "ready"
     }
+}
+
+/// Whether anything that was asked for could not be loaded, even if something older answers in its place.
+fn has_failures(table: &RoutingTable) -> bool {
+    let failed = |state: &State| matches!(state, State::Failed { .. });
+    table
+        .entries()
+        .any(|(_, entry)| failed(&entry.state) || entry.deployments.iter().any(|deployment| failed(&deployment.state)))
 }
 
 /// A plain answer.

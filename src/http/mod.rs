@@ -26,6 +26,7 @@ mod score;
 mod scoring;
 pub mod server;
 mod service_status;
+mod sticky;
 pub mod tls;
 mod unpack;
 mod v2;
@@ -52,7 +53,7 @@ pub mod pipeline {
     pub use super::v2::model::{Told, all_statistics, tell};
     pub use super::v2::route::{About, Model};
     pub use super::v2::server::metadata;
-    pub use super::v2::{logging, must_administer, repository, trace, unknown_model};
+    pub use super::v2::{logging, must_administer, repository, trace};
 }
 
 /// The readers of a request's head, for the fuzzer, which calls each by itself (`fuzz/fuzz_targets/route.rs`).

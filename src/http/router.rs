@@ -73,12 +73,60 @@ pub enum AdminRoute {
     Metrics,
     Services,
     Service { endpoint: String },
+    Endpoints(EndpointRoute),
     WrongMethod { allow: &'static str },
     Unknown,
 }
 
+/// An operation on the endpoints of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointRoute {
+    /// `None`: all of them.
+    pub endpoint: Option<String>,
+    pub verb: EndpointVerb,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointVerb {
+    Show,
+    History,
+    Keys,
+    Deploy,
+    Update,
+    Traffic,
+    Mirror,
+    Rollback,
+    Delete,
+    RotateKey,
+}
+
+impl EndpointVerb {
+    /// The path below the endpoint's, for each.
+    const ALL: [(&'static str, EndpointVerb); 10] = [
+        ("", EndpointVerb::Show),
+        ("history", EndpointVerb::History),
+        ("keys", EndpointVerb::Keys),
+        ("deploy", EndpointVerb::Deploy),
+        ("update", EndpointVerb::Update),
+        ("traffic", EndpointVerb::Traffic),
+        ("mirror", EndpointVerb::Mirror),
+        ("rollback", EndpointVerb::Rollback),
+        ("delete", EndpointVerb::Delete),
+        ("keys/rotate", EndpointVerb::RotateKey),
+    ];
+
+    fn is_read(self) -> bool {
+        matches!(self, EndpointVerb::Show | EndpointVerb::History | EndpointVerb::Keys)
+    }
+}
+
 const SCORE_METHODS: &str = "GET, POST, OPTIONS";
 const READ_METHODS: &str = "GET, HEAD";
+const CHANGE_METHODS: &str = "POST";
+
+/// The endpoints of the registry.
+const ENDPOINTS: &str = "/api/v1/endpoints";
 
 /// The prefix of Azure's scoring URIs.
 const SERVICE_PREFIX: &str = "/api/v1/service/";
@@ -120,6 +168,9 @@ fn score_route(method: &Method, endpoint: Option<String>) -> Route {
 
 /// Routes a request on the admin port.
 pub fn admin_route(method: &Method, path: &str) -> AdminRoute {
+    if let Some(rest) = path.strip_prefix(ENDPOINTS) {
+        return endpoint_route(method, rest).unwrap_or(AdminRoute::Unknown);
+    }
     let route = match path {
         "/metrics" => AdminRoute::Metrics,
         "/api/v1/service" => AdminRoute::Services,
@@ -132,6 +183,28 @@ pub fn admin_route(method: &Method, path: &str) -> AdminRoute {
         },
     };
     if is_read(method) { route } else { AdminRoute::WrongMethod { allow: READ_METHODS } }
+}
+
+/// The route of what follows `/api/v1/endpoints`.
+fn endpoint_route(method: &Method, rest: &str) -> Option<AdminRoute> {
+    let (endpoint, verb) = if rest.is_empty() {
+        (None, EndpointVerb::Show)
+    } else {
+        let rest = rest.strip_prefix('/')?;
+        let (name, leaf) = rest.split_once('/').map_or((rest, None), |(name, leaf)| (name, Some(leaf)));
+        let verb = EndpointVerb::ALL
+            .iter()
+            .find(|(path, _)| leaf.map_or(path.is_empty(), |leaf| !leaf.is_empty() && *path == leaf))?;
+        (Some(name).filter(|name| !name.is_empty()).map(str::to_owned), verb.1)
+    };
+    if endpoint.is_none() && !rest.is_empty() {
+        return None;
+    }
+    Some(match (verb.is_read(), is_read(method), *method == Method::POST) {
+        (true, true, _) | (false, _, true) => AdminRoute::Endpoints(EndpointRoute { endpoint, verb }),
+        (true, ..) => AdminRoute::WrongMethod { allow: READ_METHODS },
+        (false, ..) => AdminRoute::WrongMethod { allow: CHANGE_METHODS },
+    })
 }
 
 fn probe(path: &str) -> Option<Probe> {
@@ -230,6 +303,18 @@ mod tests {
             admin_route(&Method::GET, "/api/v1/service/ridge"),
             AdminRoute::Service { endpoint: "ridge".to_owned() }
         );
+        let endpoints = |endpoint: Option<&str>, verb| {
+            AdminRoute::Endpoints(EndpointRoute { endpoint: endpoint.map(str::to_owned), verb })
+        };
+        assert_eq!(admin_route(&Method::GET, "/api/v1/endpoints"), endpoints(None, EndpointVerb::Show));
+        assert_eq!(admin_route(&Method::GET, "/api/v1/endpoints/e"), endpoints(Some("e"), EndpointVerb::Show));
+        let rotate = "/api/v1/endpoints/e/keys/rotate";
+        assert_eq!(admin_route(&Method::POST, rotate), endpoints(Some("e"), EndpointVerb::RotateKey));
+        assert_eq!(admin_route(&Method::GET, rotate), AdminRoute::WrongMethod { allow: "POST" });
+        assert_eq!(admin_route(&Method::POST, "/api/v1/endpoints/e"), AdminRoute::WrongMethod { allow: "GET, HEAD" });
+        for path in ["/api/v1/endpoints/", "/api/v1/endpoints/e/", "/api/v1/endpoints/e/x", "/api/v1/endpointsx"] {
+            assert_eq!(admin_route(&Method::POST, path), AdminRoute::Unknown, "{path}");
+        }
         assert_eq!(route(&Method::GET, "/metrics"), Route::Unknown);
         assert_eq!(route(&Method::GET, "/api/v1/service"), Route::Unknown);
         assert_eq!(admin_route(&Method::POST, "/score"), AdminRoute::Unknown);

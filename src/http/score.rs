@@ -11,10 +11,12 @@ use super::call::{Call, Timed};
 use super::error::ApiError;
 use super::header_text::HeaderText;
 use super::request_body::{self, BodyLimits, RequestBody};
-use super::{Body, Scoring};
+use super::{Body, Scoring, sticky};
 use crate::auth::KeyDigest;
 use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
-use crate::deployment::{Completed, Deployment, Endpoint, Permit, Priority, RoutingTable, ScheduleError, State};
+use crate::deployment::{
+    Completed, Deployment, Endpoint, Mirror, Permit, Priority, RoutingTable, ScheduleError, State, Unpicked,
+};
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::{Tensor, Value};
@@ -48,6 +50,8 @@ pub struct Admitted<'a> {
     /// The longest wait for its run that the request itself allows.
     pub max_wait: Option<Duration>,
     pub permit: Permit,
+    /// Who may run the request again, and the position of the deployment that answers it.
+    mirror: Option<(&'a Arc<Mirror>, usize)>,
 }
 
 /// A request whose endpoint, key and wishes are in order.
@@ -57,19 +61,21 @@ pub struct Entered<'a> {
     at: Instant,
     deadline: Instant,
     priority: Priority,
+    mirror: Option<(&'a Arc<Mirror>, usize)>,
 }
 
-/// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
+/// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load. With a `version`, the
+/// deployment is one of this model version.
 ///
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
 pub fn admit<'a>(
     server: &Scoring,
-    name: Option<&str>,
+    (name, version): (Option<&str>, Option<u64>),
     parts: &Parts,
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Admitted<'a>, ApiError> {
-    let entered = enter(server, name, &parts.headers, call, served)?;
+    let entered = enter(server, (name, version), &parts.headers, call, served)?;
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
     if announced > entered.endpoint.settings.max_body_bytes {
         return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes));
@@ -81,43 +87,43 @@ pub fn admit<'a>(
 /// The part of [`admit`] that depends on the request's headers alone: all but size and load.
 pub fn enter<'a>(
     server: &Scoring,
-    name: Option<&str>,
+    (name, version): (Option<&str>, Option<u64>),
     headers: &HeaderMap,
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Entered<'a>, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
-    let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
+    let pinned = headers.get(DEPLOYMENT).map(|name| name.to_str().unwrap_or("?"));
+    let picked = match version {
+        Some(version) => endpoint.find_version(version).ok_or(Unpicked::Unknown),
+        None => endpoint.pick(pinned, |by| sticky::user(by, headers)),
+    };
+    // Whoever pins what is not there is counted with the first.
+    let index = picked.unwrap_or(0);
+    let Some(deployment) = endpoint.deployments.get(index) else { return Err(model_loading()) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
     authenticate(&served.endpoint, headers, &table)?;
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
-    if let Some(pinned) = headers.get(DEPLOYMENT) {
-        let pinned = Some(pinned.to_str().unwrap_or("?"));
-        let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
-        served.deployment = Arc::clone(deployment);
-    }
+    picked.map_err(|why| not_picked(why, &served.endpoint, pinned))?;
     let Served { endpoint, deployment } = served;
-    let longest = endpoint.settings.scoring_timeout;
+    let longest = deployment.scoring_timeout;
     let deadline = call.started + timeout(headers)?.map_or(longest, |asked| asked.min(longest));
-    Ok(Entered { endpoint, deployment, at, deadline, priority: priority(headers)? })
+    let mirror =
+        endpoint.mirror.as_ref().filter(|_| pinned.is_none() && version.is_none()).map(|mirror| (mirror, index));
+    Ok(Entered { endpoint, deployment, at, deadline, priority: priority(headers)?, mirror })
 }
 
 impl<'a> Entered<'a> {
-    /// What was asked for.
-    pub fn served(&self) -> (&'a Endpoint, &'a Arc<Deployment>) {
-        (self.endpoint, self.deployment)
-    }
-
     /// Lets the request in, if there is room for it to wait.
     pub fn admit(self, permit: Permit) -> Result<Admitted<'a>, ApiError> {
-        let Entered { endpoint, deployment, at, deadline, priority } = self;
+        let Entered { endpoint, deployment, at, deadline, priority, mirror } = self;
         // What would be refused by the queue is not worth being read.
         if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
             return Err(queue_full(retry_after));
         }
-        Ok(Admitted { endpoint, deployment, at, deadline, priority, max_wait: None, permit })
+        Ok(Admitted { endpoint, deployment, at, deadline, priority, max_wait: None, permit, mirror })
     }
 }
 
@@ -158,14 +164,18 @@ async fn answer(
 
 /// Runs the model on inputs that were checked against the endpoint's signature.
 pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) -> Result<Completed, ApiError> {
-    let Admitted { endpoint, deployment, deadline, priority, max_wait, .. } = admitted;
+    let Admitted { endpoint, deployment, deadline, priority, max_wait, mirror, .. } = admitted;
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let drawn = mirror.and_then(|(mirror, answering)| Some((mirror, mirror.draw(answering, &inputs)?)));
     let completed = deployment.run_soon(inputs, *deadline, *priority, *max_wait).await;
     let completed = completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, completed.queued);
     call.note(Timed::Run, completed.ran);
     deployment.metrics.stage(Stage::Queue, completed.queued);
     deployment.metrics.stage(Stage::Run, completed.ran);
+    if let Some((mirror, drawn)) = drawn {
+        mirror.offer(drawn, &completed.outputs, completed.ran);
+    }
     Ok(completed)
 }
 
@@ -184,8 +194,12 @@ pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<End
     match (&entry.endpoint, &entry.state) {
         (Some(endpoint), _) => Ok(Arc::clone(endpoint)),
         (None, State::Failed { .. }) => Err(unavailable("model_not_loaded", "the model could not be loaded", 60)),
-        (None, _) => Err(unavailable("model_loading", "the model is being loaded", 1)),
+        (None, _) => Err(model_loading()),
     }
+}
+
+fn model_loading() -> ApiError {
+    unavailable("model_loading", "the model is being loaded", 1)
 }
 
 fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiError {
@@ -236,7 +250,10 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     key.ok_or_else(|| refuse("the Authorization header is not of the expected form"))
 }
 
-fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
+fn not_picked(why: Unpicked, endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
+    if why == Unpicked::Absent {
+        return unavailable("deployment_not_ready", "the deployment is being loaded, or could not be", 1);
+    }
     let names: Vec<_> = endpoint.deployments.iter().map(|deployment| deployment.name.as_str()).collect();
     ApiError::new(ErrorKind::NotFound, "unknown_deployment", "the endpoint has no such deployment")
         .with_expected(names.join(", "))

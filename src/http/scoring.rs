@@ -160,7 +160,7 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match route {
             Route::Score { endpoint } => {
-                let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
+                let admitted = admit(self, (endpoint.as_deref(), None), parts, call, served)?;
                 let mut response = score(admitted, parts, body, call).await?;
                 mark_run(&mut response, "False");
                 Ok(response)

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::deployment::{Deployment, Entry, Execution, RoutingTable, State};
+use crate::deployment::{
+    Comparison, Deployment, Endpoint, Entry, Execution, Measured, RoutingTable, Standing, State, Times,
+};
 use crate::name::Name;
 
 /// The answer to `GET /api/v1/service` on the admin port.
@@ -25,10 +27,16 @@ impl ServiceList {
 pub struct ServiceStatus {
     name: String,
     state: Phase,
-    /// Why the model could not be loaded.
+    /// Why nothing of it could be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     reason: Option<String>,
+    /// The revision of the registry that is wanted, if it came from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    revision: Option<u64>,
+    /// Its deployments, whatever their state; one that is being replaced is there twice.
+    states: Vec<DeploymentState>,
     /// The contract, once there is one.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     contract: Option<Contract>,
@@ -39,7 +47,22 @@ pub struct ServiceStatus {
 enum Phase {
     Loading,
     Ready,
+    /// It takes no more requests, and finishes those in progress.
+    Draining,
     Failed,
+}
+
+/// Where a deployment is in its life.
+#[derive(Serialize, JsonSchema)]
+struct DeploymentState {
+    deployment: String,
+    /// `ridge:3` for a version of the registry, else the file.
+    model: String,
+    state: Phase,
+    /// Why it could not be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -47,7 +70,41 @@ struct Contract {
     scoring_path: String,
     inputs: Vec<Described>,
     outputs: Vec<Described>,
+    /// Those that can answer.
     deployments: Vec<DeploymentStatus>,
+    /// The share of requests that each answers, in percent, of those that pin none.
+    traffic: BTreeMap<String, f64>,
+    /// Deployments that run answered requests again, to be compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mirror: Vec<MirrorStatus>,
+}
+
+/// A deployment that runs a share of the answered requests again.
+#[derive(Serialize, JsonSchema)]
+struct MirrorStatus {
+    deployment: String,
+    percent: f64,
+    /// With each deployment that has answered requests that it has run again.
+    comparisons: Vec<ComparisonStatus>,
+}
+
+/// How far answers to the same requests were apart.
+#[derive(Serialize, JsonSchema)]
+struct ComparisonStatus {
+    answering: String,
+    requests: u64,
+    /// Requests that the compared deployment failed on.
+    failures: u64,
+    max_absolute_difference: f64,
+    max_relative_difference: f64,
+    /// Pairs of numbers of which one is finite and the other is not.
+    incomparable_numbers: u64,
+    labels: u64,
+    labels_equal: u64,
+    /// Outputs of different shapes.
+    shapes_differ: u64,
+    answering_mean_run_ms: f64,
+    compared_mean_run_ms: f64,
 }
 
 /// An input or an output.
@@ -76,6 +133,10 @@ struct DeploymentStatus {
 
 #[derive(Serialize, JsonSchema)]
 struct ModelStatus {
+    /// Its name in the registry, if it came from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    registered: Option<String>,
     path: String,
     version: u64,
     /// Of the model's file, in hexadecimal.
@@ -115,11 +176,7 @@ enum How {
 
 impl ServiceStatus {
     pub fn of(name: &Name, entry: &Entry) -> ServiceStatus {
-        let (state, reason) = match &entry.state {
-            State::Loading => (Phase::Loading, None),
-            State::Ready => (Phase::Ready, None),
-            State::Failed { reason } => (Phase::Failed, Some(reason.clone())),
-        };
+        let (state, reason) = phase(&entry.state);
         let contract = entry.endpoint.as_ref().map(|endpoint| {
             let signature = &endpoint.signature;
             Contract {
@@ -127,9 +184,70 @@ impl ServiceStatus {
                 inputs: signature.inputs.iter().map(|input| Described::new(&input.name, input)).collect(),
                 outputs: signature.outputs.iter().map(|output| Described::new(&output.name, &output.value)).collect(),
                 deployments: endpoint.deployments.iter().map(|deployment| DeploymentStatus::of(deployment)).collect(),
+                traffic: traffic(endpoint),
+                mirror: mirror(endpoint),
             }
         });
-        ServiceStatus { name: name.to_string(), state, reason, contract }
+        let states = entry.deployments.iter().map(DeploymentState::of).collect();
+        ServiceStatus { name: name.to_string(), state, reason, revision: entry.revision, states, contract }
+    }
+}
+
+fn phase(state: &State) -> (Phase, Option<String>) {
+    match state {
+        State::Loading => (Phase::Loading, None),
+        State::Ready => (Phase::Ready, None),
+        State::Draining => (Phase::Draining, None),
+        State::Failed { reason } => (Phase::Failed, Some(reason.clone())),
+    }
+}
+
+fn traffic(endpoint: &Endpoint) -> BTreeMap<String, f64> {
+    let lengths = endpoint.traffic.lengths(endpoint.deployments.len());
+    let percent = |length: u16| f64::from(length) / 100.0;
+    endpoint
+        .deployments
+        .iter()
+        .zip(lengths)
+        .map(|(deployment, length)| (deployment.name.to_string(), percent(length)))
+        .collect()
+}
+
+fn mirror(endpoint: &Endpoint) -> Vec<MirrorStatus> {
+    let targets = endpoint.mirror.iter().flat_map(|mirror| &mirror.targets);
+    let status = targets.map(|target| MirrorStatus {
+        deployment: target.deployment.name.to_string(),
+        percent: target.share.percent(),
+        comparisons: target.comparisons.iter().filter_map(|pair| ComparisonStatus::of(pair)).collect(),
+    });
+    status.collect()
+}
+
+impl DeploymentState {
+    fn of(standing: &Standing) -> DeploymentState {
+        let (state, reason) = phase(&standing.state);
+        DeploymentState { deployment: standing.name.to_string(), model: standing.model.clone(), state, reason }
+    }
+}
+
+impl ComparisonStatus {
+    /// `None` as long as nothing has been compared.
+    fn of(comparison: &Comparison) -> Option<ComparisonStatus> {
+        let Measured { requests, failures, difference, answering_run, compared_run } = comparison.measured();
+        let mean_ms = |times: Times| if requests == 0 { 0.0 } else { times.sum_s * 1e3 / requests as f64 };
+        (requests + failures > 0).then(|| ComparisonStatus {
+            answering: comparison.answering.to_string(),
+            requests,
+            failures,
+            max_absolute_difference: difference.max_abs,
+            max_relative_difference: difference.max_rel,
+            incomparable_numbers: difference.incomparable,
+            labels: difference.labels,
+            labels_equal: difference.labels_equal,
+            shapes_differ: difference.shapes_differ,
+            answering_mean_run_ms: mean_ms(answering_run),
+            compared_mean_run_ms: mean_ms(compared_run),
+        })
     }
 }
 
@@ -145,6 +263,7 @@ impl DeploymentStatus {
         DeploymentStatus {
             name: deployment.name.to_string(),
             model: ModelStatus {
+                registered: model.registered.as_ref().map(ToString::to_string),
                 path: model.path.display().to_string(),
                 version: model.version,
                 sha256: model.digest.clone(),

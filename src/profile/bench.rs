@@ -13,8 +13,8 @@ use super::objective::Objective;
 use super::open_loop::{Offer, drive};
 use super::search::{Bench, Stop};
 use crate::codec::Policy;
-use crate::control::{Loader, ModelSpec, Settings, sample_path};
-use crate::deployment::{Deployment, Endpoint};
+use crate::control::{Loader, ModelSpec, Seat, Settings, sample_path};
+use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::memory;
 use crate::probe::{decode_sample, typical_inputs};
@@ -62,7 +62,7 @@ pub enum Progress<'a> {
 pub struct LiveBench<'a> {
     subject: Subject,
     inputs: Arc<Vec<Tensor>>,
-    open: Option<(Candidate, Endpoint)>,
+    open: Option<(Candidate, Arc<Deployment>)>,
     alone: Duration,
     begun: Instant,
     stop: Arc<AtomicBool>,
@@ -91,10 +91,10 @@ impl<'a> LiveBench<'a> {
         let begun = Instant::now();
         let (inputs, alone) = (Arc::default(), Duration::ZERO);
         let mut bench = LiveBench { subject, inputs, open: None, alone, begun, stop, tell, watchdog, runtime };
-        let endpoint = bench.load(&bench.subject.settings)?;
-        bench.inputs = Arc::new(bench.read_inputs(&endpoint)?);
-        let plan = endpoint.deployments[0].plan;
-        bench.open = Some((Candidate::of(plan), endpoint));
+        let deployment = bench.load(&bench.subject.settings)?;
+        bench.inputs = Arc::new(bench.read_inputs(&deployment)?);
+        let plan = deployment.plan;
+        bench.open = Some((Candidate::of(plan), deployment));
         Ok((bench, plan))
     }
 
@@ -103,7 +103,7 @@ impl<'a> LiveBench<'a> {
         &self.runtime
     }
 
-    fn load(&self, settings: &Settings) -> Result<Endpoint, String> {
+    fn load(&self, settings: &Settings) -> Result<Arc<Deployment>, String> {
         // Metrics of their own: what candidates share would be counted together.
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| error.to_string())?;
         let loader = Loader {
@@ -111,13 +111,15 @@ impl<'a> LiveBench<'a> {
             settings: settings.clone(),
             metrics: Arc::new(metrics),
             watchdog: Arc::clone(self.watchdog.watchdog()),
+            sample: None,
         };
-        loader.load(&self.subject.spec, None).map_err(|error| error.to_string())
+        let seat = Seat::only(self.subject.spec.name.clone());
+        loader.load(&self.subject.spec, &seat).map(Arc::new).map_err(|error| error.to_string())
     }
 
     /// The sample that was named, else the one beside the model, else a made-up one: of common size if the model runs on it.
-    fn read_inputs(&self, endpoint: &Endpoint) -> Result<Vec<Tensor>, String> {
-        let signature = &endpoint.signature;
+    fn read_inputs(&self, deployment: &Deployment) -> Result<Vec<Tensor>, String> {
+        let signature = &deployment.signature;
         let decode = |body: &[u8]| decode_sample(body, signature, self.subject.policy);
         if let Some(body) = &self.subject.sample {
             return decode(body)
@@ -129,7 +131,7 @@ impl<'a> LiveBench<'a> {
         }
         let max_elements = self.subject.policy.max_elements;
         if let Some(inputs) = typical_inputs(signature, max_elements)
-            && self.run(&endpoint.deployments[0], inputs.clone()).is_ok()
+            && self.run(deployment, inputs.clone()).is_ok()
         {
             return Ok(inputs);
         }
@@ -139,7 +141,7 @@ impl<'a> LiveBench<'a> {
 
     fn deployment(&self) -> Result<(Candidate, Arc<Deployment>), Stop> {
         let open = self.open.as_ref().ok_or_else(|| Stop::Unusable("nothing is loaded".to_owned()))?;
-        Ok((open.0, Arc::clone(&open.1.deployments[0])))
+        Ok((open.0, Arc::clone(&open.1)))
     }
 
     fn check_time(&self) -> Result<(), Stop> {
@@ -177,9 +179,9 @@ impl Bench for LiveBench<'_> {
             memory::give_back();
             let mut settings = self.subject.settings.clone();
             settings.wishes = candidate.wishes(settings.wishes);
-            let endpoint = self.load(&settings).map_err(Stop::Unusable)?;
-            let got = endpoint.deployments[0].plan.max_batch;
-            self.open = Some((*candidate, endpoint));
+            let deployment = self.load(&settings).map_err(Stop::Unusable)?;
+            let got = deployment.plan.max_batch;
+            self.open = Some((*candidate, deployment));
             if got != candidate.max_batch {
                 return Err(Stop::NotJoined);
             }

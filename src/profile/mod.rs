@@ -7,7 +7,6 @@
 
 mod bench;
 mod candidate;
-mod civil_time;
 mod cpu;
 mod measurement;
 mod objective;

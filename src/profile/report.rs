@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value as Json, json};
 
 use super::candidate::Candidate;
-use super::civil_time::utc;
 use super::measurement::Measurement;
 use super::search::{Findings, Goal, Tried, Verdict};
+use crate::moment::Moment;
 use crate::name::Name;
 
 /// What the model was profiled on.
@@ -36,7 +36,7 @@ pub fn document(name: &Name, machine: Machine, goal: &Goal, findings: &Findings,
         "name": name.as_str(),
         "state": if shown.is_some() { "Succeeded" } else { "Failed" },
         "error": error,
-        "createdTime": utc(created),
+        "createdTime": Moment::from(created),
         "requestedCpu": machine.cores,
         "requestedMemoryInGB": machine.memory_bytes.map(gigabytes),
         "requestedQueriesPerSecond": goal.rate.or(shown.map(|shown| shown.rate)).map(|rate| round(rate, 10.0)),

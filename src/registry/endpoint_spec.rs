@@ -70,6 +70,35 @@ pub enum Sticky {
     Key,
 }
 
+/// `header:<name>`, `cookie:<name>` or `key`, as [`Sticky`] is read.
+impl std::fmt::Display for Sticky {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Sticky::Header(name) => write!(f, "header:{name}"),
+            Sticky::Cookie(name) => write!(f, "cookie:{name}"),
+            Sticky::Key => f.write_str("key"),
+        }
+    }
+}
+
+impl std::str::FromStr for Sticky {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sticky, String> {
+        // The characters of a token (RFC 9110, section 5.6.2), which names of headers and cookies are made of.
+        let is_token = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        };
+        match text.split_once(':') {
+            None if text == "key" => Ok(Sticky::Key),
+            Some(("header", name)) if is_token(name) => Ok(Sticky::Header(name.to_ascii_lowercase())),
+            Some(("cookie", name)) if is_token(name) => Ok(Sticky::Cookie(name.to_owned())),
+            _ => Err(format!("'{text}': expected header:<name>, cookie:<name> or key")),
+        }
+    }
+}
+
 /// New versions of `model` that bear all of `tags` are deployed by themselves (continuous deployment).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +106,75 @@ pub struct Follow {
     pub model: Name,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+}
+
+/// A specification that nothing can be made of. The text is for whoever wrote it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InvalidSpec {
+    #[error("{what} names deployment '{name}', and there is none of this name; there {are}", are = there_are(known))]
+    Unknown { what: &'static str, name: Name, known: Vec<Name> },
+    #[error("the shares of traffic sum to {0} %; 100 % are all there is")]
+    TooMuchTraffic(f64),
+    #[error("{0} deployments are mirrored to; {max} are the most", max = EndpointSpec::MIRRORS_MAX)]
+    TooManyMirrors(usize),
+    #[error("{0} deployments; {max} are the most", max = EndpointSpec::DEPLOYMENTS_MAX)]
+    TooManyDeployments(usize),
+    #[error("an endpoint that is not deleted has a deployment")]
+    Empty,
+}
+
+fn there_are(known: &[Name]) -> String {
+    match known {
+        [] => "are none".to_owned(),
+        [one] => format!("is {one}"),
+        many => format!("are {}", many.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl EndpointSpec {
+    pub const DEPLOYMENTS_MAX: usize = 32;
+    pub const MIRRORS_MAX: usize = 8;
+
+    /// Whether it can be served, as far as that can be told without its models and settings.
+    pub fn check(&self) -> Result<(), InvalidSpec> {
+        if self.deleted {
+            return Ok(());
+        }
+        if self.deployments.is_empty() {
+            return Err(InvalidSpec::Empty);
+        }
+        if self.deployments.len() > Self::DEPLOYMENTS_MAX {
+            return Err(InvalidSpec::TooManyDeployments(self.deployments.len()));
+        }
+        if self.mirror.len() > Self::MIRRORS_MAX {
+            return Err(InvalidSpec::TooManyMirrors(self.mirror.len()));
+        }
+        let named = [("traffic", self.traffic.keys().collect::<Vec<_>>()), ("mirror", self.mirror.keys().collect())];
+        let default = ("default", self.default.iter().collect());
+        for (what, names) in named.into_iter().chain([default]) {
+            if let Some(name) = names.into_iter().find(|name| !self.deployments.contains_key(*name)) {
+                let known = self.deployments.keys().cloned().collect();
+                return Err(InvalidSpec::Unknown { what, name: name.clone(), known });
+            }
+        }
+        let sum: u32 = self.traffic.values().map(|share| u32::from(share.hundredths())).sum();
+        Share::rest_after(sum).map(drop).ok_or(InvalidSpec::TooMuchTraffic(f64::from(sum) / 100.0))
+    }
+
+    /// The share that each deployment answers, of the requests that pin none: what is left goes to the default one.
+    pub fn shares(&self) -> BTreeMap<Name, Share> {
+        let mut shares: BTreeMap<_, _> = self.deployments.keys().map(|name| (name.clone(), Share::NONE)).collect();
+        for (name, share) in &self.traffic {
+            shares.insert(name.clone(), *share);
+        }
+        let sum = shares.values().map(|share| u32::from(share.hundredths())).sum();
+        let rest = Share::rest_after(sum).unwrap_or(Share::NONE);
+        let default = self.default.as_ref().or(self.deployments.keys().next());
+        if let Some(share) = default.and_then(|default| shares.get_mut(default)) {
+            *share = share.plus(rest);
+        }
+        shares
+    }
 }
 
 impl std::fmt::Display for ModelRef {

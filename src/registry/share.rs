@@ -42,6 +42,11 @@ impl Share {
         f64::from(self.0) / 100.0
     }
 
+    /// Both together, at most all.
+    pub fn plus(self, other: Share) -> Share {
+        Share(Share::WHOLE.min(self.0.saturating_add(other.0)))
+    }
+
     /// What is left of the whole after shares that sum to `hundredths`.
     pub fn rest_after(hundredths: u32) -> Option<Share> {
         u32::from(Share::WHOLE).checked_sub(hundredths).map(|rest| Share(rest as u16))

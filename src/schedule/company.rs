@@ -80,7 +80,9 @@ mod tests {
                 break count;
             }
         };
-        (1..requests).for_each(|_| drop(company.arrive()));
+        (1..requests).for_each(|_| {
+            company.arrive();
+        });
         company.note(count);
     }
 

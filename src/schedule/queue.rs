@@ -5,6 +5,7 @@
 //! too long is thrown out on the way.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -20,7 +21,7 @@ const MISFITS_MAX: usize = 64;
 /// Jobs that wait. Full and closed are values, not panics.
 #[derive(Debug)]
 pub struct Queue {
-    max_length: usize,
+    max_length: AtomicUsize,
     /// The metric that shows the length.
     depth: IntGauge,
     state: Mutex<State>,
@@ -68,7 +69,17 @@ pub type Batch = Vec<Job>;
 
 impl Queue {
     pub fn new(max_length: usize, depth: IntGauge) -> Self {
+        let max_length = AtomicUsize::new(max_length);
         Queue { max_length, depth, state: Mutex::default(), arrived: Condvar::new(), grown: Condvar::new() }
+    }
+
+    /// Lets so many wait from now on. Those who wait already do so on.
+    pub fn set_max_length(&self, max_length: usize) {
+        self.max_length.store(max_length, Ordering::Relaxed);
+    }
+
+    fn max_length(&self) -> usize {
+        self.max_length.load(Ordering::Relaxed)
     }
 
     /// Whether nobody waits.
@@ -78,7 +89,7 @@ impl Queue {
 
     /// Whether a job of this priority would be let in now.
     pub fn admit(&self, priority: Priority, pace: Pace) -> Result<(), Refused> {
-        self.state.lock().admit(self.max_length, priority, pace)
+        self.state.lock().admit(self.max_length(), priority, pace)
     }
 
     /// Since when the job that came first has waited.
@@ -89,7 +100,7 @@ impl Queue {
     /// Lets a job in, or not.
     pub fn push(&self, job: Job, pace: Pace) -> Result<(), Refused> {
         let mut state = self.state.lock();
-        state.admit(self.max_length, job.priority, pace)?;
+        state.admit(self.max_length(), job.priority, pace)?;
         let (place, line, rows) = (job.place, job.priority as usize, rows_of(&job));
         state.lines[line].push_back(job);
         state.rows[line] += rows;

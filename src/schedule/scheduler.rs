@@ -4,7 +4,7 @@
 //! the *pool* of workers. Which is short is predicted from what runs have cost, unless the operator has decided.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::batch::Runner;
@@ -53,7 +53,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<DeploymentMetrics>,
     pub(super) company: Company,
     pub(super) has_workers: AtomicBool,
-    queue_max_wait: Option<Duration>,
+    /// In microseconds; 0 for `None` of the limits.
+    queue_max_wait_us: AtomicU64,
 }
 
 impl Scheduler {
@@ -62,7 +63,7 @@ impl Scheduler {
         let Parts { lanes, plan, limits, cost, cores, metrics } = parts;
         let shared = Arc::new(Shared {
             queue: Queue::new(limits.queue_max_length, metrics.queue_depth.clone()),
-            queue_max_wait: limits.queue_max_wait,
+            queue_max_wait_us: AtomicU64::new(wait_us(limits)),
             lanes,
             cost,
             plan,
@@ -81,6 +82,12 @@ impl Scheduler {
     /// by [`Scheduler::run`].
     pub fn admit(&self, priority: Priority) -> Result<(), ScheduleError> {
         self.shared.queue.admit(priority, self.shared.pace()).map_err(refusal)
+    }
+
+    /// Bounds the queue otherwise from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.queue.set_max_length(limits.queue_max_length);
+        self.shared.queue_max_wait_us.store(wait_us(limits), Ordering::Relaxed);
     }
 
     /// Runs the model on `inputs`, which the caller has checked against the signature.
@@ -131,6 +138,10 @@ impl Drop for Scheduler {
     }
 }
 
+fn wait_us(limits: Limits) -> u64 {
+    limits.queue_max_wait.map_or(0, |wait| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1))
+}
+
 pub(super) fn refusal(refused: Refused) -> ScheduleError {
     match refused {
         Refused::Full => ScheduleError::Overloaded { retry_after: Duration::from_secs(1) },
@@ -157,7 +168,12 @@ impl Shared {
         let max_rows = self.plan.max_batch;
         let run = self.cost.of_rows(max_rows).unwrap_or_default();
         let lanes = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).max(1);
-        Pace { full_run: run / lanes, max_rows, bounds: Bounds::new(self.queue_max_wait, run) }
+        Pace { full_run: run / lanes, max_rows, bounds: Bounds::new(self.queue_max_wait(), run) }
+    }
+
+    fn queue_max_wait(&self) -> Option<Duration> {
+        let wait_us = self.queue_max_wait_us.load(Ordering::Relaxed);
+        (wait_us > 0).then(|| Duration::from_micros(wait_us))
     }
 
     pub(super) fn runner(&self, place: Place) -> Runner<'_> {

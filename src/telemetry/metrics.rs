@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use super::durations::{Durations, DurationsVec};
+use super::mirror::{Families as MirrorFamilies, MirrorMetrics};
 use super::runs::Runs;
 use super::tls::{Families as TlsFamilies, TlsMetrics};
 
@@ -115,6 +116,7 @@ pub struct Metrics {
     pub scoring_connections: Arc<ConnectionMetrics>,
     pub admin_connections: Arc<ConnectionMetrics>,
     tls: TlsFamilies,
+    mirror: MirrorFamilies,
     /// Requests whose log line was left out.
     pub log_lines_dropped: IntCounter,
 }
@@ -220,6 +222,7 @@ impl Metrics {
             scoring_connections: connections("scoring"),
             admin_connections: connections("admin"),
             tls: TlsFamilies::register(r)?,
+            mirror: MirrorFamilies::register(r)?,
             log_lines_dropped: register(
                 r,
                 IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,
@@ -254,22 +257,29 @@ impl Metrics {
         self.tls.port(port)
     }
 
-    /// What a deployment runs.
-    pub fn model_loaded(&self, labels: ModelLabels<'_>, took: Duration) {
+    /// The handles of a deployment that runs requests again.
+    pub fn mirror(&self, endpoint: &str, deployment: &str) -> MirrorMetrics {
+        self.mirror.of(endpoint, deployment)
+    }
+
+    /// What a deployment that can answer now runs.
+    pub fn model_ready(&self, labels: ModelLabels<'_>, load_took: Duration) {
         let deployment = [labels.endpoint, labels.deployment];
-        self.model_info
-            .with_label_values(&[
-                labels.endpoint,
-                labels.deployment,
-                labels.model_version,
-                labels.engine,
-                labels.engine_version,
-                labels.provider,
-                labels.digest,
-            ])
-            .set(1.0);
-        self.load_duration.with_label_values(&deployment).set(took.as_secs_f64());
+        self.model_info.with_label_values(&labels.values(&labels.model_version.to_string())).set(1.0);
+        self.load_duration.with_label_values(&deployment).set(load_took.as_secs_f64());
         self.deployment_ready.with_label_values(&deployment).set(1);
+    }
+
+    /// A deployment no longer runs this.
+    pub fn model_gone(&self, labels: ModelLabels<'_>) {
+        // It is not there if the same model had been loaded again; then it has gone before.
+        drop(self.model_info.remove_label_values(&labels.values(&labels.model_version.to_string())));
+    }
+
+    /// An endpoint has no such deployment any more. What it has counted stays.
+    pub fn deployment_gone(&self, endpoint: &str, deployment: &str) {
+        drop(self.deployment_ready.remove_label_values(&[endpoint, deployment]));
+        drop(self.load_duration.remove_label_values(&[endpoint, deployment]));
     }
 
     /// A deployment is being loaded, or could not be.
@@ -293,12 +303,12 @@ impl Metrics {
     pub const MEDIA_TYPE: &'static str = prometheus::TEXT_FORMAT;
 }
 
-/// What [`Metrics::model_loaded`] publishes.
+/// What [`Metrics::model_ready`] publishes.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelLabels<'a> {
     pub endpoint: &'a str,
     pub deployment: &'a str,
-    pub model_version: &'a str,
+    pub model_version: u64,
     pub engine: &'a str,
     pub engine_version: &'a str,
     pub provider: &'a str,
@@ -310,6 +320,14 @@ pub struct ModelLabels<'a> {
 pub struct Total {
     pub count: u64,
     pub took: Duration,
+}
+
+impl<'a> ModelLabels<'a> {
+    /// In the order of the metric's labels.
+    fn values(self, model_version: &'a str) -> [&'a str; 7] {
+        let ModelLabels { endpoint, deployment, engine, engine_version, provider, digest, .. } = self;
+        [endpoint, deployment, model_version, engine, engine_version, provider, digest]
+    }
 }
 
 impl DeploymentMetrics {
@@ -374,7 +392,7 @@ pub(super) fn counter(
     register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
     register(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 

@@ -3,12 +3,14 @@
 mod durations;
 mod logging;
 mod metrics;
+mod mirror;
 mod request_log;
 mod runs;
 mod tls;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, log_level, set_log_level, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
+pub use mirror::{MirrorMetrics, Mirrored};
 pub use request_log::{RequestLog, Verdict};
 pub use runs::{Runs, RunsOfSize};
 pub use tls::{HandshakeFailure, TlsMetrics};

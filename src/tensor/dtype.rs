@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An ONNX tensor element type that Scoria serves.
 ///
 /// The types left out (complex, 8- and 4-bit floats, 4- and 2-bit integers) have no JSON or numpy form; a model that uses
 /// one at its boundary is refused at load, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum DType {
     Bool,
     I8,
@@ -98,6 +101,21 @@ impl DType {
             16 => DType::BF16,
             _ => return None,
         })
+    }
+}
+
+impl TryFrom<String> for DType {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<DType, String> {
+        let known = DType::ALL.into_iter().find(|dtype| dtype.name() == name);
+        known.ok_or_else(|| format!("'{name}' is no element type that is served"))
+    }
+}
+
+impl From<DType> for String {
+    fn from(dtype: DType) -> String {
+        dtype.name().to_owned()
     }
 }
 

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
 
 use super::{DType, Element, Shape, Tensor, element_count, extent, with_dtype};
 
-/// One dimension of a declared shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One dimension of a declared shape. In JSON a number, a name, or `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Dim {
     /// Always this size.
     Fixed(usize),
@@ -26,7 +28,7 @@ impl fmt::Display for Dim {
 }
 
 /// A declared tensor: an input, or an output that is a plain tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorSpec {
     pub name: String,
     pub dtype: DType,
@@ -35,7 +37,8 @@ pub struct TensorSpec {
 }
 
 /// The type of an output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ValueType {
     Tensor { dtype: DType, dims: Option<Vec<Dim>> },
     Sequence(Box<ValueType>),
@@ -43,14 +46,15 @@ pub enum ValueType {
 }
 
 /// A declared output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
     pub name: String,
+    #[serde(flatten)]
     pub value: ValueType,
 }
 
 /// The inputs and outputs of a model, in the graph's order.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Signature {
     pub inputs: Vec<TensorSpec>,
     pub outputs: Vec<OutputSpec>,
@@ -107,6 +111,39 @@ impl fmt::Display for ValueType {
     }
 }
 
+/// `(x: float32[N, 10]) → (y: float32[N])`.
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inputs: Vec<_> = self.inputs.iter().map(|input| format!("{}: {input}", input.name)).collect();
+        let outputs: Vec<_> = self.outputs.iter().map(|output| format!("{}: {}", output.name, output.value)).collect();
+        write!(f, "({}) → ({})", inputs.join(", "), outputs.join(", "))
+    }
+}
+
+impl ValueType {
+    fn is_like(&self, other: &ValueType) -> bool {
+        match (self, other) {
+            (ValueType::Tensor { dtype: a, dims: a_dims }, ValueType::Tensor { dtype: b, dims: b_dims }) => {
+                a == b && dims_are_like(a_dims.as_deref(), b_dims.as_deref())
+            }
+            (ValueType::Sequence(a), ValueType::Sequence(b)) => a.is_like(b),
+            (ValueType::Map { key: a_key, value: a }, ValueType::Map { key: b_key, value: b }) => {
+                a_key == b_key && a.is_like(b)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn dims_are_like(a: Option<&[Dim]>, b: Option<&[Dim]>) -> bool {
+    let alike = |(a, b): (&Dim, &Dim)| a == b || matches!((a, b), (Dim::Dynamic(_), Dim::Dynamic(_)));
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(alike),
+        _ => false,
+    }
+}
+
 fn write_type(f: &mut fmt::Formatter<'_>, dtype: DType, dims: Option<&[Dim]>) -> fmt::Result {
     let Some(dims) = dims else { return write!(f, "{dtype}[…]") };
     write!(f, "{dtype}[")?;
@@ -133,6 +170,17 @@ impl Signature {
             self.inputs.iter().zip(&shapes).map(|(input, shape)| with_dtype!(input.dtype, T => zeros::<T>(shape)));
         let is_possible = shapes.iter().all(|shape| extent(shape).is_some());
         (total <= max_elements && is_possible).then(|| tensors.collect())
+    }
+
+    /// Whether a request for one is a request for the other, and so is an answer: all is the same but for the names of sizes,
+    /// which exporters choose.
+    pub fn is_like(&self, other: &Signature) -> bool {
+        self.inputs.len() == other.inputs.len()
+            && self.outputs.len() == other.outputs.len()
+            && self.inputs.iter().zip(&other.inputs).all(|(a, b)| {
+                a.name == b.name && a.dtype == b.dtype && dims_are_like(a.dims.as_deref(), b.dims.as_deref())
+            })
+            && self.outputs.iter().zip(&other.outputs).all(|(a, b)| a.name == b.name && a.value.is_like(&b.value))
     }
 
     /// The position of an input by name.

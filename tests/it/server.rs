@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scoria::app::{App, StartError};
+use scoria::app::{App, Offer, RegistryOffer, StartError};
 use scoria::config::{Config, File, Origin, Setting};
 use scoria::control::resolve_models;
 use scoria::engine::Engine;
@@ -28,6 +28,7 @@ pub struct Start {
     models: Vec<String>,
     settings: Vec<(&'static str, String)>,
     endpoints: File,
+    registry: Option<RegistryOffer>,
     folder: Folder,
 }
 
@@ -38,7 +39,14 @@ impl Start {
         let settings = [("listen", "127.0.0.1:0"), ("admin_listen", "127.0.0.1:0"), ("auth", "none")];
         let mut settings: Vec<_> = settings.map(|(key, text)| (key, text.to_owned())).into();
         settings.push(("state_dir", state));
-        Start { engine: Arc::new(engine), models: Vec::new(), settings, endpoints: File::default(), folder }
+        Start {
+            engine: Arc::new(engine),
+            models: Vec::new(),
+            settings,
+            endpoints: File::default(),
+            registry: None,
+            folder,
+        }
     }
 
     /// Adds a model, written as an ONNX file.
@@ -63,6 +71,12 @@ impl Start {
     pub fn set(mut self, key: &'static str, text: impl Into<String>) -> Start {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, text.into()));
+        self
+    }
+
+    /// Serves a registry instead of models.
+    pub fn registry(mut self, offer: RegistryOffer) -> Start {
+        self.registry = Some(offer);
         self
     }
 
@@ -93,7 +107,8 @@ impl Start {
         };
         let config = Config::resolve(&layers).and_then(|config| config.with_endpoints(&self.endpoints, &layers));
         let models = resolve_models(&self.models).expect("the models are found");
-        let app = App::start(&config.expect("the settings are valid"), models, self.engine)?;
+        let offer = self.registry.map_or(Offer::Files(models), Offer::Registry);
+        let app = App::start(&config.expect("the settings are valid"), offer, self.engine)?;
         Ok(Server { app: Some(app), folder: self.folder })
     }
 }

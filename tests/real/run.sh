@@ -68,6 +68,7 @@ install_program testssl testssl.sh
 install_program node nodejs
 install_program npm npm
 (cd "$tests/clients" && npm ci --silent) || fail "npm could not install what tests/real/clients/package-lock.json names"
+(cd "$tests/registry/emulators" && npm ci --silent) || fail "npm could not install what tests/real/registry/emulators names"
 install_program prlimit util-linux
 install_program slowhttptest slowhttptest
 unpack_program promtool prometheus

@@ -7,7 +7,6 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::route::Model;
-use super::unknown_model;
 use crate::codec::open_inference::{
     Answering, InferReply, InferRequest, JSON_LENGTH_HEADER, Receiver, Wanted, WantedOutput, encode, example,
 };
@@ -35,9 +34,8 @@ pub async fn infer(
     call: &mut Call,
     served: &mut Option<Served>,
 ) -> Result<Response<Body>, ApiError> {
-    let admitted = admit(server, Some(&model.endpoint()), parts, call, served);
-    let mut admitted = admitted.map_err(|error| unknown_model(error, &model.name))?;
-    model.check_version(admitted.endpoint, admitted.deployment)?;
+    let admitted = admit(server, (Some(&model.endpoint()), model.version), parts, call, served);
+    let mut admitted = admitted.map_err(|error| model.not_admitted(error))?;
     let in_flight = InFlight::begin(admitted.deployment);
     let answer = answer(server, &mut admitted, model, parts, body, call).await;
     in_flight.end();

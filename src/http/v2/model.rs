@@ -28,11 +28,11 @@ impl Model {
         }
     }
 
-    /// Refuses a deployment of another version than the path asks for.
-    pub fn check_version(&self, endpoint: &Endpoint, deployment: &Deployment) -> Result<(), ApiError> {
+    /// Words a request that found no model, or not this version of it, as clients expect it.
+    pub fn not_admitted(&self, error: ApiError) -> ApiError {
         match self.version {
-            Some(version) if version != deployment.model.version => Err(self.unknown_version(endpoint)),
-            _ => Ok(()),
+            Some(version) if error.code == "unknown_deployment" => self.no_version(version),
+            _ => unknown_model(error, &self.name),
         }
     }
 
@@ -46,9 +46,12 @@ impl Model {
 
     fn unknown_version(&self, endpoint: &Endpoint) -> ApiError {
         let served: Vec<_> = versions(endpoint).map(|version| version.to_string()).collect();
-        let message =
-            format!("Request for unknown model: '{}' has no version {} here", self.name, self.version.unwrap_or(0));
-        ApiError::new(ErrorKind::NotFound, "unknown_model_version", message).with_expected(served.join(", "))
+        self.no_version(self.version.unwrap_or(0)).with_expected(served.join(", "))
+    }
+
+    fn no_version(&self, version: u64) -> ApiError {
+        let message = format!("Request for unknown model: '{}' has no version {version} here", self.name);
+        ApiError::new(ErrorKind::NotFound, "unknown_model_version", message)
     }
 }
 

@@ -1,4 +1,6 @@
-//! The admin port's service: probes, metrics, and what is being served by what.
+//! The admin port's service: probes, metrics, what is being served by what, and operations on endpoints.
+
+mod endpoints;
 
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use serde::Serialize;
 
+use self::endpoints::Asked;
 use super::Body;
 use super::error::ApiError;
 use super::framing;
@@ -17,6 +20,7 @@ use super::router::{AdminRoute, admin_route};
 use super::score::bearer;
 use super::service_status::{ServiceList, ServiceStatus};
 use crate::auth::{KeyDigest, KeyRing};
+use crate::control::operations::Desk;
 use crate::deployment::Routing;
 use crate::error::ErrorKind;
 use crate::telemetry::Metrics;
@@ -31,18 +35,20 @@ pub struct Admin {
     pub keys: Option<KeyRing>,
     pub strict_readiness: bool,
     pub hosts: AllowedHosts,
+    /// Operations on the registry that is served; `None` where it is files.
+    pub desk: Option<Desk>,
 }
 
 impl Admin {
-    /// Answers one request. Nothing here waits: request bodies are not read.
+    /// Answers one request. Only operations on endpoints read its body, and wait for the registry.
     pub async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
-        let (parts, _) = request.into_parts();
-        let mut response = self.answer(&parts).unwrap_or_else(ApiError::into_response);
+        let (parts, body) = request.into_parts();
+        let mut response = self.answer(&parts, body).await.unwrap_or_else(ApiError::into_response);
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 
-    fn answer(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
+    async fn answer(&self, request: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
         host::check_single(request)?;
         framing::check(&request.headers)?;
         let route = admin_route(&request.method, request.uri.path());
@@ -62,6 +68,10 @@ impl Admin {
                 })?;
                 Ok(health::text(text, Metrics::MEDIA_TYPE))
             }
+            AdminRoute::Endpoints(route) => {
+                let by = self.authenticate(request)?;
+                self.operate(Asked { route: &route, parts: request, body, by }).await
+            }
             AdminRoute::Services => {
                 self.authenticate(request)?;
                 Ok(json(&ServiceList::of(&self.routing.table())))
@@ -78,16 +88,17 @@ impl Admin {
             AdminRoute::Unknown => Err(ApiError::new(
                 ErrorKind::NotFound,
                 "unknown_route",
-                "the admin port serves /metrics, /livez, /readyz, /healthz and /api/v1/service",
+                "the admin port serves /metrics, /livez, /readyz, /healthz /api/v1/service and /api/v1/endpoints",
             )),
         }
     }
 
-    fn authenticate(&self, request: &Parts) -> Result<(), ApiError> {
-        let Some(keys) = &self.keys else { return Ok(()) };
+    /// Who asks, if they may.
+    fn authenticate(&self, request: &Parts) -> Result<String, ApiError> {
+        let Some(keys) = &self.keys else { return Ok("admin API".to_owned()) };
         let digest = KeyDigest::of(bearer(&request.headers)?);
         if keys.find(&digest).is_some() {
-            Ok(())
+            Ok(format!("admin key {}", digest.id()))
         } else if self.routing.table().knows_key(&digest) {
             Err(ApiError::new(
                 ErrorKind::Forbidden,

@@ -1,0 +1,97 @@
+//! What a server is asked to make of an endpoint: its specification, with everything resolved that this server decides.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::ModelSpec;
+use crate::auth::KeyRing;
+use crate::deployment::EndpointSettings;
+use crate::name::Name;
+use crate::registry::{ModelRef, Share, Sticky};
+use crate::schedule::{Cores, Limits, Wishes};
+
+/// One endpoint as it is to be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub name: Name,
+    /// The revision of the registry that says so, if one does.
+    pub revision: Option<u64>,
+    /// `None` when scoring needs no key.
+    pub keys: Option<KeyRing>,
+    pub settings: EndpointSettings,
+    pub deployments: BTreeMap<Name, WantedDeployment>,
+    /// Who answers requests that pin no deployment; what is left goes to `default`.
+    pub traffic: BTreeMap<Name, Share>,
+    pub default: Option<Name>,
+    pub mirror: BTreeMap<Name, Share>,
+    pub sticky: Option<Sticky>,
+}
+
+/// One deployment as it is to be.
+#[derive(Clone, Debug)]
+pub struct WantedDeployment {
+    pub source: Source,
+    pub settings: Settings,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The operator's own file.
+    File(ModelSpec),
+    /// A version of the registry.
+    Published(ModelRef),
+    /// Nothing can be made of what is asked for.
+    Unusable { reason: String },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(spec) => write!(f, "{}", spec.path.display()),
+            Source::Published(model) => write!(f, "{model}"),
+            Source::Unusable { .. } => f.write_str("-"),
+        }
+    }
+}
+
+/// What applies to one deployment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub providers: Vec<String>,
+    pub wishes: Wishes,
+    pub queue: Limits,
+    pub cores: Arc<Cores>,
+    pub endpoint: EndpointSettings,
+}
+
+impl WantedDeployment {
+    /// Whether a model that was loaded for `other` serves for this one too: only what is applied when it is loaded has it loaded
+    /// again.
+    pub fn loads_like(&self, other: &WantedDeployment) -> bool {
+        let (own, others) = (&self.settings, &other.settings);
+        self.source == other.source
+            && own.providers == others.providers
+            && own.wishes == others.wishes
+            && own.endpoint.max_elements == others.endpoint.max_elements
+    }
+}
+
+impl Wanted {
+    /// An endpoint with one deployment, of the operator's own file.
+    pub fn alone(spec: ModelSpec, settings: Settings, keys: Option<KeyRing>) -> Wanted {
+        let deployment = super::Seat::only(spec.name.clone()).deployment;
+        Wanted {
+            name: spec.name.clone(),
+            revision: None,
+            keys,
+            settings: settings.endpoint,
+            deployments: BTreeMap::from([(deployment, WantedDeployment { source: Source::File(spec), settings })]),
+            traffic: BTreeMap::new(),
+            default: None,
+            mirror: BTreeMap::new(),
+            sticky: None,
+        }
+    }
+}
