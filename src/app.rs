@@ -20,6 +20,7 @@ use crate::control::{self, Means, Order, Prepare, Repository, Running, Settings,
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::follow::{Accompanied, IdentityError};
+use crate::grpc::{Grpc, GrpcSettings};
 use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
@@ -196,8 +197,9 @@ impl App {
             let prepare = prepare(config, &budget, keys.as_ref());
             Arc::new(Repository::new(folder, prepare, controls.orders.clone(), Arc::clone(&routing)))
         });
+        let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
         let scoring = Port {
-            service: Arc::new(scoring),
+            service,
             tls: scoring_tls.clone(),
             max_connections: room.scoring,
             limits,
@@ -444,6 +446,16 @@ pub fn scoring_settings(config: &Config) -> ScoringSettings {
         log_sample_per_second: config.log_sample_per_second,
         request_compression: config.request_compression,
         response_compression_min_bytes: config.response_compression_min_bytes,
+    }
+}
+
+/// What applies to every call of gRPC.
+pub fn grpc_settings(config: &Config) -> GrpcSettings {
+    GrpcSettings {
+        max_body_bytes: config.max_body_bytes,
+        body_timeout: Duration::from_millis(config.body_timeout_ms),
+        min_transfer_bytes_per_s: config.min_transfer_bytes_per_s,
+        keep_alive_timeout: Duration::from_millis(config.keep_alive_timeout_ms),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod experiment;
 pub mod follow;
+pub mod grpc;
 pub mod http;
 pub mod memory;
 pub mod moment;

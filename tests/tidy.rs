@@ -33,16 +33,17 @@ const LEVELS: &[(&str, u8)] = &[
     ("http", 5),
     ("profile", 5),
     ("publish", 5),
-    ("app", 6),
-    ("cli", 7),
-    ("main", 8),
+    ("grpc", 6),
+    ("app", 7),
+    ("cli", 8),
+    ("main", 9),
 ];
 
 /// Crates and functions that only some files may name.
 const RESERVED: &[(&str, &[&str])] = &[
     ("ort::", &["src/engine/ort/"]),
     ("tract_onnx::", &["src/engine/tract.rs"]),
-    ("hyper::", &["src/http/"]),
+    ("hyper::", &["src/http/", "src/grpc/"]),
     ("hyper_util::", &["src/http/"]),
     ("object_store::", &["src/registry/"]),
     ("tokio_rustls::", &["src/cli/invoke.rs", "src/http/tls/", "src/registry/url.rs", "src/webhook/courier.rs"]),
@@ -133,7 +134,7 @@ fn imports_go_down() {
                     // Level 0 has its vocabulary, and nothing else.
                     _ if *level == 0 => ["error", "name", "tensor"].contains(&named),
                     // Only deployments know what runs them.
-                    "http" => below < level && !["engine", "schedule"].contains(&named),
+                    "http" | "grpc" => below < level && !["engine", "schedule"].contains(&named),
                     _ => below < level,
                 };
                 if !is_allowed {
@@ -211,9 +212,10 @@ fn tests_wait_for_events() {
 
 #[test]
 fn every_error_code_is_documented() {
-    let document = fs::read_to_string(root().join("docs/http-status-codes.md")).unwrap();
+    let documents = ["docs/http-status-codes.md", "docs/grpc.md"];
+    let document = documents.map(|path| fs::read_to_string(root().join(path)).unwrap()).concat();
     let mut codes = BTreeSet::new();
-    for source in sources("src/http").iter().chain(&sources("src/codec")) {
+    for source in ["src/http", "src/grpc", "src/codec"].into_iter().flat_map(sources) {
         for (_, line) in source.code() {
             let is_code =
                 |word: &&str| word.contains('_') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

@@ -54,6 +54,8 @@ if [ -z "$server" ]; then
     cp "$repository/Cargo.toml" "$repository/Cargo.lock" "$work/src"
     mkdir "$work/src/loadtest"
     cp "$repository/loadtest/Cargo.toml" "$work/src/loadtest"
+    cp "$repository/build.rs" "$work/src"
+    cp -R "$repository/schemas" "$work/src/schemas"
     cp -R "$repository/assets" "$work/src/assets"
     cp -R "$repository/src" "$work/src/src"
     cp "$repository/deploy/docker/build.sh" "$work/src/deploy/docker"

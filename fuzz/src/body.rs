@@ -17,13 +17,7 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
     let [model, pieces, body @ ..] = data else { return };
     let body = &body[..body.len().min(MAX_BYTES)];
     let signature = signature(*model);
-    let policy = Policy {
-        null_input: if model & 0x80 == 0 { NullInput::Reject } else { NullInput::NaN },
-        non_finite_output: NonFiniteOutput::Null,
-        max_elements: MAX_BYTES,
-        max_rank: 64,
-        max_json_depth: 64,
-    };
+    let policy = policy(*model);
     let announced_bytes = (pieces & 1 == 0).then_some(body.len());
     let request = Request { signature: &signature, policy, announced_bytes, max_bytes: MAX_BYTES, raw_shape };
     let piece_bytes = usize::from(*pieces) + 1;
@@ -31,6 +25,17 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
     if let Some(Decoded { inputs, reply }) = decoded {
         check(&inputs, &signature);
         bounds::within(usize::MAX, || give_back(inputs, &signature, reply, &policy));
+    }
+}
+
+/// The limits of every endpoint here.
+pub(crate) fn policy(choice: u8) -> Policy {
+    Policy {
+        null_input: if choice & 0x80 == 0 { NullInput::Reject } else { NullInput::NaN },
+        non_finite_output: NonFiniteOutput::Null,
+        max_elements: MAX_BYTES,
+        max_rank: 64,
+        max_json_depth: 64,
     }
 }
 
@@ -64,12 +69,7 @@ pub(crate) fn check(inputs: &[Tensor], signature: &Signature) {
 /// Encodes tensors as the answer of a model that echoes them. In JSON that is always possible, and always JSON; in a binary
 /// form, it is read back unchanged where it can be written at all.
 fn give_back(inputs: Vec<Tensor>, signature: &Signature, reply: Reply, policy: &Policy) {
-    let output = |spec: &TensorSpec| OutputSpec {
-        name: spec.name.clone(),
-        value: ValueType::Tensor { dtype: spec.dtype, dims: spec.dims.clone() },
-    };
-    let outputs = signature.inputs.iter().map(output).collect();
-    let echo = Signature { inputs: signature.inputs.clone(), outputs };
+    let echo = echo(signature.clone());
     let values = || inputs.iter().cloned().map(Value::Tensor).collect();
     let whole = |parts: &[bytes::Bytes]| parts.concat();
 
@@ -91,6 +91,15 @@ fn give_back(inputs: Vec<Tensor>, signature: &Signature, reply: Reply, policy: &
     let again = again.inputs.into_iter().map(Value::Tensor).collect();
     let rewritten = codec::encode(again, &echo, reply, policy).expect("it could be written before");
     assert!(whole(&rewritten.parts) == written, "what was written and read is not what it was");
+}
+
+/// The signature of a model that gives what it takes.
+pub(crate) fn echo(signature: Signature) -> Signature {
+    let output = |spec: &TensorSpec| OutputSpec {
+        name: spec.name.clone(),
+        value: ValueType::Tensor { dtype: spec.dtype, dims: spec.dims.clone() },
+    };
+    Signature { outputs: signature.inputs.iter().map(output).collect(), ..signature }
 }
 
 fn bytes(tensor: &Tensor) -> usize {

@@ -2,5 +2,6 @@
 
 pub mod body;
 pub mod bounds;
+pub mod grpc;
 pub mod inference;
 pub mod server;

@@ -75,6 +75,16 @@ pub struct Admitted<'a> {
     mirror: Option<(&'a Arc<Mirror>, usize)>,
 }
 
+/// A request whose endpoint, key and wishes are in order.
+pub struct Entered<'a> {
+    endpoint: &'a Endpoint,
+    deployment: &'a Arc<Deployment>,
+    at: Instant,
+    deadline: Instant,
+    priority: Priority,
+    mirror: Option<(&'a Arc<Mirror>, usize)>,
+}
+
 /// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load. With a `version`, the
 /// deployment is one of this model version.
 ///
@@ -86,38 +96,57 @@ pub fn admit<'a>(
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Admitted<'a>, ApiError> {
+    let entered = enter(server, (name, version), &parts.headers, call, served)?;
+    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
+    if announced > entered.endpoint.settings.max_body_bytes {
+        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes));
+    }
+    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    entered.admit(permit)
+}
+
+/// The part of [`admit`] that depends on the request's headers alone: all but size and load.
+pub fn enter<'a>(
+    server: &Scoring,
+    (name, version): (Option<&str>, Option<u64>),
+    headers: &HeaderMap,
+    call: &mut Call,
+    served: &'a mut Option<Served>,
+) -> Result<Entered<'a>, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
-    let pinned = parts.headers.get(DEPLOYMENT).map(|name| name.to_str().unwrap_or("?"));
+    let pinned = headers.get(DEPLOYMENT).map(|name| name.to_str().unwrap_or("?"));
     let picked = match version {
         Some(version) => endpoint.find_version(version).ok_or(Unpicked::Unknown),
-        None => endpoint.pick(pinned, |by| sticky::user(by, &parts.headers)),
+        None => endpoint.pick(pinned, |by| sticky::user(by, headers)),
     };
     // Whoever pins what is not there is counted with the first.
     let index = picked.unwrap_or(0);
     let Some(deployment) = endpoint.deployments.get(index) else { return Err(model_loading()) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint, index });
-    authenticate(&served.endpoint, &parts.headers, &table)?;
+    authenticate(&served.endpoint, headers, &table)?;
     served.tag(call);
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
     picked.map_err(|why| not_picked(why, &served.endpoint, pinned))?;
     let Served { endpoint, deployment, .. } = served;
     let longest = deployment.scoring_timeout;
-    let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
-    let priority = priority(&parts.headers)?;
-    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
-    if announced > endpoint.settings.max_body_bytes {
-        return Err(request_body::too_large(endpoint.settings.max_body_bytes));
-    }
-    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
-    // What would be refused by the queue is not worth being read.
-    if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
-        return Err(queue_full(retry_after));
-    }
+    let deadline = call.started + timeout(headers)?.map_or(longest, |asked| asked.min(longest));
     let mirror =
         endpoint.mirror.as_ref().filter(|_| pinned.is_none() && version.is_none()).map(|mirror| (mirror, index));
-    Ok(Admitted { endpoint, deployment, at, deadline, priority, max_wait: None, permit, mirror })
+    Ok(Entered { endpoint, deployment, at, deadline, priority: priority(headers)?, mirror })
+}
+
+impl<'a> Entered<'a> {
+    /// Lets the request in, if there is room for it to wait.
+    pub fn admit(self, permit: Permit) -> Result<Admitted<'a>, ApiError> {
+        let Entered { endpoint, deployment, at, deadline, priority, mirror } = self;
+        // What would be refused by the queue is not worth being read.
+        if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
+            return Err(queue_full(retry_after));
+        }
+        Ok(Admitted { endpoint, deployment, at, deadline, priority, max_wait: None, permit, mirror })
+    }
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -201,15 +230,27 @@ fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiErro
 
 pub fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
     let Some(keys) = &endpoint.keys else { return Ok(()) };
-    let presented = bearer(headers)?;
-    let digest = KeyDigest::of(presented);
+    let digest = KeyDigest::of(bearer(headers)?);
     if keys.find(&digest).is_some() {
         Ok(())
     } else if table.knows_key(&digest) {
         Err(ApiError::new(ErrorKind::Forbidden, "wrong_endpoint", "this key is for another endpoint"))
     } else {
-        Err(ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here"))
+        Err(unknown_key())
     }
+}
+
+/// Refuses who has no key of any endpoint, where every endpoint needs one: what can be said before it is known which endpoint a
+/// request is for.
+pub fn check_key(table: &RoutingTable, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !table.needs_key() || table.knows_key(&KeyDigest::of(bearer(headers)?)) {
+        return Ok(());
+    }
+    Err(unknown_key())
+}
+
+fn unknown_key() -> ApiError {
+    ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here")
 }
 
 /// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
@@ -350,6 +391,7 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     formats.next()
 }
 
+/// What the endpoint allows and promises about bodies.
 pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,

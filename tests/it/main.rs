@@ -16,6 +16,8 @@ mod doctor;
 mod documents;
 mod drain;
 mod fleet;
+mod grpc;
+mod grpc_client;
 mod limits;
 mod models;
 mod open_inference;

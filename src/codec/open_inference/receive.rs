@@ -214,7 +214,7 @@ impl Data<'_> {
 }
 
 /// An input from shared memory.
-fn read_region<'a>(
+pub(super) fn read_region<'a>(
     intake: &mut Intake<'a>,
     place: &Place<'a>,
     region: &Region,
@@ -223,7 +223,7 @@ fn read_region<'a>(
     if let Some(needed) = place.bytes().filter(|needed| *needed != region.size_bytes) {
         return Err(wrong_size(place, needed, region.size_bytes));
     }
-    let mut fill = intake.fill(place)?;
+    let mut fill = intake.fill_apart(place)?;
     // A region may be larger than the strings in it: what follows them is not looked at.
     regions.read(region, &mut |mut piece| fill.push(&mut piece))?;
     fill.finish()
