@@ -1,5 +1,6 @@
 //! The composition root: a checked configuration becomes a running server, and a running server ends in order.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
-use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{Controller, ModelSpec, Settings};
+use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, Origin, TlsFiles, env};
+use crate::control::{Controller, Description, ModelSpec, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
@@ -88,7 +89,8 @@ impl App {
         let models: Vec<(ModelSpec, Settings, Option<KeyRing>)> = models
             .into_iter()
             .map(|spec| {
-                let settings = settings(config.of_endpoint(&spec.name), &budget);
+                let (spec, config) = described(config, spec);
+                let settings = settings(&config, &budget);
                 ring(Ring::Endpoint(&spec.name)).map(|ring| (spec, settings, ring))
             })
             .collect::<Result<_, _>>()?;
@@ -271,6 +273,23 @@ fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name
         Ok(Some(name))
     } else {
         Err(StartError::UnknownDefaultEndpoint(name))
+    }
+}
+
+/// The settings of a model's endpoint, with those that lie beside the model; a model whose own cannot be used will not load.
+pub fn described(config: &Config, mut spec: ModelSpec) -> (ModelSpec, Cow<'_, Config>) {
+    let Some(model) = spec.description.config().filter(|model| !model.settings.is_empty()) else {
+        let config = Cow::Borrowed(config.of_endpoint(&spec.name));
+        return (spec, config);
+    };
+    let own: Vec<_> = model.settings.iter().map(|setting| (setting.key, setting.text.clone())).collect();
+    match config.with_model(&spec.name, &own, &Origin::File(model.path())) {
+        Ok(config) => (spec, Cow::Owned(config)),
+        Err(error) => {
+            spec.description = Description::Faulty(error.to_string());
+            let config = Cow::Borrowed(config.of_endpoint(&spec.name));
+            (spec, config)
+        }
     }
 }
 

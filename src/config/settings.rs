@@ -93,6 +93,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $key: $t,)*
             /// The same for endpoints that the file has a table for, see [`Config::of_endpoint`].
             pub endpoints: BTreeMap<Name, Config>,
+            /// What these tables say themselves.
+            pub endpoint_keys: BTreeMap<Name, Vec<&'static str>>,
         }
 
         /// Every setting, in the order of the reference.
@@ -130,9 +132,18 @@ macro_rules! settings {
                         value
                     },)*
                     endpoints: BTreeMap::new(),
+                    endpoint_keys: BTreeMap::new(),
                 };
                 config.check()?;
                 Ok(config)
+            }
+
+            /// A setting's text, from which it would be read again.
+            pub fn text(&self, key: &str) -> Option<String> {
+                match key {
+                    $(stringify!($key) => Some(self.$key.to_text()),)*
+                    _ => None,
+                }
             }
         }
     };

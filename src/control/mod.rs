@@ -1,11 +1,13 @@
 //! Makes what is served match what was asked for: reads the request, loads, warms, publishes.
 
 mod controller;
+mod description;
 mod loader;
 mod measure;
 mod model_spec;
 
 pub use controller::{Controller, Settings};
+pub use description::Description;
 pub use loader::{Loader, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 

@@ -17,12 +17,17 @@ pub struct Endpoint {
     pub keys: Option<KeyRing>,
     /// What every deployment of the endpoint takes and gives.
     pub signature: Signature,
+    /// Of outputs that are scores of classes.
+    pub labels: Labels,
     /// A body that is valid for this signature, as shown in error messages and on the console at start.
     pub example: Option<String>,
     pub settings: EndpointSettings,
     /// At least one; the first answers requests that do not name another.
     pub deployments: Vec<Arc<Deployment>>,
 }
+
+/// For each output, in the signature's order, the names of its classes, if they are known. Shorter if none of the rest has any.
+pub type Labels = Vec<Option<Arc<[String]>>>;
 
 /// What an endpoint allows, and how long it takes at most. The meaning of each is that of the setting of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

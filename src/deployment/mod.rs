@@ -10,7 +10,7 @@ mod routing_table;
 
 pub use admission::{Admission, Permit};
 pub use deployment::{Deployment, ModelInfo};
-pub use endpoint::{Endpoint, EndpointSettings};
+pub use endpoint::{Endpoint, EndpointSettings, Labels};
 // What a deployment answers with is part of what it is: `http` knows deployments, and nothing of what is below them.
 pub use crate::schedule::{Completed, Execution, Priority, ScheduleError};
 pub use routing_table::{Entry, Routing, RoutingTable, State};
