@@ -6,6 +6,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, W
 use hyper::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Body;
@@ -45,8 +46,21 @@ pub struct ApiError {
     details: Box<Details>,
 }
 
+/// Whose clients are to read an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// [`Wire`].
+    #[default]
+    Own,
+    /// `{"error": "…"}`.
+    TensorFlow,
+    /// `{"error_code": "…", "message": "…"}`.
+    Mlflow,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Details {
+    form: ErrorForm,
     path: Option<String>,
     expected: Option<String>,
     got: Option<String>,
@@ -117,6 +131,12 @@ impl ApiError {
         self
     }
 
+    /// Chooses the form of the body.
+    pub fn in_form(mut self, form: ErrorForm) -> ApiError {
+        self.details.form = form;
+        self
+    }
+
     pub fn with_retry_after(mut self, seconds: u64) -> ApiError {
         self.details.retry_after_s = Some(seconds);
         self
@@ -139,7 +159,24 @@ impl ApiError {
         status(self.kind)
     }
 
-    pub fn into_response(self) -> Response<Body> {
+    /// The message with the place that it speaks of, where the form has no field for that.
+    fn sentence(&self) -> String {
+        match &self.details.path {
+            // A message that begins with the place need not be told it again.
+            Some(path) if !self.message.starts_with(path.as_str()) => format!("{path}: {}", self.message),
+            _ => self.message.clone(),
+        }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        match self.details.form {
+            ErrorForm::Own => {}
+            ErrorForm::TensorFlow => return json!({ "error": self.sentence() }).to_string().into(),
+            ErrorForm::Mlflow => {
+                let body = json!({ "error_code": mlflow_code(self.kind), "message": self.sentence() });
+                return body.to_string().into();
+            }
+        }
         let wire = Wire {
             error: WireError {
                 code: self.code,
@@ -152,8 +189,11 @@ impl ApiError {
             },
             message: &self.message,
         };
-        let body = serde_json::to_vec(&wire).expect("texts always serialize");
-        let mut response = Response::new(Body::from(body));
+        serde_json::to_vec(&wire).expect("texts always serialize")
+    }
+
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -170,6 +210,26 @@ impl ApiError {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// The name that MLflow has for a failure (`mlflow/protos/databricks.proto`).
+const fn mlflow_code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::BadInput
+        | ErrorKind::BodyTooLarge
+        | ErrorKind::HeaderTooLarge
+        | ErrorKind::UnsupportedMediaType
+        | ErrorKind::NotAcceptable
+        | ErrorKind::BodyTimeout
+        | ErrorKind::Misdirected => "BAD_REQUEST",
+        ErrorKind::Unauthenticated => "UNAUTHENTICATED",
+        ErrorKind::Forbidden => "PERMISSION_DENIED",
+        ErrorKind::NotFound | ErrorKind::MethodNotAllowed => "ENDPOINT_NOT_FOUND",
+        ErrorKind::Overloaded => "REQUEST_LIMIT_EXCEEDED",
+        ErrorKind::ModelFailed | ErrorKind::Internal => "INTERNAL_ERROR",
+        ErrorKind::Unavailable => "TEMPORARILY_UNAVAILABLE",
+        ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",
     }
 }
 

@@ -19,12 +19,14 @@ mod header_text;
 mod health;
 mod host;
 mod json_schema;
+mod mlflow;
 mod request_body;
 mod router;
 mod score;
 mod scoring;
 pub mod server;
 mod service_status;
+mod tensorflow;
 pub mod tls;
 
 pub use admin::Admin;

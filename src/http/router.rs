@@ -2,6 +2,9 @@
 
 use hyper::Method;
 
+use super::mlflow::{self, Mlflow};
+use super::tensorflow::{self, TensorFlow};
+
 /// What a request on the scoring port asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -14,6 +17,8 @@ pub enum Route {
         endpoint: Option<String>,
     },
     Probe(Probe),
+    TensorFlow(TensorFlow),
+    Mlflow(Mlflow),
     Document(Document),
     Docs(Docs),
     /// A path that exists, by another method.
@@ -74,6 +79,12 @@ const ASSET_PREFIX: &str = "/docs/";
 pub fn route(method: &Method, path: &str) -> Route {
     if let Some(probe) = probe(path) {
         return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
+    }
+    if let Some(asked) = tensorflow::route(method, path) {
+        return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::TensorFlow);
+    }
+    if let Some(asked) = mlflow::route(method, path) {
+        return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::Mlflow);
     }
     let (endpoint, leaf) = match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.split_once('/')) {
         Some(("", _)) => return Route::Unknown,

@@ -13,7 +13,7 @@ use super::header_text::HeaderText;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::{Body, Scoring};
 use crate::auth::KeyDigest;
-use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
+use crate::codec::{self, Decoded, Dialect, Encoded, Format, Policy, Receiver, Reply, Request};
 use crate::deployment::{Completed, Deployment, Endpoint, Permit, Priority, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
@@ -38,8 +38,19 @@ pub struct Served {
     pub deployment: Arc<Deployment>,
 }
 
+/// Whom a request's path asks, and in whose dialect.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The endpoint, or the default one.
+    pub endpoint: Option<&'a str>,
+    /// Of the model, where the path names one.
+    pub version: Option<u64>,
+    pub dialect: Dialect,
+}
+
 /// A request that found its endpoint and may go on.
 pub struct Admitted<'a> {
+    dialect: Dialect,
     endpoint: &'a Endpoint,
     deployment: &'a Arc<Deployment>,
     at: Instant,
@@ -53,13 +64,13 @@ pub struct Admitted<'a> {
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
 pub fn admit<'a>(
     server: &Scoring,
-    name: Option<&str>,
+    asked: Asked<'_>,
     parts: &Parts,
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Admitted<'a>, ApiError> {
     let table = server.routing.table();
-    let endpoint = find_endpoint(&table, name)?;
+    let endpoint = find_endpoint(&table, asked.endpoint)?;
     let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
     authenticate(&served.endpoint, &parts.headers, &table)?;
@@ -69,6 +80,9 @@ pub fn admit<'a>(
         let pinned = Some(pinned.to_str().unwrap_or("?"));
         let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
         served.deployment = Arc::clone(deployment);
+    }
+    if let Some(version) = asked.version {
+        served.deployment = Arc::clone(pick_version(&served.endpoint, version)?);
     }
     let Served { endpoint, deployment } = served;
     let longest = endpoint.settings.scoring_timeout;
@@ -83,7 +97,7 @@ pub fn admit<'a>(
     if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
         return Err(queue_full(retry_after));
     }
-    Ok(Admitted { endpoint, deployment, at, deadline, priority, permit })
+    Ok(Admitted { dialect: asked.dialect, endpoint, deployment, at, deadline, priority, permit })
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -191,6 +205,17 @@ fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
         .with_got(pinned.unwrap_or_default())
 }
 
+/// The deployment of a version of the endpoint's model.
+pub fn pick_version(endpoint: &Endpoint, version: u64) -> Result<&Arc<Deployment>, ApiError> {
+    let deployment = endpoint.deployments.iter().find(|deployment| deployment.model.version == version);
+    deployment.ok_or_else(|| {
+        let versions: Vec<_> = endpoint.deployments.iter().map(|own| own.model.version.to_string()).collect();
+        ApiError::new(ErrorKind::NotFound, "unknown_version", "this version of the model is not served")
+            .with_expected(versions.join(", "))
+            .with_got(version.to_string())
+    })
+}
+
 /// A shorter deadline, if the client asks for one.
 pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
@@ -228,7 +253,7 @@ async fn read(
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
-    let Admitted { endpoint, deployment, at, permit, .. } = admitted;
+    let Admitted { dialect, endpoint, deployment, at, permit, .. } = admitted;
     let helpful = |error: ApiError| explain(error, endpoint);
     let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
     let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
@@ -240,7 +265,7 @@ async fn read(
         // What is no text is no shape either, and is refused as such.
         raw_shape: parts.headers.get(RAW_SHAPE).map(|value| value.to_str().unwrap_or("?")),
     };
-    let mut receiver = Receiver::new(format, request).map_err(|error| helpful(error.into()))?;
+    let mut receiver = Receiver::of(*dialect, format, request).map_err(|error| helpful(error.into()))?;
     let bytes = match query {
         Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
@@ -295,7 +320,8 @@ pub fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
 pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get(ACCEPT)?.to_str().ok()?;
     let named = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-    let mut formats = named.filter(|range| range.starts_with("application/")).filter_map(Format::from_media_type);
+    let is_named = |range: &&str| range.starts_with("application/") || *range == Format::Csv.media_type();
+    let mut formats = named.filter(is_named).filter_map(Format::from_media_type);
     formats.next()
 }
 

@@ -14,14 +14,17 @@ use super::cors::Cors;
 use super::docs::Docs;
 use super::document;
 use super::document_cache::DocumentCache;
-use super::error::ApiError;
+use super::error::{ApiError, ErrorForm};
 use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host;
+use super::mlflow::{self, Mlflow};
 use super::request_body::RequestBody;
 use super::router::{self, Route, route};
-use super::score::{Served, admit, find_endpoint, score};
+use super::score::{Asked, Served, admit, find_endpoint, score};
+use super::tensorflow::{self, TensorFlow};
 use super::{Body, SERVER_VERSION};
+use crate::codec::Dialect;
 use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
 use crate::telemetry::{Metrics, RequestLog, Verdict};
@@ -102,7 +105,7 @@ impl Scoring {
         };
         self.report(&route, &parts, &response, &call, served.as_ref());
         let headers = response.headers_mut();
-        if matches!(route, Route::Score { .. } | Route::Document(_)) {
+        if matches!(route, Route::Score { .. } | Route::Document(_) | Route::TensorFlow(_) | Route::Mlflow(_)) {
             self.cors.allow(&parts.headers, headers);
         }
         headers.insert(MS_SERVER_VERSION, HeaderValue::from_static(SERVER_VERSION));
@@ -121,10 +124,18 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match route {
             Route::Score { endpoint } => {
-                let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
+                let asked = Asked { endpoint: endpoint.as_deref(), ..Asked::default() };
+                let admitted = admit(self, asked, parts, call, served)?;
                 let mut response = score(admitted, parts, body, call).await?;
                 mark_run(&mut response, "False");
                 Ok(response)
+            }
+            Route::TensorFlow(asked) => self
+                .tensorflow(asked, parts, body, call, served)
+                .await
+                .map_err(|error| error.in_form(ErrorForm::TensorFlow)),
+            Route::Mlflow(asked) => {
+                self.mlflow(*asked, parts, body, call, served).await.map_err(|error| error.in_form(ErrorForm::Mlflow))
             }
             Route::ScoreOptions { .. } => Ok(self.options(parts)),
             Route::Probe(probe) => {
@@ -134,6 +145,47 @@ impl Scoring {
             Route::Docs(asked) => self.docs(asked, parts),
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             Route::Unknown => Err(unknown_route()),
+        }
+    }
+
+    async fn tensorflow(
+        &self,
+        asked: &TensorFlow,
+        parts: &Parts,
+        body: &mut RequestBody,
+        call: &mut Call,
+        served: &mut Option<Served>,
+    ) -> Result<Response<Body>, ApiError> {
+        match asked {
+            TensorFlow::Predict { endpoint, version } => {
+                let asked = Asked { endpoint: Some(endpoint), version: *version, dialect: Dialect::TensorFlowServing };
+                let admitted = admit(self, asked, parts, call, served)?;
+                score(admitted, parts, body, call).await
+            }
+            TensorFlow::Status { endpoint, version } => tensorflow::status(&self.routing.table(), endpoint, *version),
+            TensorFlow::Metadata { endpoint, version } => {
+                tensorflow::metadata(&self.routing.table(), endpoint, *version)
+            }
+            TensorFlow::List => Ok(tensorflow::list(&self.routing.table())),
+        }
+    }
+
+    async fn mlflow(
+        &self,
+        asked: Mlflow,
+        parts: &Parts,
+        body: &mut RequestBody,
+        call: &mut Call,
+        served: &mut Option<Served>,
+    ) -> Result<Response<Body>, ApiError> {
+        match asked {
+            Mlflow::Invocations => {
+                let asked = Asked { dialect: Dialect::Mlflow, ..Asked::default() };
+                let admitted = admit(self, asked, parts, call, served)?;
+                score(admitted, parts, body, call).await
+            }
+            Mlflow::Ping => Ok(mlflow::ping(&self.routing.table())),
+            Mlflow::Version => Ok(mlflow::version()),
         }
     }
 
@@ -164,7 +216,7 @@ impl Scoring {
         match (served, route) {
             (Some(served), _) => served.deployment.metrics.answered(status, took),
             // Probes come by the second and say nothing of clients.
-            (None, Route::Probe(_)) => return,
+            (None, Route::Probe(_) | Route::Mlflow(Mlflow::Ping)) => return,
             (None, _) => self.metrics.unrouted(status),
         }
         match self.log.decide(status, took, now - self.started) {

@@ -1,5 +1,5 @@
 use crate::codec::{
-    Decoded, DecodeError, Dialect, EncodeError, Format, JsonReply, NonFiniteOutput, NullInput, Policy, Receiver, Reply,
+    DecodeError, Decoded, Dialect, EncodeError, Format, JsonReply, NonFiniteOutput, NullInput, Policy, Receiver, Reply,
     Request, encode,
 };
 use crate::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
@@ -127,7 +127,11 @@ fn a_body_that_is_no_table_for_the_model_says_why() {
         (matrix(), "", "the body is empty; its first line must have the names of the columns"),
         (matrix(), "\n\n", "the body is empty"),
         (matrix(), "a,b,c\n1,2,3", "float32[N, 2], which has 2 columns; the first line names 3"),
-        (matrix(), ",a,b\n0,1,2", "the first column has no name: pandas leaves the row labels out with to_csv(index=False)"),
+        (
+            matrix(),
+            ",a,b\n0,1,2",
+            "the first column has no name: pandas leaves the row labels out with to_csv(index=False)",
+        ),
         (matrix(), "a,b\n1,2\n3", "row 2 has 1 values, the first line names 2 columns"),
         (matrix(), "a,b\n1,2,3", "row 1 has 3 values"),
         (matrix(), "a,b\n\"1,2", "a quote is not closed"),
@@ -136,7 +140,11 @@ fn a_body_that_is_no_table_for_the_model_says_why() {
         (columns(), "age,age\n1,2", "input 'age' is given twice"),
         (model(&[("x", DType::F32, "N,2,2")]), "x\n1", "which CSV cannot carry"),
         (model(&[("x", DType::F32, "")]), "x\n1", "float32[], which CSV cannot carry"),
-        (model(&[("x", DType::F32, "N"), ("y", DType::F32, "N,3")]), "x,y\n1,2", "input 'y' is float32[N, 3], which CSV"),
+        (
+            model(&[("x", DType::F32, "N"), ("y", DType::F32, "N,3")]),
+            "x,y\n1,2",
+            "input 'y' is float32[N, 3], which CSV",
+        ),
         (model(&[]), "x\n1", "the model has no inputs"),
         (model(&[("x", DType::F32, "3")]), "x\n1", "cannot have the shape [1]: dimension 0 must be 3, got 1"),
     ] {
