@@ -38,19 +38,10 @@ pub struct Served {
     pub deployment: Arc<Deployment>,
 }
 
-/// Whom a request's path asks, and in whose dialect.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
-    /// The endpoint, or the default one.
-    pub endpoint: Option<&'a str>,
-    /// Of the model, where the path names one.
-    pub version: Option<u64>,
-    pub dialect: Dialect,
-}
-
 /// A request that found its endpoint and may go on.
 pub struct Admitted<'a> {
-    dialect: Dialect,
+    /// That of the route.
+    pub dialect: Dialect,
     endpoint: &'a Endpoint,
     deployment: &'a Arc<Deployment>,
     at: Instant,
@@ -64,13 +55,13 @@ pub struct Admitted<'a> {
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
 pub fn admit<'a>(
     server: &Scoring,
-    asked: Asked<'_>,
+    name: Option<&str>,
     parts: &Parts,
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Admitted<'a>, ApiError> {
     let table = server.routing.table();
-    let endpoint = find_endpoint(&table, asked.endpoint)?;
+    let endpoint = find_endpoint(&table, name)?;
     let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
     authenticate(&served.endpoint, &parts.headers, &table)?;
@@ -80,9 +71,6 @@ pub fn admit<'a>(
         let pinned = Some(pinned.to_str().unwrap_or("?"));
         let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
         served.deployment = Arc::clone(deployment);
-    }
-    if let Some(version) = asked.version {
-        served.deployment = Arc::clone(pick_version(&served.endpoint, version)?);
     }
     let Served { endpoint, deployment } = served;
     let longest = endpoint.settings.scoring_timeout;
@@ -97,7 +85,14 @@ pub fn admit<'a>(
     if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
         return Err(queue_full(retry_after));
     }
-    Ok(Admitted { dialect: asked.dialect, endpoint, deployment, at, deadline, priority, permit })
+    Ok(Admitted { dialect: Dialect::Any, endpoint, deployment, at, deadline, priority, permit })
+}
+
+impl Admitted<'_> {
+    /// Refuses a request for another version of the model than the one that would answer.
+    pub fn check_version(&self, version: u64) -> Result<(), ApiError> {
+        check_version(self.deployment, version)
+    }
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -205,15 +200,14 @@ fn unknown_deployment(endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
         .with_got(pinned.unwrap_or_default())
 }
 
-/// The deployment of a version of the endpoint's model.
-pub fn pick_version(endpoint: &Endpoint, version: u64) -> Result<&Arc<Deployment>, ApiError> {
-    let deployment = endpoint.deployments.iter().find(|deployment| deployment.model.version == version);
-    deployment.ok_or_else(|| {
-        let versions: Vec<_> = endpoint.deployments.iter().map(|own| own.model.version.to_string()).collect();
-        ApiError::new(ErrorKind::NotFound, "unknown_version", "this version of the model is not served")
-            .with_expected(versions.join(", "))
-            .with_got(version.to_string())
-    })
+/// Refuses another version of the model than the deployment's.
+pub fn check_version(deployment: &Deployment, version: u64) -> Result<(), ApiError> {
+    let own = deployment.model.version;
+    if own == version {
+        return Ok(());
+    }
+    let error = ApiError::new(ErrorKind::NotFound, "unknown_version", "this version of the model is not served");
+    Err(error.with_expected(own.to_string()).with_got(version.to_string()))
 }
 
 /// A shorter deadline, if the client asks for one.

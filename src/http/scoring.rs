@@ -21,7 +21,7 @@ use super::host;
 use super::mlflow::{self, Mlflow};
 use super::request_body::RequestBody;
 use super::router::{self, Route, route};
-use super::score::{Asked, Served, admit, find_endpoint, score};
+use super::score::{Served, admit, find_endpoint, score};
 use super::tensorflow::{self, TensorFlow};
 use super::{Body, SERVER_VERSION};
 use crate::codec::Dialect;
@@ -124,8 +124,7 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match route {
             Route::Score { endpoint } => {
-                let asked = Asked { endpoint: endpoint.as_deref(), ..Asked::default() };
-                let admitted = admit(self, asked, parts, call, served)?;
+                let admitted = admit(self, endpoint.as_deref(), parts, call, served)?;
                 let mut response = score(admitted, parts, body, call).await?;
                 mark_run(&mut response, "False");
                 Ok(response)
@@ -158,8 +157,9 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match asked {
             TensorFlow::Predict { endpoint, version } => {
-                let asked = Asked { endpoint: Some(endpoint), version: *version, dialect: Dialect::TensorFlowServing };
-                let admitted = admit(self, asked, parts, call, served)?;
+                let mut admitted = admit(self, Some(endpoint), parts, call, served)?;
+                version.map_or(Ok(()), |version| admitted.check_version(version))?;
+                admitted.dialect = Dialect::TensorFlowServing;
                 score(admitted, parts, body, call).await
             }
             TensorFlow::Status { endpoint, version } => tensorflow::status(&self.routing.table(), endpoint, *version),
@@ -180,8 +180,8 @@ impl Scoring {
     ) -> Result<Response<Body>, ApiError> {
         match asked {
             Mlflow::Invocations => {
-                let asked = Asked { dialect: Dialect::Mlflow, ..Asked::default() };
-                let admitted = admit(self, asked, parts, call, served)?;
+                let mut admitted = admit(self, None, parts, call, served)?;
+                admitted.dialect = Dialect::Mlflow;
                 score(admitted, parts, body, call).await
             }
             Mlflow::Ping => Ok(mlflow::ping(&self.routing.table())),

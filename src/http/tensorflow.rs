@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::Body;
 use super::error::ApiError;
 use super::health::text;
-use super::score::{find_endpoint, pick_version};
+use super::score::{check_version, find_endpoint};
 use crate::deployment::{Deployment, Endpoint, RoutingTable, State};
 use crate::error::ErrorKind;
 use crate::tensor::{DType, Dim, ValueType};
@@ -99,11 +99,9 @@ pub fn status(table: &RoutingTable, name: &str, version: Option<u64>) -> Result<
     };
     let versions: Vec<Json> = match &entry.endpoint {
         Some(endpoint) => {
-            if let Some(version) = version {
-                pick_version(endpoint, version)?;
-            }
-            let versions = endpoint.deployments.iter().map(|deployment| deployment.model.version);
-            versions.filter(|own| version.is_none_or(|asked| asked == *own)).map(version_status).collect()
+            let deployment = endpoint.pick(None).ok_or_else(unknown_model)?;
+            version.map_or(Ok(()), |version| check_version(deployment, version))?;
+            vec![version_status(deployment.model.version)]
         }
         None => vec![version_status(version.unwrap_or(1))],
     };
@@ -118,10 +116,8 @@ pub fn status(table: &RoutingTable, name: &str, version: Option<u64>) -> Result<
 /// What a model takes and gives.
 pub fn metadata(table: &RoutingTable, name: &str, version: Option<u64>) -> Result<Response<Body>, ApiError> {
     let endpoint = find_endpoint(table, Some(name))?;
-    let deployment = match version {
-        Some(version) => pick_version(&endpoint, version)?,
-        None => endpoint.pick(None).ok_or_else(unknown_model)?,
-    };
+    let deployment = endpoint.pick(None).ok_or_else(unknown_model)?;
+    version.map_or(Ok(()), |version| check_version(deployment, version))?;
     Ok(answer(&signature_definition(&endpoint, deployment)))
 }
 

@@ -47,10 +47,11 @@ impl Place<'_> {
 }
 
 impl<'a> Intake<'a> {
-    /// `request.max_bytes` bounds the inputs of binary form together; `announced_bytes` does too, where it is known.
+    /// `request.max_bytes` bounds the bytes of all inputs together. That there are as many bytes as are spoken of is the
+    /// caller's to check: a region of shared memory is no part of a body.
     pub fn new(request: Request<'a>) -> Self {
         let inputs = request.signature.inputs.iter().map(|_| Input::Missing).collect();
-        Intake { allowance: Allowance::plain(&request), request, inputs }
+        Intake { allowance: Allowance::compressed(&request), request, inputs }
     }
 
     pub fn request(&self) -> &Request<'a> {
