@@ -136,6 +136,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
+            triton_metrics: config.triton_metrics,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
         };
         let limits = Arc::new(connection_limits(config));

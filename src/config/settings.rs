@@ -280,6 +280,16 @@ settings! {
     drain_timeout_ms: u64 = 20_000, at_most YEAR_MS;
     /// Whether `/readyz` waits for models that could not be loaded, too.
     strict_readiness: bool = false;
+    /// Whether `/metrics` has Triton's metrics too (`nv_inference_…`), for dashboards that were made for it.
+    triton_metrics: bool = false;
+    /// Whether clients on this machine may have tensors read from, and written to, POSIX shared memory that they have registered
+    /// (`/v2/systemsharedmemory`). Whoever may score can then have the server read and write any object below `/dev/shm` that
+    /// its user may: leave it off unless every client is trusted with those.
+    system_shared_memory: bool = false;
+    /// Regions of shared memory that may be registered at once.
+    max_shared_memory_regions: usize = 1_024, at_least 1;
+    /// The size of these regions together.
+    max_shared_memory_bytes: u64 = 1024 * 1024 * 1024, at_least 1;
     /// How log lines look: `human`, `json`, or `auto` (human on a terminal).
     log_format: LogFormat = LogFormat::Auto;
     /// The least important line that is logged: `error`, `warn`, `info` or `debug`.

@@ -28,6 +28,7 @@ pub mod server;
 mod service_status;
 mod tensorflow;
 pub mod tls;
+mod triton_metrics;
 
 pub use admin::Admin;
 pub use body::Body;

@@ -122,9 +122,9 @@ pub struct Metrics {
 /// One deployment's handles.
 #[derive(Debug)]
 pub struct DeploymentMetrics {
-    requests: IntCounterVec,
+    pub(super) requests: IntCounterVec,
     succeeded: IntCounter,
-    labels: [String; 2],
+    pub(super) labels: [String; 2],
     duration: [Arc<Durations>; 3],
     stages: [Arc<Durations>; 5],
     pub in_flight: IntGauge,
@@ -270,6 +270,12 @@ impl Metrics {
             .set(1.0);
         self.load_duration.with_label_values(&deployment).set(took.as_secs_f64());
         self.deployment_ready.with_label_values(&deployment).set(1);
+    }
+
+    /// How long a deployment took to load.
+    pub fn load_duration(&self, endpoint: &str, deployment: &str) -> Duration {
+        let seconds = self.load_duration.with_label_values(&[endpoint, deployment]).get();
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
     /// A deployment is being loaded, or could not be.

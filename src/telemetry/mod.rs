@@ -6,9 +6,11 @@ mod metrics;
 mod request_log;
 mod runs;
 mod tls;
+mod triton;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
 pub use request_log::{RequestLog, Verdict};
 pub use runs::{Runs, RunsOfSize};
 pub use tls::{HandshakeFailure, TlsMetrics};
+pub use triton::{Failures, TritonModel, render_triton};

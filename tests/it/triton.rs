@@ -124,3 +124,26 @@ fn a_file_with_another_name_is_found() {
     fs::rename(version("1").join("model.onnx"), version("1").join("net.onnx")).unwrap();
     assert_eq!(deployment(&serve(&folder).ready())["model"]["version"], 1);
 }
+
+#[test]
+fn tritons_metrics_are_there_on_request_and_described() {
+    let folder = repository("");
+    assert!(!serve(&folder).ready().admin("/metrics").text().contains("nv_"));
+    let server = serve(&folder).set("triton_metrics", "true").ready();
+    assert_eq!(server.post("/score", r#"{"data": [[1, 2], [3, 4]]}"#).status, 200);
+    assert_eq!(server.post("/score", "nothing").status, 400);
+    let metric = |name: &str, reason: &str| server.metric(&format!("{name}{{model=\"scorer\",{reason}version=\"3\"}}"));
+    assert_eq!(metric("nv_inference_request_success", ""), Some(1.0));
+    assert_eq!(metric("nv_inference_request_failure", "reason=\"OTHER\","), Some(1.0));
+    assert_eq!((metric("nv_inference_count", ""), metric("nv_inference_exec_count", "")), (Some(2.0), Some(1.0)));
+    assert!(metric("nv_inference_request_duration_us", "") > metric("nv_inference_compute_infer_duration_us", ""));
+    assert!(metric("nv_model_load_duration_secs", "").unwrap() > 0.0);
+
+    let text = server.admin("/metrics").text().to_owned();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let exposed: std::collections::BTreeSet<_> = types.filter(|name| name.starts_with("nv_")).collect();
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/triton.md");
+    let document = fs::read_to_string(document).unwrap();
+    let words = document.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+    assert_eq!(words.filter(|word| word.starts_with("nv_") && word.len() > 3).collect::<std::collections::BTreeSet<_>>(), exposed);
+}
