@@ -74,7 +74,8 @@ impl Server {
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
             let spec = ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 };
-            controller.load(&spec, app::settings(&config, &Arc::new(Cores::new(1))), keys);
+            let settings = app::settings(&config, &Arc::new(Cores::new(1)));
+            controller.load(&spec, settings, keys).expect("the model can be loaded");
         }
         assert_eq!(routing.table().entries().filter(|(_, entry)| entry.endpoint.is_some()).count(), 2, "{MODEL}");
         let admin = Admin {
@@ -84,6 +85,7 @@ impl Server {
             keys: Some(ring(ADMIN_KEY)),
             hosts: AllowedHosts::new(&["a".to_owned()]),
             strict_readiness: true,
+            triton_metrics: true,
         };
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
         let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));

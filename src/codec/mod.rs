@@ -24,6 +24,7 @@ pub use dialect::Dialect;
 pub use error::{DecodeError, DecodeFault, DecodeRefusal, EncodeError};
 pub use format::Format;
 pub use json::JsonReply;
+pub use refusal::quoted;
 
 pub use crate::config::{NonFiniteOutput, NullInput};
 use crate::tensor::{Signature, Tensor, Value};

@@ -159,13 +159,17 @@ impl ApiError {
         status(self.kind)
     }
 
-    /// The message with the place that it speaks of, where the form has no field for that.
+    /// All that there is to say in one text, but for the example.
     fn sentence(&self) -> String {
-        match &self.details.path {
-            // A message that begins with the place need not be told it again.
-            Some(path) if !self.message.starts_with(path.as_str()) => format!("{path}: {}", self.message),
-            _ => self.message.clone(),
+        let mut text = self.message.clone();
+        let details = [("; at ", &self.details.path), ("; expected ", &self.details.expected)];
+        for (words, detail) in details {
+            if let Some(detail) = detail.as_deref().filter(|detail| !self.message.contains(detail)) {
+                text.push_str(words);
+                text.push_str(detail);
+            }
         }
+        text
     }
 
     fn body(&self) -> Vec<u8> {
@@ -193,7 +197,22 @@ impl ApiError {
     }
 
     pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body()));
+        let body = self.body();
+        self.answer(body)
+    }
+
+    /// The answer on the routes of the Open Inference Protocol, which has one text for all that there is to say.
+    pub fn into_v2_response(self) -> Response<Body> {
+        let mut text = self.sentence();
+        if let Some(example) = &self.details.example {
+            text.push_str("; a request that is valid here: ");
+            text.push_str(example);
+        }
+        self.answer(json!({ "error": text }).to_string().into())
+    }
+
+    fn answer(self, body: Vec<u8>) -> Response<Body> {
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -55,13 +55,19 @@ pub fn answer(probe: Probe, table: &RoutingTable, lifecycle: &Lifecycle, readine
     }
 }
 
+/// Whether `/readyz` would say so.
+pub fn is_ready(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> bool {
+    overall(table, lifecycle, readiness) == "ready"
+}
+
 fn overall(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> &'static str {
     let has = |wanted: fn(&State) -> bool| table.entries().any(|(_, entry)| wanted(&entry.state));
     if lifecycle.is_draining() {
         "draining"
     } else if has(|state| *state == State::Loading) {
         "loading"
-    } else if !has(|state| *state == State::Ready) {
+    // A server that was started with none, for models to be loaded later, lacks nothing.
+    } else if table.entries().next().is_some() && !has(|state| *state == State::Ready) {
         "failed"
     } else if readiness == Readiness::Strict && has(|state| matches!(state, State::Failed { .. })) {
         "degraded"

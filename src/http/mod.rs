@@ -20,6 +20,7 @@ mod health;
 mod host;
 mod json_schema;
 mod mlflow;
+mod pack;
 mod request_body;
 mod router;
 mod score;
@@ -29,6 +30,8 @@ mod service_status;
 mod tensorflow;
 pub mod tls;
 mod triton_metrics;
+mod unpack;
+mod v2;
 
 pub use admin::Admin;
 pub use body::Body;
@@ -37,6 +40,7 @@ pub use health::Lifecycle;
 pub use host::AllowedHosts;
 pub use json_schema::schemas;
 pub use scoring::{Scoring, ScoringSettings};
+pub use v2::AdminAccess;
 
 /// The readers of a request's head, for the fuzzer, which calls each by itself (`fuzz/fuzz_targets/route.rs`).
 #[doc(hidden)]

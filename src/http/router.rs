@@ -4,6 +4,7 @@ use hyper::Method;
 
 use super::mlflow::{self, Mlflow};
 use super::tensorflow::{self, TensorFlow};
+use super::v2::route as v2;
 
 /// What a request on the scoring port asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Route {
     Mlflow(Mlflow),
     Document(Document),
     Docs(Docs),
+    /// The Open Inference Protocol.
+    V2(v2::Route),
     /// A path that exists, by another method.
     WrongMethod {
         allow: &'static str,
@@ -85,6 +88,9 @@ pub fn route(method: &Method, path: &str) -> Route {
     }
     if let Some(asked) = mlflow::route(method, path) {
         return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::Mlflow);
+    }
+    if let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return Route::V2(v2::route(method, rest));
     }
     let (endpoint, leaf) = match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.split_once('/')) {
         Some(("", _)) => return Route::Unknown,

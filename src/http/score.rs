@@ -17,9 +17,9 @@ use crate::codec::{self, Decoded, Dialect, Encoded, Format, Policy, Receiver, Re
 use crate::deployment::{Completed, Deployment, Endpoint, Permit, Priority, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
-use crate::tensor::Value;
+use crate::tensor::{Tensor, Value};
 
-const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
+pub const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
 const RAW_DTYPE: HeaderName = HeaderName::from_static("x-scoria-dtype");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
@@ -30,7 +30,7 @@ const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 const ANSWER_HEADERS: usize = 12;
 
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
-const STALL_BYTES: usize = 64 * 1024;
+pub const STALL_BYTES: usize = 64 * 1024;
 
 /// Who answers a request.
 pub struct Served {
@@ -42,12 +42,12 @@ pub struct Served {
 pub struct Admitted<'a> {
     /// That of the route.
     pub dialect: Dialect,
-    endpoint: &'a Endpoint,
-    deployment: &'a Arc<Deployment>,
-    at: Instant,
-    deadline: Instant,
-    priority: Priority,
-    permit: Permit,
+    pub endpoint: &'a Endpoint,
+    pub deployment: &'a Arc<Deployment>,
+    pub at: Instant,
+    pub deadline: Instant,
+    pub priority: Priority,
+    pub permit: Permit,
 }
 
 /// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
@@ -102,9 +102,9 @@ pub async fn score(
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let mut in_flight = InFlight::begin(admitted.deployment);
+    let in_flight = InFlight::begin(admitted.deployment);
     let answer = answer(&mut admitted, parts, body, call).await;
-    in_flight.ended = true;
+    in_flight.end();
     answer
 }
 
@@ -117,16 +117,8 @@ async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
     let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
-    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
-
-    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let completed = deployment.run(inputs, *deadline, *priority).await;
-    let Completed { outputs, queued, ran } =
-        completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
-    call.note(Timed::Queue, queued);
-    call.note(Timed::Run, ran);
-    deployment.metrics.stage(Stage::Queue, queued);
-    deployment.metrics.stage(Stage::Run, ran);
+    let Completed { outputs, ran, .. } = run(admitted, inputs, call).await?;
+    let Admitted { endpoint, deployment, .. } = admitted;
 
     let encoding = Instant::now();
     let elements = outputs.iter().map(Value::len).sum();
@@ -136,6 +128,19 @@ async fn answer(
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
     Ok(respond(encoded, deployment, ran))
+}
+
+/// Runs the model on inputs that were checked against the endpoint's signature.
+pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) -> Result<Completed, ApiError> {
+    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
+    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let completed = deployment.run(inputs, *deadline, *priority).await;
+    let completed = completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
+    call.note(Timed::Queue, completed.queued);
+    call.note(Timed::Run, completed.ran);
+    deployment.metrics.stage(Stage::Queue, completed.queued);
+    deployment.metrics.stage(Stage::Run, completed.ran);
+    Ok(completed)
 }
 
 /// The endpoint of a name, or the default one, if it is loaded.
@@ -319,7 +324,7 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     formats.next()
 }
 
-fn policy(endpoint: &Endpoint) -> Policy {
+pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,
         non_finite_output: endpoint.settings.non_finite_output,
@@ -330,7 +335,7 @@ fn policy(endpoint: &Endpoint) -> Policy {
 }
 
 /// Runs `work` here; if it is long, after telling the runtime that this thread will not come back soon.
-fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
+pub fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size > STALL_BYTES { tokio::task::block_in_place(work) } else { work() }
 }
 
@@ -399,15 +404,20 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
 }
 
 /// Counts a request among those in progress, for as long as it lives; one that dies before its answer was left by its client.
-struct InFlight<'a> {
+pub struct InFlight<'a> {
     metrics: &'a DeploymentMetrics,
     ended: bool,
 }
 
 impl<'a> InFlight<'a> {
-    fn begin(deployment: &'a Deployment) -> Self {
+    pub fn begin(deployment: &'a Deployment) -> Self {
         deployment.metrics.in_flight.inc();
         InFlight { metrics: &deployment.metrics, ended: false }
+    }
+
+    /// The request has its answer.
+    pub fn end(mut self) {
+        self.ended = true;
     }
 }
 

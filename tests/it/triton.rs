@@ -145,5 +145,8 @@ fn tritons_metrics_are_there_on_request_and_described() {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/triton.md");
     let document = fs::read_to_string(document).unwrap();
     let words = document.split(|c: char| !c.is_ascii_lowercase() && c != '_');
-    assert_eq!(words.filter(|word| word.starts_with("nv_") && word.len() > 3).collect::<std::collections::BTreeSet<_>>(), exposed);
+    assert_eq!(
+        words.filter(|word| word.starts_with("nv_") && word.len() > 3).collect::<std::collections::BTreeSet<_>>(),
+        exposed
+    );
 }
