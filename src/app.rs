@@ -23,6 +23,7 @@ use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, Sc
 use crate::memory;
 use crate::name::{InvalidName, Name};
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
+use crate::shared_memory::{self, SharedMemory};
 use crate::telemetry::Metrics;
 
 /// A running server.
@@ -161,6 +162,7 @@ impl App {
             .map(|folder| Repository::new(folder, prepare(config, &budget, keys.as_ref())))
             .unzip();
         scoring.repository = repository.map(Arc::new);
+        scoring.shared_memory = shared_memory(config);
         let scoring =
             Port { service: Arc::new(scoring), tls: scoring_tls.clone(), max_connections: room.scoring, limits };
         let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
@@ -410,11 +412,21 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
 /// What the endpoint of a model needs that is loaded later.
 fn prepare(config: &Config, cores: &Arc<Cores>, keys: Option<&Arc<KeyStore>>) -> Box<Prepare> {
     let (config, cores, keys) = (config.clone(), Arc::clone(cores), keys.cloned());
-    Box::new(move |name| {
-        let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(name))).transpose();
+    Box::new(move |spec| {
+        let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(&spec.name))).transpose();
         let ring = ring.map_err(|error| error.to_string())?;
-        Ok((settings(config.of_endpoint(name), &cores), ring))
+        let (spec, config) = described(&config, spec);
+        Ok((spec, settings(&config, &cores), ring))
     })
+}
+
+/// Where clients register shared memory, if they may.
+fn shared_memory(config: &Config) -> Option<Arc<SharedMemory>> {
+    let limits = shared_memory::Limits {
+        max_regions: config.max_shared_memory_regions,
+        max_bytes: config.max_shared_memory_bytes,
+    };
+    config.system_shared_memory.then(|| Arc::new(SharedMemory::new(limits)))
 }
 
 /// What applies to every request.

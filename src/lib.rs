@@ -22,6 +22,7 @@ pub mod probe;
 pub mod profile;
 pub mod registry;
 pub mod schedule;
+pub mod shared_memory;
 pub mod telemetry;
 pub mod tensor;
 pub mod triton;

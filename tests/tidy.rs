@@ -22,6 +22,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("registry", 1),
     ("probe", 2),
     ("schedule", 2),
+    ("shared_memory", 2),
     ("triton", 2),
     ("deployment", 3),
     ("control", 4),
@@ -43,7 +44,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("webpki::", &["src/http/tls/"]),
     (
         "rustix::",
-        &["src/control/measure.rs", "src/engine/external_data.rs", "src/http/descriptors.rs", "src/probe/limits.rs"],
+        &[
+            "src/control/measure.rs",
+            "src/engine/external_data.rs",
+            "src/http/descriptors.rs",
+            "src/probe/limits.rs",
+            "src/shared_memory/",
+        ],
     ),
     ("std::env::var", &["src/config/env.rs"]),
     ("std::env::set_var", &["src/config/env.rs"]),

@@ -53,8 +53,8 @@ enum What {
     Unload(Name),
 }
 
-/// Has the settings and the keys of an endpoint ready, or says why there are none.
-pub type Prepare = dyn Fn(&Name) -> Result<(Settings, Option<KeyRing>), String> + Send;
+/// Has the settings and the keys of a model's endpoint ready, or says why there are none.
+pub type Prepare = dyn Fn(ModelSpec) -> Result<(ModelSpec, Settings, Option<KeyRing>), String> + Send;
 
 /// The end of a [`Repository`] that does the work.
 pub struct Worker {
@@ -119,8 +119,10 @@ impl Worker {
     pub fn run(self, controller: &mut Controller) {
         for Order { what, done } in self.orders {
             let outcome = match what {
-                What::Load(spec) => match (self.prepare)(&spec.name) {
-                    Ok((settings, keys)) => controller.load(&spec, settings, keys).map_err(RepositoryError::NotLoaded),
+                What::Load(spec) => match (self.prepare)(spec) {
+                    Ok((spec, settings, keys)) => {
+                        controller.load(&spec, settings, keys).map_err(RepositoryError::NotLoaded)
+                    }
                     Err(reason) => Err(RepositoryError::NotLoaded(reason)),
                 },
                 What::Unload(name) => {

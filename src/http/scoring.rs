@@ -30,6 +30,7 @@ use crate::codec::open_inference::{NoRegions, Regions};
 use crate::control::Repository;
 use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
+use crate::shared_memory::SharedMemory;
 use crate::telemetry::{Metrics, RequestLog, Verdict};
 
 const RUN_FAILED: HeaderName = HeaderName::from_static("x-ms-run-function-failed");
@@ -47,6 +48,8 @@ pub struct Scoring {
     pub admin_access: AdminAccess,
     /// Where clients may have models loaded from.
     pub repository: Option<Arc<Repository>>,
+    /// Where clients may register shared memory.
+    pub shared_memory: Option<Arc<SharedMemory>>,
     pub(super) documents: DocumentCache,
     docs: Option<Docs>,
     cors: Cors,
@@ -95,6 +98,7 @@ impl Scoring {
             settings,
             admin_access: AdminAccess::default(),
             repository: None,
+            shared_memory: None,
             ids: IdSource::new()?,
             started: Instant::now(),
         })
@@ -102,7 +106,7 @@ impl Scoring {
 
     /// Where the tensors are that requests have put into shared memory.
     pub(super) fn regions(&self) -> &dyn Regions {
-        &NoRegions
+        self.shared_memory.as_deref().map_or(&NoRegions, |regions| regions)
     }
 
     /// Answers one request. Sets `linger` when the connection must end although its client may still be sending.

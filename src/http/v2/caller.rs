@@ -65,6 +65,16 @@ impl Caller {
         })
     }
 
+    /// Refuses whoever has no key of this server.
+    pub fn check_known(&self, table: &RoutingTable) -> Result<(), ApiError> {
+        match self {
+            Caller::Administrator => Ok(()),
+            Caller::Key(digest) if table.knows_key(digest) => Ok(()),
+            Caller::Key(_) => Err(unknown_key()),
+            Caller::Nobody => Err(key_required("this needs a key")),
+        }
+    }
+
     /// Refuses whoever is not the operator.
     pub fn check_administers(&self, table: &RoutingTable) -> Result<(), ApiError> {
         match self {

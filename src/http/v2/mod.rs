@@ -11,6 +11,7 @@ mod model;
 mod repository;
 pub mod route;
 mod server;
+mod shared_memory;
 mod trace;
 
 use std::time::{Duration, Instant};
@@ -73,6 +74,11 @@ pub async fn answer(
             must_administer(server, parts)?;
             trace::change(&object(body, call).await?)
         }
+        Route::RegionStatus { memory, region } => shared_memory::status(server, *memory, region, parts),
+        Route::RegisterRegion { memory, name } => {
+            shared_memory::register(server, *memory, name, parts, object(body, call).await?)
+        }
+        Route::UnregisterRegion { memory, region } => shared_memory::unregister(server, *memory, region, parts),
         Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
         Route::Unknown => {
             let message = "there is nothing at this path; inference is POST /v2/models/<name>/infer";
