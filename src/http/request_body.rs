@@ -59,15 +59,7 @@ impl RequestBody {
         limits: BodyLimits,
     ) -> Result<usize, ApiError> {
         let mut total = 0usize;
-        // The timer is registered only if a frame has to be waited for: a body that came with its headers never needs it.
-        loop {
-            let patience = limits.patience(total);
-            let frame = self.next_frame(limits.begun + patience).await;
-            let Some(frame) = frame.map_err(|_| too_slow(limits, patience, total))? else { break };
-            let frame = frame.map_err(|_| {
-                ApiError::new(ErrorKind::BadInput, "incomplete_body", "the body ended before its announced length")
-            })?;
-            let Ok(data) = frame.into_data() else { continue };
+        while let Some(data) = self.next(limits, total).await? {
             total = total.saturating_add(data.len());
             if total > limits.max_bytes {
                 return Err(too_large(limits.max_bytes));
@@ -78,6 +70,22 @@ impl RequestBody {
             receiver.push(&data)?;
         }
         Ok(total)
+    }
+
+    /// The next bytes, after `received` of them; `None` at the end.
+    pub async fn next(&mut self, limits: BodyLimits, received: usize) -> Result<Option<Bytes>, ApiError> {
+        // The timer is registered only if a frame has to be waited for: a body that came with its headers never needs it.
+        loop {
+            let patience = limits.patience(received);
+            let frame = self.next_frame(limits.begun + patience).await;
+            let Some(frame) = frame.map_err(|_| too_slow(limits, patience, received))? else { return Ok(None) };
+            let frame = frame.map_err(|_| {
+                ApiError::new(ErrorKind::BadInput, "incomplete_body", "the body ended before its announced length")
+            })?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
     }
 
     /// Reads and forgets what is left of a refused request's body, if it is short enough to be worth it; true if the end was

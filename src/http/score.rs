@@ -17,7 +17,7 @@ use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Requ
 use crate::deployment::{Completed, Deployment, Endpoint, Permit, Priority, RoutingTable, ScheduleError, State};
 use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
-use crate::tensor::Value;
+use crate::tensor::{Tensor, Value};
 
 const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
@@ -40,12 +40,21 @@ pub struct Served {
 
 /// A request that found its endpoint and may go on.
 pub struct Admitted<'a> {
+    pub endpoint: &'a Endpoint,
+    pub deployment: &'a Arc<Deployment>,
+    pub at: Instant,
+    pub deadline: Instant,
+    pub priority: Priority,
+    pub permit: Permit,
+}
+
+/// A request whose endpoint, key and wishes are in order.
+pub struct Entered<'a> {
     endpoint: &'a Endpoint,
     deployment: &'a Arc<Deployment>,
     at: Instant,
     deadline: Instant,
     priority: Priority,
-    permit: Permit,
 }
 
 /// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
@@ -58,32 +67,56 @@ pub fn admit<'a>(
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Admitted<'a>, ApiError> {
+    let entered = enter(server, name, &parts.headers, call, served)?;
+    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
+    if announced > entered.endpoint.settings.max_body_bytes {
+        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes));
+    }
+    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    entered.admit(permit)
+}
+
+/// The part of [`admit`] that depends on the request's headers alone: all but size and load.
+pub fn enter<'a>(
+    server: &Scoring,
+    name: Option<&str>,
+    headers: &HeaderMap,
+    call: &mut Call,
+    served: &'a mut Option<Served>,
+) -> Result<Entered<'a>, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
     let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
-    authenticate(&served.endpoint, &parts.headers, &table)?;
+    authenticate(&served.endpoint, headers, &table)?;
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
-    if let Some(pinned) = parts.headers.get(DEPLOYMENT) {
+    if let Some(pinned) = headers.get(DEPLOYMENT) {
         let pinned = Some(pinned.to_str().unwrap_or("?"));
         let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
         served.deployment = Arc::clone(deployment);
     }
     let Served { endpoint, deployment } = served;
     let longest = endpoint.settings.scoring_timeout;
-    let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
-    let priority = priority(&parts.headers)?;
-    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
-    if announced > endpoint.settings.max_body_bytes {
-        return Err(request_body::too_large(endpoint.settings.max_body_bytes));
+    let deadline = call.started + timeout(headers)?.map_or(longest, |asked| asked.min(longest));
+    Ok(Entered { endpoint, deployment, at, deadline, priority: priority(headers)? })
+}
+
+impl<'a> Entered<'a> {
+    /// The endpoint and the deployment that were asked for.
+    pub fn deployment(&self) -> &'a Arc<Deployment> {
+        self.deployment
     }
-    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
-    // What would be refused by the queue is not worth being read.
-    if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
-        return Err(queue_full(retry_after));
+
+    /// Lets the request in, if there is room for it to wait.
+    pub fn admit(self, permit: Permit) -> Result<Admitted<'a>, ApiError> {
+        let Entered { endpoint, deployment, at, deadline, priority } = self;
+        // What would be refused by the queue is not worth being read.
+        if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
+            return Err(queue_full(retry_after));
+        }
+        Ok(Admitted { endpoint, deployment, at, deadline, priority, permit })
     }
-    Ok(Admitted { endpoint, deployment, at, deadline, priority, permit })
 }
 
 /// Answers an admitted request, and counts it among those in progress meanwhile.
@@ -108,16 +141,8 @@ async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let Decoded { inputs, reply } = read(admitted, parts, body, call).await?;
     let reply = accepted(&parts.headers).filter(|format| *format != reply.format()).map_or(reply, Reply::from);
-    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
-
-    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let completed = deployment.run(inputs, *deadline, *priority).await;
-    let Completed { outputs, queued, ran } =
-        completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
-    call.note(Timed::Queue, queued);
-    call.note(Timed::Run, ran);
-    deployment.metrics.stage(Stage::Queue, queued);
-    deployment.metrics.stage(Stage::Run, ran);
+    let Completed { outputs, ran, .. } = run(admitted, inputs, call).await?;
+    let Admitted { endpoint, deployment, .. } = admitted;
 
     let encoding = Instant::now();
     let elements = outputs.iter().map(Value::len).sum();
@@ -127,6 +152,19 @@ async fn answer(
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
     Ok(respond(encoded, deployment, ran))
+}
+
+/// Runs the model on inputs that were checked against the endpoint's signature.
+pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) -> Result<Completed, ApiError> {
+    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
+    let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
+    let completed = deployment.run(inputs, *deadline, *priority).await;
+    let completed = completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
+    call.note(Timed::Queue, completed.queued);
+    call.note(Timed::Run, completed.ran);
+    deployment.metrics.stage(Stage::Queue, completed.queued);
+    deployment.metrics.stage(Stage::Run, completed.ran);
+    Ok(completed)
 }
 
 /// The endpoint of a name, or the default one, if it is loaded.
