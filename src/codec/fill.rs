@@ -87,7 +87,8 @@ impl Allowance {
         Ok(count)
     }
 
-    fn take_elements(&mut self, spec: &TensorSpec, shape: &[usize]) -> Result<usize, DecodeError> {
+    /// Takes the elements off of an input whose shape has been checked and whose bytes are not the body's.
+    pub fn take_elements(&mut self, spec: &TensorSpec, shape: &[usize]) -> Result<usize, DecodeError> {
         let left = self.elements_left;
         let count = element_count(shape);
         if count == Some(0) {

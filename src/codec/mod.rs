@@ -11,6 +11,7 @@ mod format;
 pub mod json;
 mod npy;
 mod npz;
+pub mod open_inference;
 mod raw;
 mod refusal;
 mod safetensors;

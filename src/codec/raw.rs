@@ -211,12 +211,13 @@ pub fn encode(outputs: Vec<Value>, signature: &Signature) -> Result<Encoded, Enc
     Ok(Encoded { format: Format::Raw, parts, raw_layout: Some(layout) })
 }
 
-fn strings_bytes(strings: &ArrayD<String>, output: &str) -> Result<Bytes, EncodeError> {
+/// The bytes of strings, in the raw form.
+pub fn strings_bytes(strings: &ArrayD<String>, output: &str) -> Result<Bytes, EncodeError> {
     let mut bytes = Vec::with_capacity(strings.iter().map(|text| size_of::<u32>() + text.len()).sum());
     for text in strings {
         let length = u32::try_from(text.len()).map_err(|_| {
             EncodeError::NotRepresentable(format!(
-                "output '{output}' has a string of {} bytes, which a raw body cannot carry; ask for application/json",
+                "output '{output}' has a string of {} bytes, which no binary form here can carry; ask for JSON",
                 text.len(),
             ))
         })?;

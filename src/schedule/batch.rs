@@ -57,7 +57,7 @@ impl Runner<'_> {
         }
         let outcome = held.run(inputs, started, deadline, self.place);
         let ran = started.elapsed();
-        self.note(inputs, 1, ran);
+        self.note(inputs, 1, ran, outcome.is_ok());
         match outcome {
             Ok(outputs) => Ok(Completed { outputs, queued: started.saturating_duration_since(submitted), ran }),
             Err(RunError::Interrupted) => Err(ScheduleError::Expired),
@@ -78,16 +78,19 @@ impl Runner<'_> {
         let inputs = join(batch)?;
         let outcome = held.run(&inputs, started, deadline, self.place);
         let ran = started.elapsed();
-        self.note(&inputs, batch.len(), ran);
+        self.note(&inputs, batch.len(), ran, outcome.is_ok());
         match outcome {
             Ok(outputs) => split(&outputs, batch).map(|outputs| Ok((outputs, ran))),
             Err(error) => Some(Err(error)),
         }
     }
 
-    fn note(&self, inputs: &[Tensor], requests: usize, took: Duration) {
+    fn note(&self, inputs: &[Tensor], requests: usize, took: Duration, is_success: bool) {
         self.metrics.batch_size.observe(requests as f64);
         let rows = inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
+        if is_success {
+            self.metrics.runs.observe(rows, took);
+        }
         self.cost.learn(Sample { rows, elements: inputs.iter().map(Tensor::len).sum(), took });
     }
 }

@@ -50,6 +50,13 @@ impl Durations {
         shard.sum_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
+    /// How many there were, and how long they were together.
+    pub fn count_and_sum(&self) -> (u64, Duration) {
+        let cells = self.shards.iter().flat_map(|shard| &shard.counts);
+        let sum = self.shards.iter().map(|shard| shard.sum_ns.load(Ordering::Relaxed)).sum();
+        (cells.map(|cell| cell.load(Ordering::Relaxed)).sum(), Duration::from_nanos(sum))
+    }
+
     /// What all threads have added so far.
     fn total(&self) -> Histogram {
         let add_up = |cell: &dyn Fn(&Shard) -> &AtomicU64| -> u64 {
@@ -146,6 +153,7 @@ mod tests {
             }
         });
         assert!(Arc::ptr_eq(&durations, &family.with_label_values(&["run", "a"])));
+        assert_eq!(durations.count_and_sum(), (80, Duration::from_micros(480_001_632)));
         let mut text = Vec::new();
         TextEncoder::new().encode(&registry.gather(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();

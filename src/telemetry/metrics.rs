@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use super::durations::{Durations, DurationsVec};
+use super::runs::Runs;
 use super::tls::{Families as TlsFamilies, TlsMetrics};
 
 /// A part of a request's way through the server.
@@ -131,6 +132,8 @@ pub struct DeploymentMetrics {
     pub abandoned: IntCounter,
     pub queue_depth: IntGauge,
     pub batch_size: Histogram,
+    /// Successful runs, for clients' statistics.
+    pub runs: Runs,
     pub request_bytes: IntCounter,
     pub response_bytes: IntCounter,
 }
@@ -240,6 +243,7 @@ impl Metrics {
             abandoned: self.abandoned.with_label_values(&labels),
             queue_depth: self.queue_depth.with_label_values(&labels),
             batch_size: self.batch_size.with_label_values(&labels),
+            runs: Runs::default(),
             request_bytes: self.request_bytes.with_label_values(&labels),
             response_bytes: self.response_bytes.with_label_values(&labels),
         }
@@ -301,7 +305,35 @@ pub struct ModelLabels<'a> {
     pub digest: &'a str,
 }
 
+/// How often something happened, and how long it took together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    pub count: u64,
+    pub took: Duration,
+}
+
 impl DeploymentMetrics {
+    /// What a stage has taken so far.
+    pub fn stage_total(&self, stage: Stage) -> Total {
+        let (count, took) = self.stages[stage as usize].count_and_sum();
+        Total { count, took }
+    }
+
+    /// The requests that were answered with a success.
+    pub fn succeeded_total(&self) -> Total {
+        let (count, took) = self.duration[0].count_and_sum();
+        Total { count, took }
+    }
+
+    /// The requests that were answered with a failure, the client's or ours.
+    pub fn failed_total(&self) -> Total {
+        let totals = self.duration[1..].iter().map(|durations| durations.count_and_sum());
+        totals.fold(Total::default(), |total, (count, took)| Total {
+            count: total.count + count,
+            took: total.took + took,
+        })
+    }
+
     /// A stage took this long.
     pub fn stage(&self, stage: Stage, took: Duration) {
         self.stages[stage as usize].observe(took);

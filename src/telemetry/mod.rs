@@ -4,9 +4,11 @@ mod durations;
 mod logging;
 mod metrics;
 mod request_log;
+mod runs;
 mod tls;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
-pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage};
+pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
 pub use request_log::{RequestLog, Verdict};
+pub use runs::{Runs, RunsOfSize};
 pub use tls::{HandshakeFailure, TlsMetrics};

@@ -17,7 +17,7 @@ use crate::tensor::{Dim, Tensor, TensorSpec, with_dtype};
 
 /// What a filler must not exceed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(in crate::codec) struct Bounds {
     pub null_input: NullInput,
     /// Elements that all inputs together may have.
     pub max_elements: usize,
@@ -42,6 +42,8 @@ pub(super) enum Source {
     Columns,
     /// The first row of this body.
     FirstRow,
+    /// The shape that came with the data.
+    Shape,
 }
 
 /// Reads one input.
@@ -82,6 +84,33 @@ pub(super) fn read(
     with_dtype!(spec.dtype, T => {
         let mut filler = Filler::<T>::new(spec, bounds);
         filler.read_whole(scanner, columns)?;
+        filler.into_tensor()
+    })
+}
+
+/// Reads an input whose shape came with it, and has been checked: its elements in one flat list, or nested as the shape says.
+pub(in crate::codec) fn read_shaped(
+    scanner: &mut Scanner<'_>,
+    spec: &TensorSpec,
+    bounds: Bounds,
+    shape: &[usize],
+) -> Result<Tensor, DecodeError> {
+    let axes = |sizes: &[usize]| -> Vec<Axis> {
+        sizes.iter().map(|&size| Axis { size: Some(size), source: Source::Shape }).collect()
+    };
+    let (brackets, _) = scanner.brackets_ahead();
+    with_dtype!(spec.dtype, T => {
+        let mut filler = Filler::<T>::new(spec, bounds);
+        filler.axes = Some(axes(shape));
+        if brackets != shape.len() {
+            if brackets != 1 {
+                return Err(mismatch::nesting(scanner, shape));
+            }
+            filler.axes = Some(axes(&[bounds.elements_left]));
+        }
+        filler.reserve(scanner);
+        filler.read_array(scanner, 0)?;
+        filler.axes = Some(axes(shape));
         filler.into_tensor()
     })
 }

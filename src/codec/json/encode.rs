@@ -30,6 +30,18 @@ pub fn encode(
     Ok(Encoded { format: Format::Json, parts: vec![Bytes::from(writer.text)], raw_layout: None })
 }
 
+/// Writes a tensor's elements as one flat list. The error names what JSON cannot carry.
+pub(in crate::codec) fn write_flat(text: &mut Vec<u8>, tensor: &Tensor, policy: &Policy) -> Result<(), &'static str> {
+    let mut writer = Writer { text: std::mem::take(text), policy: *policy };
+    writer.text.reserve(tensor_text_size(tensor));
+    let written = with_tensor!(tensor, array => {
+        let elements = array.as_slice().expect("a tensor is contiguous and row-major");
+        writer.nested(elements, &[elements.len()])
+    });
+    *text = writer.text;
+    written
+}
+
 /// One output and its name.
 #[derive(Clone, Copy, Debug)]
 struct Output<'a> {
@@ -231,35 +243,37 @@ fn shared_rows(outputs: &[Output<'_>]) -> Option<usize> {
     rows.all(|rows| rows == Some(first)).then_some(first)
 }
 
+/// About how many bytes a tensor's text has.
+fn tensor_text_size(tensor: &Tensor) -> usize {
+    let element = match tensor {
+        Tensor::Bool(_) => 6,
+        Tensor::I8(_) | Tensor::U8(_) => 4,
+        Tensor::I16(_) | Tensor::U16(_) => 6,
+        Tensor::String(array) => return array.iter().map(|text| text.len() + 3).sum(),
+        Tensor::F64(_) => 20,
+        _ => 13,
+    };
+    let shape = tensor.shape();
+    let lists = element_count(&shape[..shape.len().saturating_sub(1)]).unwrap_or(0);
+    tensor.len() * element + if tensor.is_empty() { 2 } else { 4 * lists }
+}
+
 /// About how many bytes a value's text has.
 fn text_size(value: &Value) -> usize {
-    fn tensor_size(tensor: &Tensor) -> usize {
-        let element = match tensor {
-            Tensor::Bool(_) => 6,
-            Tensor::I8(_) | Tensor::U8(_) => 4,
-            Tensor::I16(_) | Tensor::U16(_) => 6,
-            Tensor::String(array) => return array.iter().map(|text| text.len() + 3).sum(),
-            Tensor::F64(_) => 20,
-            _ => 13,
-        };
-        let shape = tensor.shape();
-        let lists = element_count(&shape[..shape.len().saturating_sub(1)]).unwrap_or(0);
-        tensor.len() * element + if tensor.is_empty() { 2 } else { 4 * lists }
-    }
     match value {
-        Value::Tensor(tensor) => tensor_size(tensor),
+        Value::Tensor(tensor) => tensor_text_size(tensor),
         Value::Sequence(items) => items.iter().map(|item| text_size(item) + 1).sum(),
         Value::Map { keys, values } => {
             let keys = match keys {
                 MapKeys::I64(keys) => keys.len() * 8,
                 MapKeys::String(keys) => keys.iter().map(|key| key.len() + 4).sum(),
             };
-            keys + tensor_size(values)
+            keys + tensor_text_size(values)
         }
     }
 }
 
-pub(super) fn write_string(text: &mut Vec<u8>, value: &str) {
+pub(in crate::codec) fn write_string(text: &mut Vec<u8>, value: &str) {
     serde_json::to_writer(text, value).expect("a string can be written to memory");
 }
 

@@ -4,7 +4,7 @@ use super::number::{Literal, Short};
 
 /// The integer at the front and what follows; `None` for anything that is not exactly one.
 #[inline(always)]
-pub(super) fn parse<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
+pub(in crate::codec) fn parse<T: TryFrom<i64> + TryFrom<i128>>(text: &[u8]) -> Option<(T, &[u8])> {
     match Short::scan(text) {
         Some((short, rest)) if short.decimals == 0 => from_short(short).map(|value| (value, rest)),
         _ => parse_exact(text),

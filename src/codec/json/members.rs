@@ -10,7 +10,7 @@ use crate::codec::DecodeError;
 
 /// The members of an object that is being read. The caller reads the value after each key.
 #[derive(Debug)]
-pub(super) struct Members<'a> {
+pub(in crate::codec) struct Members<'a> {
     seen: Keys<'a>,
     any: bool,
 }
@@ -52,7 +52,7 @@ impl<'a> Members<'a> {
 
 /// The items of an array that is being read. The caller reads each item.
 #[derive(Debug)]
-pub(super) struct Items {
+pub(in crate::codec) struct Items {
     count: usize,
 }
 

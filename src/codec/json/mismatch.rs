@@ -8,7 +8,7 @@ use super::refusal::{describe, malformed, wrong_type};
 use super::scalar::{Kind, Scalar};
 use super::scan::Scanner;
 use crate::codec::{DecodeError, DecodeFault, NullInput};
-use crate::tensor::TensorSpec;
+use crate::tensor::{Shape, TensorSpec};
 
 /// The value here is no element of this input.
 #[cold]
@@ -107,6 +107,24 @@ pub(super) fn rank<T: Scalar>(
     DecodeError::new(DecodeFault::WrongShape, message).expected(spec.to_string()).got(describe(value))
 }
 
+/// Elements that are neither in one list nor nested as the shape beside them says.
+#[cold]
+pub(super) fn nesting(here: &Scanner<'_>, shape: &[usize]) -> DecodeError {
+    let mut scanner = here.clone();
+    let (brackets, _) = here.brackets_ahead();
+    let value = match scanner.skip_value() {
+        Ok(value) => value,
+        Err(malformed) => return malformed,
+    };
+    let expected = match shape.len() {
+        0 | 1 => "one list".to_owned(),
+        rank => format!("one flat list, or lists nested {rank} deep"),
+    };
+    let (shape, got) = (Shape(shape), describe(value));
+    let message = format!("elements of shape {shape} come in {expected}; this is {}: {got}", levels(brackets));
+    DecodeError::new(DecodeFault::WrongShape, message).expected(expected).got(got)
+}
+
 fn levels(rank: usize) -> String {
     match rank {
         0 => "a bare value".to_owned(),
@@ -178,6 +196,7 @@ fn sized(spec: &TensorSpec, what: &str, got: usize, known: &Axis) -> DecodeError
         Source::Columns => {
             format!("{size} column name{} were given, so each row must have {size} values", plural(size))
         }
+        Source::Shape => format!("the shape that came with the data says that {what} is {size}"),
         Source::FirstRow => format!("the rows differ: the first such list has {size} item{}", plural(size)),
     };
     let message = format!("{reason}, this has {got}");

@@ -4,23 +4,23 @@
 //! between. It follows RFC 8259 strictly, never changes a number (an input that cannot hold it refuses it), and says of
 //! every refusal where it is, what was expected and what came. Encoding is [`encode`].
 
-mod array;
+pub(in crate::codec) mod array;
 mod dialect;
-mod encode;
+pub(in crate::codec) mod encode;
 mod example;
 mod float;
 mod frame;
 mod inputs;
-mod integer;
-mod members;
+pub(in crate::codec) mod integer;
+pub(in crate::codec) mod members;
 mod mismatch;
 mod number;
-mod path;
+pub(in crate::codec) mod path;
 mod query;
-mod refusal;
+pub(in crate::codec) mod refusal;
 mod scalar;
-mod scan;
-mod string;
+pub(in crate::codec) mod scan;
+pub(in crate::codec) mod string;
 mod vector;
 
 pub use encode::encode;

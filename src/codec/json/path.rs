@@ -7,7 +7,7 @@ use super::refusal::shorten;
 use crate::codec::DecodeError;
 
 /// An error, or a result with one, that learns where it happened.
-pub(super) trait Within {
+pub(in crate::codec) trait Within {
     /// It happened in this item of an array.
     fn in_item(self, index: usize) -> Self;
 
@@ -40,7 +40,7 @@ impl<T> Within for Result<T, DecodeError> {
 }
 
 /// The path is complete: it starts at the body's root.
-pub(super) fn from_root(mut error: DecodeError) -> DecodeError {
+pub(in crate::codec) fn from_root(mut error: DecodeError) -> DecodeError {
     let inner = error.path.take().unwrap_or_default();
     error.path = Some(format!("${inner}"));
     error

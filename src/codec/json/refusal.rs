@@ -7,7 +7,7 @@ use crate::codec::{DecodeError, DecodeFault};
 const EXCERPT_CHARS: usize = 40;
 
 /// The text, or its start and `…` where it is longer than `most` characters.
-pub(super) fn shorten(text: &str, most: usize) -> String {
+pub(in crate::codec) fn shorten(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),
@@ -15,14 +15,14 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
 }
 
 /// A key as a message repeats it.
-pub(super) fn shown(key: &str) -> String {
+pub(in crate::codec) fn shown(key: &str) -> String {
     format!("'{}'", shorten(key, EXCERPT_CHARS))
 }
 
 /// What a value is and how it starts: `number 0.9`, `string "7"`, `null`, `an array: [[1, 2], [3…`.
 ///
 /// The value's text has been checked, so it is UTF-8; a cut through a character is dropped.
-pub(super) fn describe(value: &[u8]) -> String {
+pub(in crate::codec) fn describe(value: &[u8]) -> String {
     let head = &value[..value.len().min(EXCERPT_CHARS * 4)];
     let text = String::from_utf8_lossy(head);
     let mut excerpt = shorten(text.trim_end_matches('\u{fffd}'), EXCERPT_CHARS);
@@ -37,14 +37,14 @@ pub(super) fn describe(value: &[u8]) -> String {
 }
 
 /// The body is no JSON, here.
-pub(super) fn malformed(scanner: &Scanner<'_>, what: impl AsRef<str>) -> DecodeError {
+pub(in crate::codec) fn malformed(scanner: &Scanner<'_>, what: impl AsRef<str>) -> DecodeError {
     let (line, column) = scanner.line_and_column();
     let message = format!("the body is not valid JSON at line {line}, column {column}: {}", what.as_ref());
     DecodeError::new(DecodeFault::Malformed, message)
 }
 
 /// A value of the wrong JSON type.
-pub(super) fn wrong_type(expected: impl Into<String>, value: &[u8]) -> DecodeError {
+pub(in crate::codec) fn wrong_type(expected: impl Into<String>, value: &[u8]) -> DecodeError {
     let (expected, got) = (expected.into(), describe(value));
     DecodeError::new(DecodeFault::WrongType, format!("expected {expected}, got {got}")).expected(expected).got(got)
 }

@@ -11,7 +11,7 @@ use crate::codec::DecodeError;
 
 /// A position in a body.
 #[derive(Clone, Debug)]
-pub(super) struct Scanner<'a> {
+pub(in crate::codec) struct Scanner<'a> {
     body: &'a [u8],
     /// At most `body.len()`.
     at: usize,
@@ -201,7 +201,7 @@ const NO_NAN: &str = "JSON has no NaN or infinity: send null where the endpoint 
 
 /// The text after its leading whitespace.
 #[inline]
-pub(super) fn skip_space(mut text: &[u8]) -> &[u8] {
+pub(in crate::codec) fn skip_space(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = text {
         text = rest;
     }

@@ -7,7 +7,7 @@ use super::scan::Scanner;
 use crate::codec::DecodeError;
 
 /// Reads the string that starts here, at its opening quote. Borrowed unless it has escapes.
-pub(super) fn take<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, DecodeError> {
+pub(in crate::codec) fn take<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, DecodeError> {
     let before = scanner.clone();
     let text = &scanner.rest()[1..];
     let (raw, escaped) = extent(text).map_err(|(at, what)| fault(&before, &text[at..], what))?;
