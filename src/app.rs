@@ -16,6 +16,7 @@ use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
 use crate::control::{Controller, ModelSpec, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
+use crate::grpc::{Grpc, GrpcSettings};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
@@ -151,8 +152,8 @@ impl App {
         let scoring =
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
-        let scoring =
-            Port { service: Arc::new(scoring), tls: scoring_tls.clone(), max_connections: room.scoring, limits };
+        let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
+        let scoring = Port { service, tls: scoring_tls.clone(), max_connections: room.scoring, limits };
         let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
         let certificates: Vec<_> = [&scoring_tls, &admin_tls].into_iter().flatten().cloned().collect();
         let watch = || Watch::start(certificates.clone(), Duration::from_millis(config.tls_reload_interval_ms));
@@ -381,6 +382,16 @@ pub fn scoring_settings(config: &Config) -> ScoringSettings {
         docs: config.docs,
         log_slow: Duration::from_millis(config.log_slow_ms),
         log_sample_per_second: config.log_sample_per_second,
+    }
+}
+
+/// What applies to every call of gRPC.
+pub fn grpc_settings(config: &Config) -> GrpcSettings {
+    GrpcSettings {
+        max_body_bytes: config.max_body_bytes,
+        body_timeout: Duration::from_millis(config.body_timeout_ms),
+        min_transfer_bytes_per_s: config.min_transfer_bytes_per_s,
+        keep_alive_timeout: Duration::from_millis(config.keep_alive_timeout_ms),
     }
 }
 

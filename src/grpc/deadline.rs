@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
 use crate::error::ErrorKind;
-use crate::http::ApiError;
+use crate::http::pipeline::ApiError;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 

@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use hyper::HeaderMap;
 
 use super::coding::{Coding, Unpacking};
+use crate::codec::DecodeError;
 use crate::deployment::Permit;
 use crate::error::ErrorKind;
 use crate::http::pipeline::{ApiError, BodyLimits, RequestBody, overloaded};
@@ -39,6 +40,7 @@ pub struct Messages {
     /// What has come of it, and what is left.
     received: usize,
     left: usize,
+    is_packed: bool,
     unpacking: Option<Unpacking>,
     /// What has come out of it.
     unpacked: usize,
@@ -47,8 +49,38 @@ pub struct Messages {
 /// A message that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begun {
-    /// Its length; `None` if it is packed.
-    pub bytes: Option<usize>,
+    /// Its length as it comes.
+    pub bytes: usize,
+    pub is_packed: bool,
+}
+
+/// Why a message is not answered.
+#[derive(Debug)]
+pub enum Refused {
+    /// It is at fault, or cannot be served now.
+    Message(ApiError),
+    /// What comes after it cannot be told.
+    Call(ApiError),
+}
+
+impl Refused {
+    pub fn into_error(self) -> ApiError {
+        match self {
+            Refused::Message(error) | Refused::Call(error) => error,
+        }
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Refused {
+        Refused::Message(error)
+    }
+}
+
+impl From<DecodeError> for Refused {
+    fn from(error: DecodeError) -> Refused {
+        Refused::Message(error.into())
+    }
 }
 
 impl Messages {
@@ -61,6 +93,7 @@ impl Messages {
             begun: Instant::now(),
             received: 0,
             left: 0,
+            is_packed: false,
             unpacking: None,
             unpacked: 0,
         })
@@ -83,76 +116,74 @@ impl Messages {
         Ok(true)
     }
 
-    /// Begins the next message; `None` if there is none. `permit` is made to cover it, if there is one.
-    ///
-    /// A packed message is read whole, since only then it can be unpacked.
-    pub async fn begin(&mut self, max_bytes: usize, permit: Option<&mut Permit>) -> Result<Option<Begun>, ApiError> {
+    /// Begins the next message; `None` if there is none.
+    pub async fn begin(&mut self, max_bytes: usize) -> Result<Option<Begun>, Refused> {
         (self.begun, self.received, self.left) = (Instant::now(), 0, PREFIX_BYTES);
         (self.unpacking, self.unpacked) = (None, 0);
-        let mut prefix = Vec::with_capacity(PREFIX_BYTES);
+        let (mut prefix, mut filled) = ([0; PREFIX_BYTES], 0);
         while let Some(piece) = self.piece().await? {
-            prefix.extend_from_slice(&piece);
+            prefix[filled..filled + piece.len()].copy_from_slice(&piece);
+            filled += piece.len();
         }
-        let Ok([packed, length @ ..]) = <[u8; PREFIX_BYTES]>::try_from(prefix.as_slice()) else {
-            return if prefix.is_empty() { Ok(None) } else { Err(cut_off()) };
+        match filled {
+            0 => return Ok(None),
+            PREFIX_BYTES => {}
+            _ => return Err(cut_off()),
+        }
+        let [packed, length @ ..] = prefix;
+        let (bytes, max_bytes) = (u32::from_be_bytes(length) as usize, max_bytes.min(self.limits.max_bytes));
+        self.is_packed = match (packed, self.coding) {
+            (0, _) => false,
+            (1, Some(_)) => true,
+            (1, None) => return Err(malformed("a message says that it is packed, but the call has no grpc-encoding")),
+            _ => return Err(malformed("the call's body is not of messages: the first byte of each is 0 or 1")),
         };
-        let bytes = u32::from_be_bytes(length) as usize;
-        if bytes > max_bytes.min(self.limits.max_bytes) {
-            return Err(too_large(max_bytes.min(self.limits.max_bytes)).with_got(format!("{bytes} bytes")));
-        }
-        if permit.is_some_and(|permit| !permit.hold(bytes)) {
-            return Err(overloaded());
+        if bytes > max_bytes {
+            return Err(Refused::Call(too_large(max_bytes).with_got(format!("{bytes} bytes"))));
         }
         (self.received, self.left) = (0, bytes);
-        match (packed, self.coding) {
-            (0, _) => Ok(Some(Begun { bytes: Some(bytes) })),
-            (1, Some(coding)) => {
-                let mut whole = Vec::new();
-                while let Some(piece) = self.piece().await? {
-                    whole.extend_from_slice(&piece);
-                }
-                if whole.len() < bytes {
-                    return Err(cut_off());
-                }
-                self.unpacking = Some(Unpacking::new(coding, whole));
-                Ok(Some(Begun { bytes: None }))
-            }
-            (1, None) => {
-                let message = "a message says that it is packed, and the call has no grpc-encoding";
-                Err(ApiError::new(ErrorKind::BadInput, "malformed_body", message))
-            }
-            _ => {
-                let message = "the call's body is not of messages: the first byte of each is 0 or 1";
-                Err(ApiError::new(ErrorKind::BadInput, "malformed_body", message).with_got(packed.to_string()))
-            }
-        }
+        Ok(Some(Begun { bytes, is_packed: self.is_packed }))
     }
 
-    /// The next piece of the message; `None` at its end.
-    pub async fn next(&mut self, permit: Option<&mut Permit>) -> Result<Option<Bytes>, ApiError> {
-        let Some(unpacking) = &mut self.unpacking else {
+    /// The next piece of the message; `None` at its end. `permit` is made to cover what comes out of a packed one.
+    ///
+    /// A packed message is gathered first, and then comes out of its packing.
+    pub async fn next(&mut self, permit: &mut Permit) -> Result<Option<Bytes>, Refused> {
+        let Some(coding) = self.coding.filter(|_| self.is_packed) else {
             return match self.piece().await? {
                 None if self.left > 0 => Err(cut_off()),
                 piece => Ok(piece),
             };
         };
-        let Some(piece) = unpacking.next()? else { return Ok(None) };
+        if self.unpacking.is_none() {
+            let mut packed = Vec::new();
+            while let Some(piece) = self.piece().await? {
+                packed.extend_from_slice(&piece);
+            }
+            if self.left > 0 {
+                return Err(cut_off());
+            }
+            self.unpacking = Some(Unpacking::new(coding, packed));
+        }
+        let Some(piece) = self.unpacking.as_mut().map_or(Ok(None), Unpacking::next)? else { return Ok(None) };
         self.unpacked += piece.len();
         if self.unpacked > self.limits.max_bytes {
-            return Err(too_large(self.limits.max_bytes).with_got("a packed message of more"));
+            return Err(too_large(self.limits.max_bytes).with_got("a packed message of more").into());
         }
-        let held = self.received.saturating_add(self.unpacked);
-        if permit.is_some_and(|permit| !permit.hold(held)) {
-            return Err(overloaded());
+        if !permit.hold(self.received.saturating_add(self.unpacked)) {
+            return Err(overloaded().into());
         }
         Ok(Some(piece))
     }
 
     /// The whole of the only message, for calls whose messages are short.
-    pub async fn only(&mut self, max_bytes: usize, mut permit: Option<&mut Permit>) -> Result<Bytes, ApiError> {
-        self.begin(max_bytes, permit.as_deref_mut()).await?.ok_or_else(missing)?;
+    pub async fn only(&mut self, max_bytes: usize, permit: &mut Permit) -> Result<Bytes, ApiError> {
+        let begun = self.begin(max_bytes).await.map_err(Refused::into_error)?.ok_or_else(missing)?;
+        if !permit.hold(begun.bytes) {
+            return Err(overloaded());
+        }
         let mut whole = Vec::new();
-        while let Some(piece) = self.next(permit.as_deref_mut()).await? {
+        while let Some(piece) = self.next(permit).await.map_err(Refused::into_error)? {
             if whole.len() + piece.len() > max_bytes {
                 return Err(too_large(max_bytes));
             }
@@ -163,10 +194,19 @@ impl Messages {
     }
 
     /// Passes over what is left of a message that was refused.
-    pub async fn skip(&mut self) -> Result<(), ApiError> {
-        self.unpacking = None;
-        while self.next(None).await?.is_some() {}
-        Ok(())
+    pub async fn skip(&mut self) -> Result<(), Refused> {
+        while self.piece().await?.is_some() {}
+        if self.left > 0 { Err(cut_off()) } else { Ok(()) }
+    }
+
+    /// The current message's length, where it is known before it has come.
+    pub fn announced(&self) -> Option<usize> {
+        (!self.is_packed).then_some(self.received + self.left)
+    }
+
+    /// What has come of the current message.
+    pub fn received(&self) -> usize {
+        self.received
     }
 
     /// Fails if more has come than the one message of a unary call.
@@ -189,13 +229,14 @@ impl Messages {
     }
 
     /// The next bytes of the current message, as they come; `None` at its end, or at the body's.
-    async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, Refused> {
         if self.left == 0 {
             return Ok(None);
         }
         while self.rest.is_empty() {
             let limits = self.body_limits(self.begun);
-            let Some(next) = self.body.next(limits, self.received).await? else { return Ok(None) };
+            let next = self.body.next(limits, self.received).await.map_err(Refused::Call)?;
+            let Some(next) = next else { return Ok(None) };
             self.rest = next;
         }
         let piece = self.rest.split_to(self.left.min(self.rest.remaining()));
@@ -215,8 +256,12 @@ pub fn missing() -> ApiError {
     ApiError::new(ErrorKind::BadInput, "incomplete_body", "the call ended without a message")
 }
 
-fn cut_off() -> ApiError {
-    ApiError::new(ErrorKind::BadInput, "incomplete_body", "the call ended inside a message")
+fn cut_off() -> Refused {
+    Refused::Call(ApiError::new(ErrorKind::BadInput, "incomplete_body", "the call ended inside a message"))
+}
+
+fn malformed(message: &str) -> Refused {
+    Refused::Call(ApiError::new(ErrorKind::BadInput, "malformed_body", message))
 }
 
 fn too_large(max_bytes: usize) -> ApiError {

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::error::ErrorKind;
-use crate::http::ApiError;
+use crate::http::pipeline::ApiError;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

@@ -55,6 +55,11 @@ pub fn answer(probe: Probe, table: &RoutingTable, lifecycle: &Lifecycle, readine
     }
 }
 
+/// Whether the server answers what it was asked to serve, as `/readyz` says it.
+pub fn is_ready(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> bool {
+    overall(table, lifecycle, readiness) == "ready"
+}
+
 fn overall(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> &'static str {
     let has = |wanted: fn(&State) -> bool| table.entries().any(|(_, entry)| wanted(&entry.state));
     if lifecycle.is_draining() {

@@ -103,9 +103,9 @@ pub fn enter<'a>(
 }
 
 impl<'a> Entered<'a> {
-    /// The endpoint and the deployment that were asked for.
-    pub fn deployment(&self) -> &'a Arc<Deployment> {
-        self.deployment
+    /// What was asked for.
+    pub fn served(&self) -> (&'a Endpoint, &'a Arc<Deployment>) {
+        (self.endpoint, self.deployment)
     }
 
     /// Lets the request in, if there is room for it to wait.
@@ -126,9 +126,9 @@ pub async fn score(
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Response<Body>, ApiError> {
-    let mut in_flight = InFlight::begin(admitted.deployment);
+    let in_flight = InFlight::begin(admitted.deployment);
     let answer = answer(&mut admitted, parts, body, call).await;
-    in_flight.ended = true;
+    in_flight.end();
     answer
 }
 
@@ -192,15 +192,27 @@ fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiErro
 
 fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
     let Some(keys) = &endpoint.keys else { return Ok(()) };
-    let presented = bearer(headers)?;
-    let digest = KeyDigest::of(presented);
+    let digest = KeyDigest::of(bearer(headers)?);
     if keys.find(&digest).is_some() {
         Ok(())
     } else if table.knows_key(&digest) {
         Err(ApiError::new(ErrorKind::Forbidden, "wrong_endpoint", "this key is for another endpoint"))
     } else {
-        Err(ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here"))
+        Err(unknown_key())
     }
+}
+
+/// Refuses who has no key of any endpoint, where every endpoint needs one: what can be said before it is known which endpoint a
+/// request is for.
+pub fn check_key(table: &RoutingTable, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !table.needs_key() || table.knows_key(&KeyDigest::of(bearer(headers)?)) {
+        return Ok(());
+    }
+    Err(unknown_key())
+}
+
+fn unknown_key() -> ApiError {
+    ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here")
 }
 
 /// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
@@ -337,7 +349,8 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     formats.next()
 }
 
-fn policy(endpoint: &Endpoint) -> Policy {
+/// What the endpoint allows and promises about bodies.
+pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,
         non_finite_output: endpoint.settings.non_finite_output,
@@ -348,7 +361,7 @@ fn policy(endpoint: &Endpoint) -> Policy {
 }
 
 /// Runs `work` here; if it is long, after telling the runtime that this thread will not come back soon.
-fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
+pub fn off_the_loop<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size > STALL_BYTES { tokio::task::block_in_place(work) } else { work() }
 }
 
@@ -417,15 +430,20 @@ fn respond(encoded: Encoded, deployment: &Deployment, ran: Duration) -> Response
 }
 
 /// Counts a request among those in progress, for as long as it lives; one that dies before its answer was left by its client.
-struct InFlight<'a> {
+pub struct InFlight<'a> {
     metrics: &'a DeploymentMetrics,
     ended: bool,
 }
 
 impl<'a> InFlight<'a> {
-    fn begin(deployment: &'a Deployment) -> Self {
+    pub fn begin(deployment: &'a Deployment) -> Self {
         deployment.metrics.in_flight.inc();
         InFlight { metrics: &deployment.metrics, ended: false }
+    }
+
+    /// There is an answer.
+    pub fn end(mut self) {
+        self.ended = true;
     }
 }
 

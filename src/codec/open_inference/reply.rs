@@ -86,7 +86,7 @@ pub fn encode(
 }
 
 /// The output as it is wanted: its values, or their classes.
-fn tensor(value: Value, output: &WantedOutput, signature: &Signature) -> Result<Tensor, EncodeError> {
+pub(super) fn tensor(value: Value, output: &WantedOutput, signature: &Signature) -> Result<Tensor, EncodeError> {
     let spec = &signature.outputs[output.index];
     let carried = into_tensor(value, spec)?;
     match output.classes {

@@ -19,8 +19,8 @@ pub mod messages {
 }
 
 pub use message::{Message, ROOM_BYTES};
-pub use request::{InferRequest, ModelId, Opening, Receiver};
-pub use response::{Answered, encode};
+pub use request::{ModelId, Opening, Receiver};
+pub use response::encode;
 pub use wire::put_length;
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use super::parameters::entry;
 use super::wire::{Field, Fields, WireError, put_length, varint};
 use crate::codec::fill::Fill;
 use crate::codec::open_inference::intake::wrong_size;
+use crate::codec::open_inference::receive::read_region;
 use crate::codec::open_inference::{
-    InputParameters, Intake, OutputParameters, Place, Regions, RequestParameters, Wanted,
+    InferRequest, InputParameters, Intake, OutputParameters, Place, Regions, RequestParameters, Wanted,
 };
 use crate::codec::refusal::{malformed, quoted};
 use crate::codec::{DecodeError, DecodeFault, Request};
-use crate::tensor::Tensor;
 
 const MODEL_NAME: u32 = 1;
 const MODEL_VERSION: u32 = 2;
@@ -40,16 +40,6 @@ pub struct ModelId {
     pub name: String,
     /// Empty for whichever answers.
     pub version: String,
-}
-
-/// A whole request.
-#[derive(Debug)]
-pub struct InferRequest {
-    /// In the signature's order.
-    pub inputs: Vec<Tensor>,
-    pub parameters: RequestParameters,
-    pub wanted: Wanted,
-    pub id: String,
 }
 
 /// Takes in what follows the name of the model.
@@ -278,9 +268,8 @@ impl<'a> Receiver<'a> {
                 return Err(DecodeError::new(DecodeFault::WrongInputs, message).at(name));
             }
             (Some(region), None) => {
-                let mut fill = self.intake.fill(&place)?;
-                self.regions.read(&region, &mut |mut bytes| fill.push(&mut bytes))?;
-                self.intake.put(&place, fill.finish()?);
+                let tensor = read_region(&mut self.intake, &place, &region, self.regions)?;
+                self.intake.put(&place, tensor);
             }
         }
         Ok(())

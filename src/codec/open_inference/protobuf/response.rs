@@ -5,10 +5,9 @@ use bytes::Bytes;
 use super::message::{Message, ROOM_BYTES};
 use super::wire::{put_bytes, put_length, put_varint, varint_bytes};
 use crate::codec::EncodeError;
-use crate::codec::open_inference::{
-    Regions, Wanted, classify, datatype, into_tensor, is_batched, output_bytes,
-};
-use crate::tensor::{Signature, Value};
+use crate::codec::open_inference::reply::tensor;
+use crate::codec::open_inference::{Answering, Regions, Wanted, datatype, output_bytes};
+use crate::tensor::Value;
 
 const MODEL_NAME: u32 = 1;
 const MODEL_VERSION: u32 = 2;
@@ -19,42 +18,29 @@ const RAW_OUTPUT_CONTENTS: u32 = 6;
 /// Outputs of fewer bytes are copied to what stands before them: that costs less than a frame of their own.
 const OWN_PART_BYTES_MIN: usize = 4 * 1024;
 
-/// What an answer says besides its outputs.
-#[derive(Clone, Copy, Debug)]
-pub struct Answered<'a> {
-    pub model_name: &'a str,
-    pub model_version: &'a str,
-    /// The request's own id.
-    pub id: &'a str,
-}
-
 /// Writes the outputs that are wanted, in that order, each with its elements in `raw_output_contents`; of one that goes to shared
 /// memory there are none.
 pub fn encode(
     outputs: Vec<Value>,
-    signature: &Signature,
     wanted: &Wanted,
-    answered: Answered<'_>,
+    answering: &Answering<'_>,
     regions: &dyn Regions,
 ) -> Result<Message, EncodeError> {
     let mut outputs: Vec<Option<Value>> = outputs.into_iter().map(Some).collect();
     let mut head = vec![0; ROOM_BYTES];
-    put_bytes(&mut head, MODEL_NAME, answered.model_name.as_bytes());
-    put_bytes(&mut head, MODEL_VERSION, answered.model_version.as_bytes());
-    put_bytes(&mut head, ID, answered.id.as_bytes());
+    put_bytes(&mut head, MODEL_NAME, answering.model_name.as_bytes());
+    put_bytes(&mut head, MODEL_VERSION, itoa::Buffer::new().format(answering.model_version).as_bytes());
+    put_bytes(&mut head, ID, answering.id.as_bytes());
     let mut contents = Vec::with_capacity(wanted.outputs.len());
     for output in &wanted.outputs {
-        let spec = &signature.outputs[output.index];
-        let value = outputs[output.index].take().expect("an output is wanted once");
-        let carried = into_tensor(value, spec)?;
-        let tensor = match output.classes {
-            0 => carried.tensor,
-            classes => classify(&carried, &spec.name, classes, is_batched(signature))?,
-        };
-        put_output(&mut head, &spec.name, datatype::name(tensor.dtype()), tensor.shape());
-        let bytes = output_bytes(tensor, &spec.name)?;
+        let value = outputs.get_mut(output.index).and_then(Option::take);
+        let value = value.expect("a wanted output is one of the model's, and wanted once");
+        let name = &answering.signature.outputs[output.index].name;
+        let tensor = tensor(value, output, answering.signature)?;
+        put_output(&mut head, name, datatype::name(tensor.dtype()), tensor.shape());
+        let bytes = output_bytes(tensor, name)?;
         contents.push(match &output.region {
-            Some(region) => regions.write(region, &spec.name, &bytes).map(|()| Bytes::new())?,
+            Some(region) => regions.write(region, name, &bytes).map(|()| Bytes::new())?,
             None => bytes,
         });
     }
