@@ -91,7 +91,6 @@ impl Coding {
         };
         Ok((packed.len() < bytes).then_some(packed))
     }
-
 }
 
 /// A packed message on its way out of its packing.
@@ -139,6 +138,8 @@ fn broken(message: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     fn unpacked(coding: Coding, packed: &[u8]) -> Result<Vec<u8>, ApiError> {

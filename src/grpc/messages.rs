@@ -101,7 +101,8 @@ impl Messages {
 
     /// Waits for a message's first byte; false if there is none. On a stream, for as long as one may be idle.
     pub async fn wait(&mut self) -> Result<bool, ApiError> {
-        let limits = BodyLimits { timeout: self.limits.idle_timeout, min_bytes_per_s: 0, ..self.body_limits(Instant::now()) };
+        let limits =
+            BodyLimits { timeout: self.limits.idle_timeout, min_bytes_per_s: 0, ..self.body_limits(Instant::now()) };
         while self.rest.is_empty() {
             let next = self.body.next(limits, 0).await.map_err(|error| match error.kind {
                 ErrorKind::BodyTimeout => {
@@ -266,5 +267,6 @@ fn malformed(message: &str) -> Refused {
 
 fn too_large(max_bytes: usize) -> ApiError {
     let message = format!("the message is longer than {max_bytes} bytes; send fewer rows at a time");
-    ApiError::new(ErrorKind::BodyTooLarge, "body_too_large", message).with_expected(format!("at most {max_bytes} bytes"))
+    ApiError::new(ErrorKind::BodyTooLarge, "body_too_large", message)
+        .with_expected(format!("at most {max_bytes} bytes"))
 }

@@ -74,7 +74,11 @@ impl Grpc {
 
 impl Service for Grpc {
     async fn serve(&self, request: Request<Incoming>, linger: &AtomicBool) -> Response<Body> {
-        if is_call(&request) { call(&self.server, request).await } else { self.server.scoring.serve(request, linger).await }
+        if is_call(&request) {
+            call(&self.server, request).await
+        } else {
+            self.server.scoring.serve(request, linger).await
+        }
     }
 
     fn connections(&self) -> &Arc<ConnectionMetrics> {

@@ -21,7 +21,7 @@ use super::reply::{Form, framed};
 use super::{Context, Server};
 use crate::codec::open_inference::protobuf::{Message, messages as proto};
 use crate::error::ErrorKind;
-use crate::http::pipeline::{ApiError, Call, Feed, Reported, check_key, overloaded};
+use crate::http::pipeline::{ApiError, Call, Feed, Reported, Served, check_key, overloaded};
 
 /// The requests of one stream that are in work at a time.
 const CONCURRENT_MAX: usize = 16;
@@ -38,8 +38,10 @@ struct Stream {
 /// What became of the next request.
 enum Next {
     Answered(Vec<Bytes>),
-    /// There is none; whoever waits to read is told so by not being let.
-    Over(OwnedMutexGuard<Messages>),
+    /// There is none. Nobody else is let to read.
+    Over {
+        _messages: OwnedMutexGuard<Messages>,
+    },
     Broken(ApiError),
 }
 
@@ -74,7 +76,7 @@ impl Stream {
                 biased;
                 Some(next) = requests.next() => match next {
                     Next::Answered(pieces) => self.outbox.put(pieces),
-                    Next::Over(_) => return Ok(()),
+                    Next::Over { .. } => return Ok(()),
                     Next::Broken(error) => return Err(error),
                 },
                 // Free as soon as the request before has been read.
@@ -94,7 +96,7 @@ impl Stream {
         };
         match has_come {
             Ok(true) => {}
-            Ok(false) => return Next::Over(messages),
+            Ok(false) => return Next::Over { _messages: messages },
             Err(error) => return Next::Broken(error),
         }
         let _in_work = self.outbox.begin();
@@ -107,7 +109,9 @@ impl Stream {
         let (status, pieces) = match outcome {
             Ok(Some(message)) => (200, framed(message, Form::Streamed, self.coding)),
             Ok(None) => return Next::Broken(ApiError::internal("a message that had begun is not there")),
-            Err(Refused::Message(error)) => (error.status().as_u16(), framed(refusal(&error, said), Form::Plain, self.coding)),
+            Err(Refused::Message(error)) => {
+                (error.status().as_u16(), framed(refusal(&error, said), Form::Plain, self.coding))
+            }
             Err(Refused::Call(error)) => return Next::Broken(error),
         };
         let reported = Reported {
@@ -125,7 +129,7 @@ impl Stream {
         &self,
         mut messages: OwnedMutexGuard<Messages>,
         call: &mut Call,
-        served: &mut Option<crate::http::pipeline::Served>,
+        served: &mut Option<Served>,
         said: &mut Said,
     ) -> Result<Option<Message>, Refused> {
         let context = Context { server: &self.server, headers: &self.headers, deadline: self.deadline };

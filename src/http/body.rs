@@ -122,11 +122,7 @@ impl Body {
 impl<B: Into<Bytes>> From<B> for Body {
     fn from(bytes: B) -> Body {
         let bytes = bytes.into();
-        Body {
-            remaining: bytes.len() as u64,
-            first: Some(bytes).filter(|bytes| !bytes.is_empty()),
-            ..Body::default()
-        }
+        Body { remaining: bytes.len() as u64, first: Some(bytes).filter(|bytes| !bytes.is_empty()), ..Body::default() }
     }
 }
 

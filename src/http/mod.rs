@@ -41,9 +41,7 @@ pub mod pipeline {
     pub use super::call::{Call, Timed};
     pub use super::error::ApiError;
     pub use super::request_body::{BodyLimits, RequestBody, overloaded};
-    pub use super::score::{
-        Admitted, InFlight, Served, check_key, enter, find_endpoint, off_the_loop, policy, run,
-    };
+    pub use super::score::{Admitted, InFlight, Served, check_key, enter, find_endpoint, off_the_loop, policy, run};
     pub use super::scoring::Reported;
 }
 

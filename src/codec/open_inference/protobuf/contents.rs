@@ -42,7 +42,8 @@ pub fn field_of(dtype: DType) -> Option<(u32, usize)> {
 /// An input whose datatype has no field.
 pub fn no_field(spec: &TensorSpec) -> DecodeError {
     let dtype = datatype::name(spec.dtype);
-    let message = format!("input '{}' is {dtype}, which `contents` has no field for; use raw_input_contents", spec.name);
+    let message =
+        format!("input '{}' is {dtype}, which `contents` has no field for; use raw_input_contents", spec.name);
     DecodeError::new(DecodeFault::WrongType, message).at(&spec.name).expected("raw_input_contents").got("contents")
 }
 

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn fields_are_the_same_however_the_message_is_cut() {
         // An empty field, a number, one with a tag of two bytes, fixed ones, one of 200 bytes.
-        let mut message = vec![0x0a, 0, 0x10, 0x96, 0x01, 0xa2, 0x06, 2, 7, 8, 0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6];
+        let mut message =
+            vec![0x0a, 0, 0x10, 0x96, 0x01, 0xa2, 0x06, 2, 7, 8, 0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6];
         message.extend([7, 8, 0x3a, 0xc8, 0x01]);
         message.extend([9; 200]);
         let expected = vec![(1, vec![]), (100, vec![7, 8]), (7, vec![9; 200])];

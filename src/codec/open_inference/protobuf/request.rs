@@ -166,7 +166,8 @@ impl<'a> Receiver<'a> {
         for place in &self.raw.places[self.raw.begun..] {
             // What has no elements need not have an entry either.
             if !place.shape.contains(&0) {
-                let message = format!("input '{}' has neither `contents` nor an entry in raw_input_contents", place.spec.name);
+                let message =
+                    format!("input '{}' has neither `contents` nor an entry in raw_input_contents", place.spec.name);
                 return Err(DecodeError::new(DecodeFault::WrongInputs, message).at(&place.spec.name));
             }
             self.intake.put_bytes(place, &[])?;
@@ -247,7 +248,8 @@ impl<'a> Receiver<'a> {
         let size = |size: &u64| {
             let refuse = || {
                 let size = size.cast_signed();
-                let message = format!("the shape of input '{}' has the size {size}; sizes are 0 or more", quoted(&name));
+                let message =
+                    format!("the shape of input '{}' has the size {size}; sizes are 0 or more", quoted(&name));
                 DecodeError::new(DecodeFault::WrongShape, message).at(quoted(&name)).got(size.to_string())
             };
             i64::try_from(*size).ok().and_then(|size| usize::try_from(size).ok()).ok_or_else(refuse)
@@ -345,7 +347,8 @@ fn mixed() -> DecodeError {
 }
 
 fn text(what: &str, bytes: &[u8]) -> Result<String, DecodeError> {
-    let text = str::from_utf8(bytes).map_err(|_| malformed(format!("{what} is not valid UTF-8")).expected("UTF-8 text"))?;
+    let text =
+        str::from_utf8(bytes).map_err(|_| malformed(format!("{what} is not valid UTF-8")).expected("UTF-8 text"))?;
     Ok(text.to_owned())
 }
 
