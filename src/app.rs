@@ -13,13 +13,13 @@ use tokio::sync::watch;
 
 use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{Controller, ModelSpec, Settings};
+use crate::control::{Controller, ModelSpec, Prepare, Repository, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::grpc::{Grpc, GrpcSettings};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
-use crate::http::{Admin, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
+use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::memory;
 use crate::name::{InvalidName, Name};
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
@@ -32,7 +32,7 @@ pub struct App {
     pub admin_listen: SocketAddr,
     pub routing: Arc<Routing>,
     /// `None` when the server runs without keys.
-    pub keys: Option<KeyStore>,
+    pub keys: Option<Arc<KeyStore>>,
     /// `None` where a port speaks plain HTTP.
     pub scoring_tls: Option<Arc<Tls>>,
     pub admin_tls: Option<Arc<Tls>>,
@@ -80,7 +80,7 @@ impl App {
         let default_endpoint = default_endpoint(config, &models)?;
         check_endpoints(config, &models)?;
         let keys = match config.auth {
-            Auth::Key => Some(KeyStore::open(&state_dir(config)?)?),
+            Auth::Key => Some(Arc::new(KeyStore::open(&state_dir(config)?)?)),
             Auth::None => None,
         };
         let ring = |ring: Ring<'_>| keys.as_ref().map(|keys| keys.load_or_create(ring)).transpose();
@@ -149,9 +149,16 @@ impl App {
         let (stop_scoring, scoring_stopping) = stopping();
         let drain_timeout = Duration::from_millis(config.drain_timeout_ms);
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
-        let scoring =
+        let mut scoring =
             Scoring::new(Arc::clone(&routing), admission, Arc::clone(&lifecycle), metrics, scoring_settings(config))
                 .map_err(|error| StartError::Start { what: "the request ids", source: error.into() })?;
+        scoring.admin_access = admin_ring.map_or(AdminAccess::Everyone, AdminAccess::Keys);
+        let (repository, worker) = config
+            .model_repository
+            .clone()
+            .map(|folder| Repository::new(folder, prepare(config, &budget, keys.as_ref())))
+            .unzip();
+        scoring.repository = repository.map(Arc::new);
         let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
         let scoring = Port { service, tls: scoring_tls.clone(), max_connections: room.scoring, limits };
         let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
@@ -165,10 +172,14 @@ impl App {
             .name("scoria-loader".to_owned())
             .spawn(move || {
                 for (spec, settings, keys) in models {
-                    controller.load(&spec, settings, keys);
+                    // A failure has been logged, and is published.
+                    drop(controller.load(&spec, settings, keys));
                 }
                 memory::forget_code();
                 tell_loaded.send_replace(true);
+                if let Some(worker) = worker {
+                    worker.run(&mut controller);
+                }
             })
             .map_err(start("the loader"))?;
         Ok(App {
@@ -268,7 +279,7 @@ fn embedded_engine() -> Result<Arc<dyn Engine>, String> {
 fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name>, StartError> {
     let Some(text) = &config.default_endpoint else { return Ok(None) };
     let name = Name::parse(text)?;
-    if models.iter().any(|spec| spec.name == name) {
+    if models.iter().any(|spec| spec.name == name) || config.has_repository() {
         Ok(Some(name))
     } else {
         Err(StartError::UnknownDefaultEndpoint(name))
@@ -278,6 +289,9 @@ fn default_endpoint(config: &Config, models: &[ModelSpec]) -> Result<Option<Name
 /// Settings for an endpoint that is not there are a slip of the pen, or meant for another server.
 fn check_endpoints(config: &Config, models: &[ModelSpec]) -> Result<(), StartError> {
     let is_served = |name: &&Name| models.iter().any(|spec| spec.name == **name);
+    if config.has_repository() {
+        return Ok(());
+    }
     let Some(unknown) = config.endpoints.keys().find(|name| !is_served(name)) else { return Ok(()) };
     let served: Vec<_> = models.iter().map(|spec| spec.name.as_str()).collect();
     Err(StartError::UnknownEndpoint { unknown: unknown.clone(), served: served.join(", ") })
@@ -374,6 +388,16 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     }
 }
 
+/// What the endpoint of a model needs that is loaded later.
+fn prepare(config: &Config, cores: &Arc<Cores>, keys: Option<&Arc<KeyStore>>) -> Box<Prepare> {
+    let (config, cores, keys) = (config.clone(), Arc::clone(cores), keys.cloned());
+    Box::new(move |name| {
+        let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(name))).transpose();
+        let ring = ring.map_err(|error| error.to_string())?;
+        Ok((settings(config.of_endpoint(name), &cores), ring))
+    })
+}
+
 /// What applies to every request.
 pub fn scoring_settings(config: &Config) -> ScoringSettings {
     ScoringSettings {
@@ -382,6 +406,8 @@ pub fn scoring_settings(config: &Config) -> ScoringSettings {
         docs: config.docs,
         log_slow: Duration::from_millis(config.log_slow_ms),
         log_sample_per_second: config.log_sample_per_second,
+        request_compression: config.request_compression,
+        response_compression_min_bytes: config.response_compression_min_bytes,
     }
 }
 

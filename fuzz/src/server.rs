@@ -74,7 +74,8 @@ impl Server {
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
             let spec = ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 };
-            controller.load(&spec, app::settings(&config, &Arc::new(Cores::new(1))), keys);
+            let settings = app::settings(&config, &Arc::new(Cores::new(1)));
+            controller.load(&spec, settings, keys).expect("the model can be loaded");
         }
         assert_eq!(routing.table().entries().filter(|(_, entry)| entry.endpoint.is_some()).count(), 2, "{MODEL}");
         let admin = Admin {

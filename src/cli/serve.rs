@@ -27,7 +27,7 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     start_logging(log_settings(&config));
     let named: Vec<String> = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
     let asked = if named.is_empty() { models_of_file } else { named };
-    if asked.is_empty() {
+    if asked.is_empty() && !config.has_repository() {
         let message = "nothing to serve: name a model, as in `scoria serve model.onnx`";
         return Err(Failure::Usage(message.to_owned()));
     }

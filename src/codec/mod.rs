@@ -21,6 +21,7 @@ use bytes::Bytes;
 pub use error::{DecodeError, DecodeFault, DecodeRefusal, EncodeError};
 pub use format::Format;
 pub use json::JsonReply;
+pub use refusal::quoted;
 
 pub use crate::config::{NonFiniteOutput, NullInput};
 use crate::tensor::{Signature, Tensor, Value};

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator};
 
 use super::value::{
-    Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, SettingValue,
-    TlsVersion,
+    Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, RepositoryMode,
+    SettingValue, TlsVersion,
 };
 use super::{ConfigError, Origin};
 use crate::name::Name;
@@ -181,6 +181,17 @@ settings! {
     default_endpoint: Option<String> = None;
     /// Origins whose pages may call the scoring routes, or `*`. Empty: no CORS headers at all.
     cors_origins: List = List::default();
+    /// Whether clients that have the admin key may load and unload models (`/v2/repository`): `explicit`, or `none`.
+    repository_mode: RepositoryMode = RepositoryMode::None;
+    /// The folder of the models that can be loaded so, laid out like those that `scoria serve` takes. None of them is loaded at
+    /// start unless it is named as well.
+    model_repository: Option<PathBuf> = None;
+    /// Whether request bodies on `/v2` may be compressed (`Content-Encoding: gzip` or `deflate`). What they unpack to is bounded
+    /// by `max_body_bytes`, and costs the processor more than it saves on most networks.
+    request_compression: bool = false;
+    /// JSON answers on `/v2` of at least so many bytes are compressed for clients whose `Accept-Encoding` asks for it, which is
+    /// most of them, whether they gain from it or not. 0: none is.
+    response_compression_min_bytes: usize = 0;
     /// Whether the scoring port has a page that shows the OpenAPI documents and tries them out, at `/docs` (Swagger UI, from
     /// the binary). The documents themselves are served either way.
     docs: bool = true;
@@ -286,6 +297,16 @@ impl Config {
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             return Err(ConfigError::Conflict(format!("listen and admin_listen are both {}", self.listen)));
         }
-        Ok(())
+        let problem = match (self.repository_mode, &self.model_repository) {
+            (RepositoryMode::Explicit, None) => "repository_mode is explicit: name the folder in model_repository",
+            (RepositoryMode::None, Some(_)) => "model_repository is for repository_mode = \"explicit\"",
+            (RepositoryMode::Explicit, Some(_)) | (RepositoryMode::None, None) => return Ok(()),
+        };
+        Err(ConfigError::Conflict(problem.to_owned()))
+    }
+
+    /// Whether there may be endpoints that are not there yet.
+    pub fn has_repository(&self) -> bool {
+        self.repository_mode == RepositoryMode::Explicit
     }
 }

@@ -229,6 +229,15 @@ choices! {
 }
 
 choices! {
+    /// Whether clients may load and unload models.
+    RepositoryMode {
+        None = "none",
+        /// By the model repository extension of the Open Inference Protocol.
+        Explicit = "explicit",
+    } "`none` or `explicit`"
+}
+
+choices! {
     /// Whether a JSON `null` may stand for NaN in a float input.
     NullInput { Reject = "reject", NaN = "nan" } "`reject` or `nan`"
 }

@@ -57,8 +57,11 @@ impl Controller {
 
     /// Loads one model and publishes the outcome. A model that cannot be loaded does not disturb the others.
     ///
+    /// What is served already under the name answers until then; and afterwards, too, if the model cannot be loaded, which is
+    /// told in words for the operator.
+    ///
     /// Blocks for as long as loading takes.
-    pub fn load(&mut self, spec: &ModelSpec, settings: Settings, keys: Option<KeyRing>) {
+    pub fn load(&mut self, spec: &ModelSpec, settings: Settings, keys: Option<KeyRing>) -> Result<(), String> {
         let started = Instant::now();
         let loader = Loader {
             engine: Arc::clone(&self.engine),
@@ -71,7 +74,7 @@ impl Controller {
             Err(LoadError::Failed { engine: self.engine.info().name, reason })
         });
         let took_ms = started.elapsed().as_millis() as u64;
-        let entry = match outcome {
+        let outcome = match outcome {
             Ok(endpoint) => {
                 let deployment = &endpoint.deployments[0];
                 tracing::info!(
@@ -88,17 +91,36 @@ impl Controller {
                 for (provider, reason) in &deployment.model.providers_missing {
                     tracing::warn!(endpoint = %spec.name, provider, reason, "execution provider could not be used");
                 }
-                Entry { state: State::Ready, endpoint: Some(Arc::new(endpoint)) }
+                self.entries
+                    .insert(spec.name.clone(), Entry { state: State::Ready, endpoint: Some(Arc::new(endpoint)) });
+                Ok(())
             }
             Err(error) => {
                 tracing::error!(endpoint = %spec.name, model = %spec.path.display(), %error, took_ms, "model not loaded");
-                Entry { state: State::Failed { reason: error.to_string() }, endpoint: None }
+                let reason = error.to_string();
+                if self.entries.get(&spec.name).is_none_or(|entry| entry.endpoint.is_none()) {
+                    let state = State::Failed { reason: reason.clone() };
+                    self.entries.insert(spec.name.clone(), Entry { state, endpoint: None });
+                }
+                Err(reason)
             }
         };
-        self.entries.insert(spec.name.clone(), entry);
         self.publish();
         // The file was in memory as a whole, and again as what engines make of it on the way.
         memory::give_back();
+        outcome
+    }
+
+    /// Serves a model no longer; false if it was not served. Requests in progress finish.
+    pub fn unload(&mut self, name: &Name) -> bool {
+        let was_there = self.entries.remove(name).is_some();
+        if was_there {
+            self.metrics.not_ready(name.as_str(), "default");
+            tracing::info!(endpoint = %name, "model unloaded");
+            self.publish();
+            memory::give_back();
+        }
+        was_there
     }
 
     fn publish(&self) {

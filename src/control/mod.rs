@@ -4,10 +4,12 @@ mod controller;
 mod loader;
 mod measure;
 mod model_spec;
+mod repository;
 
 pub use controller::{Controller, Settings};
 pub use loader::{Loader, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
+pub use repository::{Prepare, Repository, RepositoryError, Worker};
 
 #[cfg(test)]
 mod tests;

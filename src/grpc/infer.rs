@@ -9,13 +9,14 @@ use bytes::Bytes;
 
 use super::Context;
 use super::messages::{Messages, Refused, missing};
-use crate::codec::Request;
 use crate::codec::open_inference::protobuf::{Message, ModelId, Opening, Receiver, encode};
 use crate::codec::open_inference::{Answering, InferRequest};
-use crate::deployment::{Completed, Deployment, Permit};
+use crate::codec::{Request, quoted};
+use crate::deployment::{Completed, Permit, Priority};
 use crate::error::ErrorKind;
 use crate::http::pipeline::{
-    Admitted, ApiError, Call, InFlight, Served, Timed, check_key, enter, off_the_loop, overloaded, policy, run,
+    Admitted, ApiError, Call, InFlight, Model, Served, Timed, check_key, enter, off_the_loop, overloaded, policy, run,
+    unknown_model,
 };
 use crate::telemetry::Stage;
 use crate::tensor::Value;
@@ -79,8 +80,11 @@ pub async fn receive<'a>(
         }
     }
     said.model = opening.model()?.clone();
-    let entered = enter(&context.server.scoring, Some(&said.model.name), context.headers, call, served)?;
-    check_version(&said.model.version, entered.served().1)?;
+    let model = model(&said.model.name, &said.model.version)?;
+    let entered = enter(&context.server.scoring, Some(&model.endpoint()), context.headers, call, served);
+    let entered = entered.map_err(|error| unknown_model(error, &model.name))?;
+    let (endpoint, deployment) = entered.served();
+    model.check_version(endpoint, deployment)?;
     let mut admitted = entered.admit(permit)?;
     admitted.deadline = context.deadline.map_or(admitted.deadline, |deadline| deadline.min(admitted.deadline));
     let in_flight = InFlight::begin(admitted.deployment);
@@ -110,7 +114,7 @@ async fn read(
         max_bytes: endpoint.settings.max_body_bytes,
         raw_shape: None,
     };
-    let mut receiver = Receiver::new(opening, request, context.server.regions())?;
+    let mut receiver = Receiver::new(opening, request, context.server.scoring.regions())?;
     let mut outcome = receiver.push(&rest);
     while outcome.is_ok() {
         let Some(piece) = messages.next(permit).await? else { break };
@@ -132,27 +136,30 @@ async fn read(
 
 /// Has the request run, and writes what came of it.
 pub async fn answer(context: Context<'_>, received: Received<'_>, call: &mut Call) -> Result<Message, ApiError> {
-    let Received { admitted, in_flight, request, model_name } = received;
-    let answer = answer_admitted(context, &admitted, request, &model_name, call).await;
+    let Received { mut admitted, in_flight, request, model_name } = received;
+    let answer = answer_admitted(context, &mut admitted, request, &model_name, call).await;
     in_flight.end();
     answer
 }
 
 async fn answer_admitted(
     context: Context<'_>,
-    admitted: &Admitted<'_>,
+    admitted: &mut Admitted<'_>,
     request: InferRequest,
     model_name: &str,
     call: &mut Call,
 ) -> Result<Message, ApiError> {
-    let InferRequest { inputs, wanted, id, .. } = request;
+    let InferRequest { inputs, wanted, id, parameters } = request;
+    if parameters.priority > 0 {
+        admitted.priority = Priority::of_level(parameters.priority);
+    }
     let Completed { outputs, .. } = run(admitted, inputs, call).await?;
     let Admitted { endpoint, deployment, .. } = admitted;
     let encoding = Instant::now();
     let answering =
         Answering { model_name, model_version: deployment.model.version, id: &id, signature: &endpoint.signature };
     let elements = outputs.iter().map(Value::len).sum();
-    let message = off_the_loop(elements, || encode(outputs, &wanted, &answering, context.server.regions()))?;
+    let message = off_the_loop(elements, || encode(outputs, &wanted, &answering, context.server.scoring.regions()))?;
     let took = encoding.elapsed();
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
@@ -160,16 +167,14 @@ async fn answer_admitted(
     Ok(message)
 }
 
-/// A version that is named must be the one that answers.
-pub fn check_version(asked: &str, deployment: &Deployment) -> Result<(), ApiError> {
-    let version = deployment.model.version;
-    if asked.is_empty() || asked.parse() == Ok(version) {
-        return Ok(());
-    }
-    let message = format!("the model has no version of this number; {version} answers");
-    Err(ApiError::new(ErrorKind::NotFound, "unknown_version", message)
-        .with_expected(version.to_string())
-        .with_got(asked.chars().take(64).collect::<String>()))
+/// A model as a message names it.
+pub fn model(name: &str, version: &str) -> Result<Model, ApiError> {
+    let number = (!version.is_empty()).then(|| version.parse::<u64>());
+    let version = number.transpose().map_err(|_| {
+        let message = format!("the version '{}' is not a whole number; none means whichever answers", quoted(version));
+        ApiError::new(ErrorKind::BadInput, "bad_version", message)
+    })?;
+    Ok(Model { name: name.to_owned(), version })
 }
 
 /// The client's own deadline.

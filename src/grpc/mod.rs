@@ -30,7 +30,6 @@ use hyper::{HeaderMap, Request, Response, Version};
 use self::coding::Coding;
 use self::messages::{MessageLimits, Messages};
 pub use self::status::{Code, code};
-use crate::codec::open_inference::{NoRegions, Regions};
 use crate::error::ErrorKind;
 use crate::http::Scoring;
 use crate::http::pipeline::{ApiError, Body, Call, Reported, RequestBody, Served};
@@ -83,13 +82,6 @@ impl Service for Grpc {
 
     fn connections(&self) -> &Arc<ConnectionMetrics> {
         self.server.scoring.connections()
-    }
-}
-
-impl Server {
-    /// Shared memory that requests may name.
-    fn regions(&self) -> &dyn Regions {
-        &NoRegions
     }
 }
 

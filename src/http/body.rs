@@ -109,6 +109,11 @@ impl Body {
         self.feed.is_some()
     }
 
+    /// The whole body, if it is in one piece.
+    pub fn single(&self) -> Option<&Bytes> {
+        self.first.as_ref().filter(|_| self.rest.is_empty())
+    }
+
     /// Bytes yet to be sent.
     pub fn len(&self) -> u64 {
         self.remaining

@@ -158,6 +158,27 @@ impl ApiError {
             message: &self.message,
         };
         let body = serde_json::to_vec(&wire).expect("texts always serialize");
+        self.answer(body)
+    }
+
+    /// The answer on the routes of the Open Inference Protocol, which has one text for all that there is to say.
+    pub fn into_v2_response(self) -> Response<Body> {
+        let mut text = self.message.clone();
+        let details = &self.details;
+        let mut add = |words: &str, detail: &Option<String>| {
+            if let Some(detail) = detail.as_deref().filter(|detail| !self.message.contains(detail)) {
+                text.push_str(words);
+                text.push_str(detail);
+            }
+        };
+        add("; at ", &details.path);
+        add("; expected ", &details.expected);
+        add("; a request that is valid here: ", &details.example);
+        let body = serde_json::to_vec(&serde_json::json!({ "error": text })).expect("texts always serialize");
+        self.answer(body)
+    }
+
+    fn answer(self, body: Vec<u8>) -> Response<Body> {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();

@@ -55,7 +55,7 @@ pub fn answer(probe: Probe, table: &RoutingTable, lifecycle: &Lifecycle, readine
     }
 }
 
-/// Whether the server answers what it was asked to serve, as `/readyz` says it.
+/// Whether `/readyz` would say so.
 pub fn is_ready(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) -> bool {
     overall(table, lifecycle, readiness) == "ready"
 }
@@ -66,7 +66,8 @@ fn overall(table: &RoutingTable, lifecycle: &Lifecycle, readiness: Readiness) ->
         "draining"
     } else if has(|state| *state == State::Loading) {
         "loading"
-    } else if !has(|state| *state == State::Ready) {
+    // A server that was started with none, for models to be loaded later, lacks nothing.
+    } else if table.entries().next().is_some() && !has(|state| *state == State::Ready) {
         "failed"
     } else if readiness == Readiness::Strict && has(|state| matches!(state, State::Failed { .. })) {
         "degraded"

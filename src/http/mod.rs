@@ -19,6 +19,7 @@ mod header_text;
 mod health;
 mod host;
 mod json_schema;
+mod pack;
 mod request_body;
 mod router;
 mod score;
@@ -26,6 +27,8 @@ mod scoring;
 pub mod server;
 mod service_status;
 pub mod tls;
+mod unpack;
+mod v2;
 
 pub use admin::Admin;
 pub use body::Body;
@@ -34,6 +37,7 @@ pub use health::Lifecycle;
 pub use host::AllowedHosts;
 pub use json_schema::schemas;
 pub use scoring::{Scoring, ScoringSettings};
+pub use v2::AdminAccess;
 
 /// What another wire over the same connections builds upon (`grpc`): the way of a request, part by part.
 pub mod pipeline {
@@ -43,6 +47,10 @@ pub mod pipeline {
     pub use super::request_body::{BodyLimits, RequestBody, overloaded};
     pub use super::score::{Admitted, InFlight, Served, check_key, enter, find_endpoint, off_the_loop, policy, run};
     pub use super::scoring::Reported;
+    pub use super::v2::model::{Told, all_statistics, tell};
+    pub use super::v2::route::{About, Model};
+    pub use super::v2::server::metadata;
+    pub use super::v2::{logging, must_administer, repository, trace, unknown_model};
 }
 
 /// The readers of a request's head, for the fuzzer, which calls each by itself (`fuzz/fuzz_targets/route.rs`).

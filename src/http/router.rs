@@ -2,6 +2,8 @@
 
 use hyper::Method;
 
+use super::v2::route as v2;
+
 /// What a request on the scoring port asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -16,11 +18,24 @@ pub enum Route {
     Probe(Probe),
     Document(Document),
     Docs(Docs),
+    /// The Open Inference Protocol.
+    V2(v2::Route),
     /// A path that exists, by another method.
     WrongMethod {
         allow: &'static str,
     },
     Unknown,
+}
+
+impl Route {
+    /// Whether it is asked by those who watch over servers, by the second: that says nothing of clients.
+    pub fn is_probe(&self) -> bool {
+        match self {
+            Route::Probe(_) => true,
+            Route::V2(route) => route.is_probe(),
+            _ => false,
+        }
+    }
 }
 
 /// An OpenAPI document.
@@ -74,6 +89,9 @@ const ASSET_PREFIX: &str = "/docs/";
 pub fn route(method: &Method, path: &str) -> Route {
     if let Some(probe) = probe(path) {
         return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
+    }
+    if let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return Route::V2(v2::route(method, rest));
     }
     let (endpoint, leaf) = match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.split_once('/')) {
         Some(("", _)) => return Route::Unknown,

@@ -19,7 +19,7 @@ use crate::error::ErrorKind;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::{Tensor, Value};
 
-const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
+pub const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 const RAW_SHAPE: HeaderName = HeaderName::from_static("x-scoria-shape");
 const RAW_DTYPE: HeaderName = HeaderName::from_static("x-scoria-dtype");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-scoria-timeout-ms");
@@ -30,7 +30,7 @@ const RUN_MS: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 const ANSWER_HEADERS: usize = 12;
 
 /// Work on more bytes or elements than this is told to the runtime as blocking, so that other connections move on.
-const STALL_BYTES: usize = 64 * 1024;
+pub const STALL_BYTES: usize = 64 * 1024;
 
 /// Who answers a request.
 pub struct Served {
@@ -441,7 +441,7 @@ impl<'a> InFlight<'a> {
         InFlight { metrics: &deployment.metrics, ended: false }
     }
 
-    /// There is an answer.
+    /// The request has its answer.
     pub fn end(mut self) {
         self.ended = true;
     }

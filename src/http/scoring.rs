@@ -21,7 +21,10 @@ use super::host;
 use super::request_body::RequestBody;
 use super::router::{self, Route, route};
 use super::score::{Served, admit, find_endpoint, score};
+use super::v2::{self, AdminAccess};
 use super::{Body, SERVER_VERSION};
+use crate::codec::open_inference::{NoRegions, Regions};
+use crate::control::Repository;
 use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
 use crate::telemetry::{Metrics, RequestLog, Verdict};
@@ -37,6 +40,10 @@ pub struct Scoring {
     pub lifecycle: Arc<Lifecycle>,
     pub metrics: Arc<Metrics>,
     pub settings: ScoringSettings,
+    /// Who may administer by way of this port; nobody unless it is said.
+    pub admin_access: AdminAccess,
+    /// Where clients may have models loaded from.
+    pub repository: Option<Arc<Repository>>,
     pub(super) documents: DocumentCache,
     docs: Option<Docs>,
     cors: Cors,
@@ -64,10 +71,14 @@ pub struct ScoringSettings {
     pub docs: bool,
     pub log_slow: Duration,
     pub log_sample_per_second: u64,
+    /// Whether compressed request bodies are unpacked, on `/v2`.
+    pub request_compression: bool,
+    /// The shortest JSON answer on `/v2` that is compressed, for clients who accept that; 0 for none.
+    pub response_compression_min_bytes: usize,
 }
 
 impl ScoringSettings {
-    fn readiness(&self) -> Readiness {
+    pub(super) fn readiness(&self) -> Readiness {
         if self.strict_readiness { Readiness::Strict } else { Readiness::Lenient }
     }
 }
@@ -90,9 +101,16 @@ impl Scoring {
             lifecycle,
             metrics,
             settings,
+            admin_access: AdminAccess::default(),
+            repository: None,
             ids: IdSource::new()?,
             started: Instant::now(),
         })
+    }
+
+    /// Where the tensors are that requests have put into shared memory.
+    pub fn regions(&self) -> &dyn Regions {
+        &NoRegions
     }
 
     /// Answers one request. Sets `linger` when the connection must end although its client may still be sending.
@@ -109,7 +127,7 @@ impl Scoring {
         };
         let mut response = match outcome {
             Ok(response) => response,
-            Err(error) => refuse(error, &parts, &mut body, linger).await,
+            Err(error) => refuse(error, &route, &parts, &mut body, linger).await,
         };
         self.report(
             Reported {
@@ -117,7 +135,7 @@ impl Scoring {
                 path: parts.uri.path(),
                 status: response.status().as_u16(),
                 response_bytes: response.body().len(),
-                is_probe: matches!(route, Route::Probe(_)),
+                is_probe: route.is_probe(),
             },
             &call,
             served.as_ref(),
@@ -153,6 +171,7 @@ impl Scoring {
             }
             Route::Document(document) => document::answer(self, document, parts.uri.query(), &parts.headers),
             Route::Docs(asked) => self.docs(asked, parts),
+            Route::V2(route) => v2::answer(self, route, parts, body, call, served).await,
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             Route::Unknown => Err(unknown_route()),
         }
@@ -227,9 +246,18 @@ fn unknown_route() -> ApiError {
 
 /// Answers a failed request. What is left of a short body is read and forgotten, so that the connection can be used again;
 /// for a long one the connection ends (HTTP/1 only; an HTTP/2 stream ends by itself).
-async fn refuse(error: ApiError, parts: &Parts, body: &mut RequestBody, linger: &AtomicBool) -> Response<Body> {
+async fn refuse(
+    error: ApiError,
+    route: &Route,
+    parts: &Parts,
+    body: &mut RequestBody,
+    linger: &AtomicBool,
+) -> Response<Body> {
     let model_failed = error.kind == ErrorKind::ModelFailed;
-    let mut response = error.into_response();
+    let mut response = match route {
+        Route::V2(_) => error.into_v2_response(),
+        _ => error.into_response(),
+    };
     if !body.drain(&parts.headers).await && parts.version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         linger.store(true, Ordering::Relaxed);

@@ -50,6 +50,15 @@ impl Priority {
     /// The first to the last.
     pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
+    /// The priority of a level, as other servers count them: 1 goes first, 0 is what requests have by default.
+    pub const fn of_level(level: u64) -> Priority {
+        match level {
+            1 => Priority::High,
+            0 | 2 => Priority::Normal,
+            3.. => Priority::Low,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Priority::High => "high",

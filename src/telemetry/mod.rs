@@ -7,7 +7,7 @@ mod request_log;
 mod runs;
 mod tls;
 
-pub use logging::{LevelFilter, LogSettings, LogStyle, start_logging};
+pub use logging::{LevelFilter, LogSettings, LogStyle, log_level, set_log_level, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
 pub use request_log::{RequestLog, Verdict};
 pub use runs::{Runs, RunsOfSize};

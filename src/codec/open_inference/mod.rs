@@ -10,6 +10,7 @@ mod carried;
 mod classification;
 mod config;
 pub mod datatype;
+mod example;
 mod extensions;
 mod head;
 mod intake;
@@ -29,6 +30,7 @@ pub use config::{
     DynamicBatching, InstanceGroup, ModelConfig, ModelFacts, ModelInput, ModelOutput, Specific, StringParameter,
     TransactionPolicy, VersionPolicy, is_batched,
 };
+pub use example::example;
 pub use extensions::{Capabilities, extensions};
 pub use intake::{Intake, Place};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, platform};

@@ -1,0 +1,178 @@
+//! The paths of the Open Inference Protocol and of Triton's extensions, below `/v2`. Pure.
+
+use hyper::Method;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    Server,
+    Live,
+    Ready,
+    Model {
+        model: Model,
+        about: About,
+    },
+    /// The statistics of all models.
+    Statistics,
+    Index,
+    Load {
+        name: String,
+    },
+    Unload {
+        name: String,
+    },
+    /// A repository by its name: there is only the one without.
+    NamedRepository,
+    Logging {
+        change: bool,
+    },
+    /// Of a model, or of the server.
+    TraceSetting {
+        change: bool,
+    },
+    WrongMethod {
+        allow: &'static str,
+    },
+    Unknown,
+}
+
+/// A model as a path names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    pub name: String,
+    /// `None` where the path names no version.
+    pub version: Option<u64>,
+}
+
+/// What of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    Metadata,
+    Ready,
+    Config,
+    Statistics,
+    Infer,
+}
+
+const READ: &str = "GET, HEAD";
+const WRITE: &str = "POST";
+const BOTH: &str = "GET, HEAD, POST";
+
+impl Route {
+    /// Whether it is asked by those who watch over servers, by the second.
+    pub fn is_probe(&self) -> bool {
+        matches!(self, Route::Live | Route::Ready | Route::Model { about: About::Ready, .. })
+    }
+}
+
+/// The route of a path whose `/v2` has been cut off.
+pub fn route(method: &Method, rest: &str) -> Route {
+    let mut segments = [""; 8];
+    let mut count = 0;
+    for segment in rest.split('/').skip(1) {
+        if count == segments.len() || segment.is_empty() {
+            return Route::Unknown;
+        }
+        segments[count] = segment;
+        count += 1;
+    }
+    let (route, allow) = match segments[..count] {
+        [] => (Route::Server, READ),
+        ["health", "live"] => (Route::Live, READ),
+        ["health", "ready"] => (Route::Ready, READ),
+        ["models", "stats"] => (Route::Statistics, READ),
+        ["repository", "index"] => (Route::Index, WRITE),
+        ["repository", "models", name, "load"] => (Route::Load { name: name.to_owned() }, WRITE),
+        ["repository", "models", name, "unload"] => (Route::Unload { name: name.to_owned() }, WRITE),
+        ["repository", _, "index"] | ["repository", _, "models", _, "load" | "unload"] => {
+            (Route::NamedRepository, WRITE)
+        }
+        ["logging"] => (Route::Logging { change: *method == Method::POST }, BOTH),
+        ["trace", "setting"] | ["models", _, "trace", "setting"] => {
+            (Route::TraceSetting { change: *method == Method::POST }, BOTH)
+        }
+        ["models", name, ref rest @ ..] => return model_route(method, name, rest),
+        _ => return Route::Unknown,
+    };
+    checked(method, route, allow)
+}
+
+fn model_route(method: &Method, name: &str, rest: &[&str]) -> Route {
+    let (version, rest) = match rest {
+        ["versions", version, rest @ ..] if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // What is more than can be counted is a version that nobody has.
+            (Some(version.parse().unwrap_or(u64::MAX)), rest)
+        }
+        rest => (None, rest),
+    };
+    let (about, allow) = match rest {
+        [] => (About::Metadata, READ),
+        ["ready"] => (About::Ready, READ),
+        ["config"] => (About::Config, READ),
+        ["stats"] => (About::Statistics, READ),
+        ["infer"] => (About::Infer, WRITE),
+        _ => return Route::Unknown,
+    };
+    checked(method, Route::Model { model: Model { name: name.to_owned(), version }, about }, allow)
+}
+
+fn checked(method: &Method, route: Route, allow: &'static str) -> Route {
+    let is_allowed = match *method {
+        Method::GET | Method::HEAD => allow != WRITE,
+        Method::POST => allow != READ,
+        _ => false,
+    };
+    if is_allowed { route } else { Route::WrongMethod { allow } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(rest: &str) -> Route {
+        route(&Method::GET, rest)
+    }
+
+    fn post(rest: &str) -> Route {
+        route(&Method::POST, rest)
+    }
+
+    fn model(name: &str, version: Option<u64>, about: About) -> Route {
+        Route::Model { model: Model { name: name.to_owned(), version }, about }
+    }
+
+    #[test]
+    fn every_route_of_the_protocol() {
+        assert_eq!(get(""), Route::Server);
+        assert_eq!(get("/health/live"), Route::Live);
+        assert_eq!(get("/health/ready"), Route::Ready);
+        assert_eq!(get("/models/m"), model("m", None, About::Metadata));
+        assert_eq!(get("/models/m/versions/3"), model("m", Some(3), About::Metadata));
+        assert_eq!(get("/models/m/ready"), model("m", None, About::Ready));
+        assert_eq!(get("/models/m/versions/3/config"), model("m", Some(3), About::Config));
+        assert_eq!(get("/models/m/stats"), model("m", None, About::Statistics));
+        assert_eq!(get("/models/stats"), Route::Statistics);
+        assert_eq!(post("/models/m/infer"), model("m", None, About::Infer));
+        assert_eq!(post("/models/m/versions/99999999999999999999/infer"), model("m", Some(u64::MAX), About::Infer));
+        assert_eq!(post("/repository/index"), Route::Index);
+        assert_eq!(post("/repository/models/m/load"), Route::Load { name: "m".to_owned() });
+        assert_eq!(post("/repository/models/m/unload"), Route::Unload { name: "m".to_owned() });
+        assert_eq!(post("/repository/r/models/m/load"), Route::NamedRepository);
+        assert_eq!(get("/logging"), Route::Logging { change: false });
+        assert_eq!(post("/models/m/trace/setting"), Route::TraceSetting { change: true });
+    }
+
+    #[test]
+    fn what_is_none_of_them() {
+        for rest in
+            ["/", "/health", "/models", "/models/", "/models//infer", "/models/m/", "/models/m/versions/v/infer"]
+        {
+            assert_eq!(post(rest), Route::Unknown, "{rest}");
+        }
+        assert_eq!(get("/models/m/versions/x"), Route::Unknown);
+        assert_eq!(get(&"/x".repeat(9)), Route::Unknown);
+        assert_eq!(get("/models/m/infer"), Route::WrongMethod { allow: "POST" });
+        assert_eq!(post("/health/live"), Route::WrongMethod { allow: "GET, HEAD" });
+        assert_eq!(route(&Method::PUT, "/logging"), Route::WrongMethod { allow: "GET, HEAD, POST" });
+    }
+}
