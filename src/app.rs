@@ -17,6 +17,7 @@ use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, Origin, TlsFile
 use crate::control::{Controller, Description, ModelSpec, Prepare, Repository, Settings};
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
+use crate::grpc::{Grpc, GrpcSettings};
 use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
@@ -163,8 +164,8 @@ impl App {
             .unzip();
         scoring.repository = repository.map(Arc::new);
         scoring.shared_memory = shared_memory(config);
-        let scoring =
-            Port { service: Arc::new(scoring), tls: scoring_tls.clone(), max_connections: room.scoring, limits };
+        let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
+        let scoring = Port { service, tls: scoring_tls.clone(), max_connections: room.scoring, limits };
         let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
         let certificates: Vec<_> = [&scoring_tls, &admin_tls].into_iter().flatten().cloned().collect();
         let watch = || Watch::start(certificates.clone(), Duration::from_millis(config.tls_reload_interval_ms));
@@ -439,6 +440,16 @@ pub fn scoring_settings(config: &Config) -> ScoringSettings {
         log_sample_per_second: config.log_sample_per_second,
         request_compression: config.request_compression,
         response_compression_min_bytes: config.response_compression_min_bytes,
+    }
+}
+
+/// What applies to every call of gRPC.
+pub fn grpc_settings(config: &Config) -> GrpcSettings {
+    GrpcSettings {
+        max_body_bytes: config.max_body_bytes,
+        body_timeout: Duration::from_millis(config.body_timeout_ms),
+        min_transfer_bytes_per_s: config.min_transfer_bytes_per_s,
+        keep_alive_timeout: Duration::from_millis(config.keep_alive_timeout_ms),
     }
 }
 

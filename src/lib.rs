@@ -13,6 +13,7 @@ pub mod deployment;
 pub mod doctor;
 pub mod engine;
 pub mod error;
+pub mod grpc;
 pub mod http;
 pub mod memory;
 pub mod name;

@@ -29,16 +29,17 @@ const LEVELS: &[(&str, u8)] = &[
     ("doctor", 5),
     ("http", 5),
     ("profile", 5),
-    ("app", 6),
-    ("cli", 7),
-    ("main", 8),
+    ("grpc", 6),
+    ("app", 7),
+    ("cli", 8),
+    ("main", 9),
 ];
 
 /// Crates and functions that only some files may name.
 const RESERVED: &[(&str, &[&str])] = &[
     ("ort::", &["src/engine/ort/"]),
     ("tract_onnx::", &["src/engine/tract.rs"]),
-    ("hyper::", &["src/http/"]),
+    ("hyper::", &["src/http/", "src/grpc/"]),
     ("hyper_util::", &["src/http/"]),
     ("tokio_rustls::", &["src/http/tls/"]),
     ("webpki::", &["src/http/tls/"]),
@@ -134,7 +135,7 @@ fn imports_go_down() {
                     // Level 0 has its vocabulary, and nothing else.
                     _ if *level == 0 => ["error", "name", "tensor"].contains(&named),
                     // Only deployments know what runs them.
-                    "http" => below < level && !["engine", "schedule"].contains(&named),
+                    "http" | "grpc" => below < level && !["engine", "schedule"].contains(&named),
                     _ => below < level,
                 };
                 if !is_allowed {

@@ -69,6 +69,12 @@ impl RoutingTable {
         self.entries.iter()
     }
 
+    /// Whether there is an endpoint and all of them need a key.
+    pub fn needs_key(&self) -> bool {
+        let mut endpoints = self.entries.values().filter_map(|entry| entry.endpoint.as_ref()).peekable();
+        endpoints.peek().is_some() && endpoints.all(|endpoint| endpoint.keys.is_some())
+    }
+
     /// Whether some endpoint has this key. It tells a wrong key from one that has no right here.
     pub fn knows_key(&self, presented: &KeyDigest) -> bool {
         let endpoints = self.entries.values().filter_map(|entry| entry.endpoint.as_ref());

@@ -155,6 +155,11 @@ impl ApiError {
         error
     }
 
+    /// When to try again, if that can be said.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.details.retry_after_s
+    }
+
     pub fn status(&self) -> StatusCode {
         status(self.kind)
     }

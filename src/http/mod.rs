@@ -42,6 +42,21 @@ pub use json_schema::schemas;
 pub use scoring::{Scoring, ScoringSettings};
 pub use v2::AdminAccess;
 
+/// What another wire over the same connections builds upon (`grpc`): the way of a request, part by part.
+pub mod pipeline {
+    pub use super::body::{Body, Fed, Feed};
+    pub use super::call::{Call, Timed};
+    pub use super::error::ApiError;
+    pub use super::request_body::{BodyLimits, RequestBody, overloaded};
+    pub use super::score::{Admitted, InFlight, Served, check_key, enter, find_endpoint, off_the_loop, policy, run};
+    pub use super::scoring::Reported;
+    pub use super::v2::model::{Told, all_statistics, tell};
+    pub use super::v2::route::Memory;
+    pub use super::v2::route::{About, Model};
+    pub use super::v2::server::metadata;
+    pub use super::v2::{logging, must_administer, repository, shared_memory, trace, unknown_model};
+}
+
 /// The readers of a request's head, for the fuzzer, which calls each by itself (`fuzz/fuzz_targets/route.rs`).
 #[doc(hidden)]
 pub mod head {

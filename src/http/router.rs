@@ -31,6 +31,17 @@ pub enum Route {
     Unknown,
 }
 
+impl Route {
+    /// Whether it is asked by those who watch over servers, by the second: that says nothing of clients.
+    pub fn is_probe(&self) -> bool {
+        match self {
+            Route::Probe(_) | Route::Mlflow(Mlflow::Ping) => true,
+            Route::V2(route) => route.is_probe(),
+            _ => false,
+        }
+    }
+}
+
 /// An OpenAPI document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Document {

@@ -50,6 +50,15 @@ pub struct Admitted<'a> {
     pub permit: Permit,
 }
 
+/// A request whose endpoint, key and wishes are in order.
+pub struct Entered<'a> {
+    endpoint: &'a Endpoint,
+    deployment: &'a Arc<Deployment>,
+    at: Instant,
+    deadline: Instant,
+    priority: Priority,
+}
+
 /// Everything that is decided before the body is looked at: endpoint, key, deployment, deadline, size, load.
 ///
 /// Whoever is asked for is noted in `served` as soon as that is known, refused or not.
@@ -60,32 +69,56 @@ pub fn admit<'a>(
     call: &mut Call,
     served: &'a mut Option<Served>,
 ) -> Result<Admitted<'a>, ApiError> {
+    let entered = enter(server, name, &parts.headers, call, served)?;
+    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
+    if announced > entered.endpoint.settings.max_body_bytes {
+        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes));
+    }
+    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
+    entered.admit(permit)
+}
+
+/// The part of [`admit`] that depends on the request's headers alone: all but size and load.
+pub fn enter<'a>(
+    server: &Scoring,
+    name: Option<&str>,
+    headers: &HeaderMap,
+    call: &mut Call,
+    served: &'a mut Option<Served>,
+) -> Result<Entered<'a>, ApiError> {
     let table = server.routing.table();
     let endpoint = find_endpoint(&table, name)?;
     let Some(deployment) = endpoint.pick(None) else { return Err(unknown_deployment(&endpoint, None)) };
     let served = served.insert(Served { deployment: Arc::clone(deployment), endpoint });
-    authenticate(&served.endpoint, &parts.headers, &table)?;
+    authenticate(&served.endpoint, headers, &table)?;
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
-    if let Some(pinned) = parts.headers.get(DEPLOYMENT) {
+    if let Some(pinned) = headers.get(DEPLOYMENT) {
         let pinned = Some(pinned.to_str().unwrap_or("?"));
         let deployment = served.endpoint.pick(pinned).ok_or_else(|| unknown_deployment(&served.endpoint, pinned))?;
         served.deployment = Arc::clone(deployment);
     }
     let Served { endpoint, deployment } = served;
     let longest = endpoint.settings.scoring_timeout;
-    let deadline = call.started + timeout(&parts.headers)?.map_or(longest, |asked| asked.min(longest));
-    let priority = priority(&parts.headers)?;
-    let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
-    if announced > endpoint.settings.max_body_bytes {
-        return Err(request_body::too_large(endpoint.settings.max_body_bytes));
+    let deadline = call.started + timeout(headers)?.map_or(longest, |asked| asked.min(longest));
+    Ok(Entered { endpoint, deployment, at, deadline, priority: priority(headers)? })
+}
+
+impl<'a> Entered<'a> {
+    /// What was asked for.
+    pub fn served(&self) -> (&'a Endpoint, &'a Arc<Deployment>) {
+        (self.endpoint, self.deployment)
     }
-    let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
-    // What would be refused by the queue is not worth being read.
-    if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
-        return Err(queue_full(retry_after));
+
+    /// Lets the request in, if there is room for it to wait.
+    pub fn admit(self, permit: Permit) -> Result<Admitted<'a>, ApiError> {
+        let Entered { endpoint, deployment, at, deadline, priority } = self;
+        // What would be refused by the queue is not worth being read.
+        if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
+            return Err(queue_full(retry_after));
+        }
+        Ok(Admitted { dialect: Dialect::Any, endpoint, deployment, at, deadline, priority, permit })
     }
-    Ok(Admitted { dialect: Dialect::Any, endpoint, deployment, at, deadline, priority, permit })
 }
 
 impl Admitted<'_> {
@@ -168,15 +201,27 @@ fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiErro
 
 fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
     let Some(keys) = &endpoint.keys else { return Ok(()) };
-    let presented = bearer(headers)?;
-    let digest = KeyDigest::of(presented);
+    let digest = KeyDigest::of(bearer(headers)?);
     if keys.find(&digest).is_some() {
         Ok(())
     } else if table.knows_key(&digest) {
         Err(ApiError::new(ErrorKind::Forbidden, "wrong_endpoint", "this key is for another endpoint"))
     } else {
-        Err(ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here"))
+        Err(unknown_key())
     }
+}
+
+/// Refuses who has no key of any endpoint, where every endpoint needs one: what can be said before it is known which endpoint a
+/// request is for.
+pub fn check_key(table: &RoutingTable, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !table.needs_key() || table.knows_key(&KeyDigest::of(bearer(headers)?)) {
+        return Ok(());
+    }
+    Err(unknown_key())
+}
+
+fn unknown_key() -> ApiError {
+    ApiError::new(ErrorKind::Unauthenticated, "unknown_key", "the key is not known here")
 }
 
 /// The key of `Authorization: Bearer <key>` (RFC 6750; the scheme's letter case does not matter).
@@ -324,6 +369,7 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     formats.next()
 }
 
+/// What the endpoint allows and promises about bodies.
 pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, Version};
+use hyper::{HeaderMap, Method, Request, Response, Version};
 
 use super::call::{Call, IdSource};
 use super::cors::Cors;
@@ -58,6 +58,17 @@ pub struct Scoring {
     started: Instant,
 }
 
+/// A request and its answer, for metrics and the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported<'a> {
+    pub method: &'a Method,
+    pub path: &'a str,
+    /// HTTP's, of the answer's kind, whatever the wire.
+    pub status: u16,
+    pub response_bytes: u64,
+    pub is_probe: bool,
+}
+
 /// What the operator set about requests.
 #[derive(Clone, Debug)]
 pub struct ScoringSettings {
@@ -105,7 +116,7 @@ impl Scoring {
     }
 
     /// Where the tensors are that requests have put into shared memory.
-    pub(super) fn regions(&self) -> &dyn Regions {
+    pub fn regions(&self) -> &dyn Regions {
         self.shared_memory.as_deref().map_or(&NoRegions, |regions| regions)
     }
 
@@ -125,7 +136,17 @@ impl Scoring {
             Ok(response) => response,
             Err(error) => refuse(error, &route, &parts, &mut body, linger).await,
         };
-        self.report(&route, &parts, &response, &call, served.as_ref());
+        self.report(
+            Reported {
+                method: &parts.method,
+                path: parts.uri.path(),
+                status: response.status().as_u16(),
+                response_bytes: response.body().len(),
+                is_probe: route.is_probe(),
+            },
+            &call,
+            served.as_ref(),
+        );
         let headers = response.headers_mut();
         if matches!(route, Route::Score { .. } | Route::Document(_) | Route::TensorFlow(_) | Route::Mlflow(_)) {
             self.cors.allow(&parts.headers, headers);
@@ -233,15 +254,26 @@ impl Scoring {
         response
     }
 
-    fn report(&self, route: &Route, parts: &Parts, response: &Response<Body>, call: &Call, served: Option<&Served>) {
-        let (status, now) = (response.status().as_u16(), Instant::now());
+    /// Whether what was asked for can be served, as `/readyz` says it.
+    pub fn is_ready(&self) -> bool {
+        health::is_ready(&self.routing.table(), &self.lifecycle, self.settings.readiness())
+    }
+
+    /// Begins a request, see [`Call::begin`].
+    pub fn begin(&self, headers: &HeaderMap) -> (Call, Result<(), ApiError>) {
+        Call::begin(headers, &self.ids)
+    }
+
+    /// Counts and logs a request that has been answered, or is about to be.
+    pub fn report(&self, reported: Reported<'_>, call: &Call, served: Option<&Served>) {
+        let Reported { method, path, status, response_bytes, is_probe } = reported;
+        let now = Instant::now();
         let took = now - call.started;
-        match (served, route) {
-            (Some(served), _) => served.deployment.metrics.answered(status, took),
+        match served {
+            Some(served) => served.deployment.metrics.answered(status, took),
             // Probes come by the second and say nothing of clients.
-            (None, Route::Probe(_) | Route::Mlflow(Mlflow::Ping)) => return,
-            (None, Route::V2(route)) if route.is_probe() => return,
-            (None, _) => self.metrics.unrouted(status),
+            None if is_probe => return,
+            None => self.metrics.unrouted(status),
         }
         match self.log.decide(status, took, now - self.started) {
             Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
@@ -252,8 +284,7 @@ impl Scoring {
                 macro_rules! line {
                     ($level:ident) => {
                         tracing::$level!(
-                            method = %parts.method, path = parts.uri.path(), status, took_ms, endpoint, request_id,
-                            response_bytes = response.body().len(), left_out, "request"
+                            %method, path, status, took_ms, endpoint, request_id, response_bytes, left_out, "request"
                         )
                     };
                 }

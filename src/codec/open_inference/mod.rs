@@ -16,6 +16,7 @@ mod head;
 mod intake;
 mod metadata;
 mod parameters;
+pub mod protobuf;
 mod raw_body;
 mod receive;
 mod region;

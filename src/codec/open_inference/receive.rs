@@ -205,7 +205,7 @@ impl Data<'_> {
 }
 
 /// An input from shared memory.
-fn read_region<'a>(
+pub(super) fn read_region<'a>(
     intake: &mut Intake<'a>,
     place: &Place<'a>,
     region: &Region,

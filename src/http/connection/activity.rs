@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Limits;
+
 /// One connection's doings. Counting a request in and out is a few atomics.
 #[derive(Debug)]
 pub struct Activity {
@@ -61,7 +63,7 @@ impl Activity {
     pub fn begin(self: &Arc<Self>) -> Exchange {
         let id = self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_progress.fetch_add(1, Ordering::Relaxed);
-        Exchange { activity: Arc::clone(self), id, is_answer_timed: false }
+        Exchange { activity: Arc::clone(self), id, is_answer_timed: false, is_at_rest: false, limits: None }
     }
 
     /// How many requests have begun; wraps around.
@@ -163,6 +165,10 @@ pub struct Exchange {
     activity: Arc<Activity>,
     id: u32,
     is_answer_timed: bool,
+    /// Whether it waits for its client, and so does not count as in progress.
+    is_at_rest: bool,
+    /// What bounds a client's taking of answers, where an answer comes piece by piece.
+    limits: Option<Arc<Limits>>,
 }
 
 impl Exchange {
@@ -176,19 +182,51 @@ impl Exchange {
     /// For HTTP/2, where a stream's answer can wait for its client while the connection is alive and well. On HTTP/1 it is
     /// the connection itself that stalls.
     pub fn answer_by(&mut self, until: Instant) {
+        self.taken();
         self.activity.untaken.lock().push((self.id, until));
         self.is_answer_timed = true;
+    }
+
+    /// The answer has been taken.
+    pub fn taken(&mut self) {
+        if std::mem::take(&mut self.is_answer_timed) {
+            self.activity.untaken.lock().retain(|(id, _)| *id != self.id);
+        }
+    }
+
+    /// The answer will come in pieces, each of which has to be taken within these limits.
+    pub fn answer_in_pieces(&mut self, limits: Arc<Limits>) {
+        self.limits = Some(limits);
+    }
+
+    /// A piece of so many bytes is ready.
+    pub fn await_client(&mut self, bytes: u64) {
+        if let Some(limits) = &self.limits {
+            self.answer_by(Instant::now() + limits.time_to_take(bytes));
+        }
+    }
+
+    /// Whether the request waits for its client: then its connection counts as waiting, as it does between requests. What the
+    /// client asks for next counts as a request.
+    pub fn rest(&mut self, is_at_rest: bool) {
+        if self.is_at_rest == is_at_rest {
+            return;
+        }
+        self.is_at_rest = is_at_rest;
+        if is_at_rest {
+            self.activity.wait_from_now();
+            self.activity.in_progress.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.activity.in_progress.fetch_add(1, Ordering::Relaxed);
+            self.activity.begun.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let activity = &self.activity;
-        if self.is_answer_timed {
-            activity.untaken.lock().retain(|(id, _)| *id != self.id);
-        }
-        activity.wait_from_now();
-        activity.in_progress.fetch_sub(1, Ordering::Relaxed);
+        self.taken();
+        self.rest(true);
     }
 }
 

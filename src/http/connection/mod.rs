@@ -170,7 +170,9 @@ async fn drive(
                     }
                     let mut response = answer(&*service, &activity, request).await;
                     let body = response.body_mut();
-                    if !body.is_empty() {
+                    if body.is_fed() {
+                        exchange.answer_in_pieces(limits);
+                    } else if !body.is_empty() {
                         exchange.answer_by(Instant::now() + limits.time_to_take(body.len()));
                     }
                     body.hold(exchange);

@@ -67,6 +67,7 @@ async fn answer(
         model_version: deployment.model.version,
         id: &id,
         signature: &endpoint.signature,
+        labels: &endpoint.labels,
     };
     let policy = policy(endpoint);
     let encoded = off_the_loop(elements, || encode(outputs, &wanted, &answering, &policy, server.regions()));

@@ -2,33 +2,27 @@
 //!
 //! Source: Triton's `extension_logging.md`. Levels are a ladder here: who asks for less important lines gets the others, too.
 
-use hyper::{Response, StatusCode};
 use serde_json::{Map, Value as Json, json};
 
-use super::json;
 use crate::error::ErrorKind;
-use crate::http::Body;
 use crate::http::error::ApiError;
 use crate::telemetry::{LevelFilter, log_level, set_log_level};
 
 /// The settings as they are.
-pub fn show() -> Response<Body> {
+pub fn show() -> Json {
     let level = log_level();
-    json(
-        StatusCode::OK,
-        &json!({
-            "log_file": "",
-            "log_info": level >= LevelFilter::INFO,
-            "log_warning": level >= LevelFilter::WARN,
-            "log_error": level >= LevelFilter::ERROR,
-            "log_verbose_level": u8::from(level >= LevelFilter::DEBUG),
-            "log_format": "default",
-        }),
-    )
+    json!({
+        "log_file": "",
+        "log_info": level >= LevelFilter::INFO,
+        "log_warning": level >= LevelFilter::WARN,
+        "log_error": level >= LevelFilter::ERROR,
+        "log_verbose_level": u8::from(level >= LevelFilter::DEBUG),
+        "log_format": "default",
+    })
 }
 
 /// Changes those that are given.
-pub fn change(wanted: &Map<String, Json>) -> Result<Response<Body>, ApiError> {
+pub fn change(wanted: &Map<String, Json>) -> Result<Json, ApiError> {
     let level = level(log_level(), wanted)?;
     set_log_level(level);
     tracing::info!(%level, "the log level was changed");

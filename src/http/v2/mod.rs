@@ -6,24 +6,25 @@
 
 mod caller;
 mod infer;
-mod logging;
-mod model;
-mod repository;
+pub mod logging;
+pub mod model;
+pub mod repository;
 pub mod route;
-mod server;
-mod shared_memory;
-mod trace;
+pub mod server;
+pub mod shared_memory;
+pub mod trace;
 
 use std::time::{Duration, Instant};
 
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
+use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 pub use caller::AdminAccess;
 use caller::Caller;
-use route::{About, Route};
+use route::{About, Memory, Route};
+use shared_memory::Registration;
 
 use super::call::Call;
 use super::error::ApiError;
@@ -48,37 +49,54 @@ pub async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     match route {
         Route::Model { model, about: About::Infer } => infer::infer(server, model, parts, body, call, served).await,
-        Route::Model { model, about } => model::read(server, model, *about, parts),
-        Route::Server => Ok(server::metadata(server)),
+        Route::Model { model, about } => model::read(server, model, *about, &parts.headers),
+        Route::Server => Ok(json(StatusCode::OK, &server::metadata(server))),
         Route::Live => Ok(server::live()),
         Route::Ready => Ok(server::ready(server)),
-        Route::Statistics => model::all_statistics(server, parts),
-        Route::Index => repository::index(server, parts, &object(body, call).await?).await,
-        Route::Load { name } => {
-            must_administer(server, parts)?;
-            repository::load(server, parts, name, &object(body, call).await?).await
+        Route::Statistics => model::all_statistics(server, &parts.headers).map(|all| json(StatusCode::OK, &all)),
+        Route::Index => {
+            let is_ready = |wanted: &Map<String, Json>| wanted.get("ready").and_then(Json::as_bool) == Some(true);
+            let listed = repository::index(server, &parts.headers, is_ready(&object(body, call).await?)).await?;
+            Ok(json(StatusCode::OK, &listed))
         }
-        Route::Unload { name } => repository::unload(server, parts, name).await,
+        Route::Load { name } => {
+            must_administer(server, &parts.headers)?;
+            let wanted = object(body, call).await?;
+            let parameters = wanted.get("parameters").and_then(Json::as_object);
+            let parameter = parameters.and_then(|given| given.keys().next()).map(String::as_str);
+            repository::load(server, &parts.headers, name, parameter).await.map(|()| Response::new(Body::empty()))
+        }
+        Route::Unload { name } => {
+            repository::unload(server, &parts.headers, name).await.map(|()| Response::new(Body::empty()))
+        }
         Route::NamedRepository => {
             let message =
                 "there is one repository here, without a name: use /v2/repository/index and /v2/repository/models/…";
             Err(ApiError::new(ErrorKind::NotFound, "unknown_route", message))
         }
-        Route::Logging { change: false } => Ok(logging::show()),
+        Route::Logging { change: false } => Ok(json(StatusCode::OK, &logging::show())),
         Route::Logging { change: true } => {
-            must_administer(server, parts)?;
-            logging::change(&object(body, call).await?)
+            must_administer(server, &parts.headers)?;
+            logging::change(&object(body, call).await?).map(|settings| json(StatusCode::OK, &settings))
         }
-        Route::TraceSetting { change: false } => Ok(trace::show()),
+        Route::TraceSetting { change: false } => Ok(json(StatusCode::OK, &trace::show())),
         Route::TraceSetting { change: true } => {
-            must_administer(server, parts)?;
-            trace::change(&object(body, call).await?)
+            must_administer(server, &parts.headers)?;
+            trace::change(&object(body, call).await?).map(|settings| json(StatusCode::OK, &settings))
         }
-        Route::RegionStatus { memory, region } => shared_memory::status(server, *memory, region, parts),
-        Route::RegisterRegion { memory, name } => {
-            shared_memory::register(server, *memory, name, parts, object(body, call).await?)
+        Route::RegionStatus { memory, region } => {
+            let regions = shared_memory::status(server, &parts.headers, *memory, region.name.as_deref())?;
+            Ok(json(StatusCode::OK, &regions))
         }
-        Route::UnregisterRegion { memory, region } => shared_memory::unregister(server, *memory, region, parts),
+        Route::RegisterRegion { memory: Memory::System, name } => {
+            let asked = Registration::of(object(body, call).await?)?;
+            shared_memory::register(server, &parts.headers, name, &asked).map(|()| Response::new(Body::empty()))
+        }
+        Route::RegisterRegion { memory: Memory::Cuda, .. } => Err(shared_memory::register_cuda(server, &parts.headers)),
+        Route::UnregisterRegion { memory, region } => {
+            let done = shared_memory::unregister(server, &parts.headers, *memory, region.name.as_deref());
+            done.map(|()| Response::new(Body::empty()))
+        }
         Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
         Route::Unknown => {
             let message = "there is nothing at this path; inference is POST /v2/models/<name>/infer";
@@ -87,8 +105,9 @@ pub async fn answer(
     }
 }
 
-fn must_administer(server: &Scoring, parts: &Parts) -> Result<(), ApiError> {
-    Caller::of(&parts.headers, &server.admin_access)?.check_administers(&server.routing.table())
+/// Refuses whoever is not the operator.
+pub fn must_administer(server: &Scoring, headers: &HeaderMap) -> Result<(), ApiError> {
+    Caller::of(headers, &server.admin_access)?.check_administers(&server.routing.table())
 }
 
 /// A small body: a JSON object, or nothing.
@@ -116,7 +135,7 @@ async fn object(body: &mut RequestBody, call: &Call) -> Result<Map<String, Json>
 }
 
 /// Words a missing endpoint as Triton does; its clients look for it.
-fn unknown_model(mut error: ApiError, name: &str) -> ApiError {
+pub fn unknown_model(mut error: ApiError, name: &str) -> ApiError {
     if error.code == "unknown_endpoint" {
         error.message = format!("request for unknown model: '{}' is not found", crate::codec::quoted(name));
     }

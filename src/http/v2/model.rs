@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
+use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 
 use super::caller::Caller;
@@ -57,40 +56,55 @@ fn versions(endpoint: &Endpoint) -> impl Iterator<Item = u64> {
     endpoint.deployments.iter().map(|deployment| deployment.model.version)
 }
 
+/// What is told of a model.
+#[derive(Debug)]
+pub enum Told {
+    Ready(bool),
+    Metadata(ModelMetadata),
+    Config(ModelConfig),
+    Statistics(StatisticsReply),
+}
+
 /// Answers all about a model but inference.
-pub fn read(server: &Scoring, model: &Model, about: About, parts: &Parts) -> Result<Response<Body>, ApiError> {
+pub fn read(server: &Scoring, model: &Model, about: About, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    Ok(match tell(server, model, about, headers)? {
+        Told::Ready(is_ready) => json(ready_status(is_ready), &json!({ "name": model.name, "ready": is_ready })),
+        Told::Metadata(metadata) => json(StatusCode::OK, &metadata),
+        Told::Config(config) => json(StatusCode::OK, &config),
+        Told::Statistics(statistics) => json(StatusCode::OK, &statistics),
+    })
+}
+
+/// All about a model but inference, for one who may see it.
+pub fn tell(server: &Scoring, model: &Model, about: About, headers: &HeaderMap) -> Result<Told, ApiError> {
     let table = server.routing.table();
     let endpoint = match (find_endpoint(&table, Some(&model.endpoint())), about) {
         (Ok(endpoint), _) => endpoint,
-        (Err(error), About::Ready) if error.kind == ErrorKind::Unavailable => return Ok(ready(model, false)),
+        (Err(error), About::Ready) if error.kind == ErrorKind::Unavailable => return Ok(Told::Ready(false)),
         (Err(error), _) => return Err(unknown_model(error, &model.name)),
     };
     // Which models there are and whether they are ready is told to everybody, as by `/readyz`.
     if about != About::Ready {
-        Caller::of(&parts.headers, &server.admin_access)?.check_sees(&endpoint, &table)?;
+        Caller::of(headers, &server.admin_access)?.check_sees(&endpoint, &table)?;
     }
     let deployment = model.deployment(&endpoint)?;
     Ok(match about {
-        About::Ready => ready(model, !server.lifecycle.is_draining()),
+        About::Ready => Told::Ready(!server.lifecycle.is_draining()),
         About::Metadata => {
             let versions = model.version.map_or_else(|| versions(&endpoint).collect(), |version| vec![version]);
             let engine = deployment.engine.name;
-            json(StatusCode::OK, &ModelMetadata::new(&model.name, versions, engine, &endpoint.signature))
+            Told::Metadata(ModelMetadata::new(&model.name, versions, engine, &endpoint.signature))
         }
-        About::Config => json(StatusCode::OK, &config(&model.name, &endpoint, deployment)),
+        About::Config => Told::Config(config(&model.name, &endpoint, deployment)),
         About::Statistics => {
             let asked = model.version;
             let wanted =
                 endpoint.deployments.iter().filter(|deployment| asked.is_none_or(|v| v == deployment.model.version));
             let model_stats = wanted.map(|deployment| statistics(&model.name, &endpoint, deployment)).collect();
-            json(StatusCode::OK, &StatisticsReply { model_stats })
+            Told::Statistics(StatisticsReply { model_stats })
         }
         About::Infer => return Err(ApiError::internal("inference is not read")),
     })
-}
-
-fn ready(model: &Model, is_ready: bool) -> Response<Body> {
-    json(ready_status(is_ready), &json!({ "name": model.name, "ready": is_ready }))
 }
 
 fn config(name: &str, endpoint: &Endpoint, deployment: &Deployment) -> ModelConfig {
@@ -114,8 +128,8 @@ fn statistics(name: &str, endpoint: &Endpoint, deployment: &Deployment) -> Model
 }
 
 /// The statistics of all models that the caller may see.
-pub fn all_statistics(server: &Scoring, parts: &Parts) -> Result<Response<Body>, ApiError> {
-    let caller = Caller::of(&parts.headers, &server.admin_access)?;
+pub fn all_statistics(server: &Scoring, headers: &HeaderMap) -> Result<StatisticsReply, ApiError> {
+    let caller = Caller::of(headers, &server.admin_access)?;
     let table = server.routing.table();
     let endpoints = table.entries().filter_map(|(_, entry)| entry.endpoint.as_deref());
     let seen = endpoints.filter(|endpoint| caller.may_see(endpoint));
@@ -123,5 +137,5 @@ pub fn all_statistics(server: &Scoring, parts: &Parts) -> Result<Response<Body>,
         let name = endpoint.name.as_str();
         endpoint.deployments.iter().map(move |deployment| statistics(name, endpoint, deployment))
     });
-    Ok(json(StatusCode::OK, &StatisticsReply { model_stats: model_stats.collect() }))
+    Ok(StatisticsReply { model_stats: model_stats.collect() })
 }

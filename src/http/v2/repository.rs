@@ -1,34 +1,31 @@
 //! The model repository extension: what there is, and, where the operator allows it, loading and unloading.
 
-use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
+use hyper::HeaderMap;
 use serde::Serialize;
-use serde_json::{Map, Value as Json};
 
 use super::caller::Caller;
-use super::json;
 use super::route::Model;
 use crate::control::{Repository, RepositoryError};
 use crate::deployment::{Entry, State};
 use crate::error::ErrorKind;
+use crate::http::Scoring;
 use crate::http::error::ApiError;
-use crate::http::{Body, Scoring};
 
 /// One line of the index.
 #[derive(Debug, Serialize)]
-struct Listed {
-    name: String,
+pub struct Listed {
+    pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
+    pub version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
+    pub state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// All that is served, and, to the operator, all that could be. Others see what their key is for.
-pub async fn index(server: &Scoring, parts: &Parts, wanted: &Map<String, Json>) -> Result<Response<Body>, ApiError> {
-    let caller = Caller::of(&parts.headers, &server.admin_access)?;
+pub async fn index(server: &Scoring, headers: &HeaderMap, only_ready: bool) -> Result<Vec<Listed>, ApiError> {
+    let caller = Caller::of(headers, &server.admin_access)?;
     let is_operator = matches!(caller, Caller::Administrator);
     let mut listed: Vec<Listed> = Vec::new();
     {
@@ -53,10 +50,10 @@ pub async fn index(server: &Scoring, parts: &Parts, wanted: &Map<String, Json>) 
             }
         }
     }
-    if wanted.get("ready").and_then(Json::as_bool) == Some(true) {
+    if only_ready {
         listed.retain(|line| line.state == Some("READY"));
     }
-    Ok(json(StatusCode::OK, &listed))
+    Ok(listed)
 }
 
 fn lines(name: &str, entry: &Entry, is_operator: bool) -> Vec<Listed> {
@@ -77,15 +74,11 @@ fn lines(name: &str, entry: &Entry, is_operator: bool) -> Vec<Listed> {
     }
 }
 
-/// Loads a model, or its newest version in place of an older one, which answers until then.
-pub async fn load(
-    server: &Scoring,
-    parts: &Parts,
-    name: &str,
-    wanted: &Map<String, Json>,
-) -> Result<Response<Body>, ApiError> {
-    let repository = controlled(server, parts)?;
-    if let Some(parameter) = wanted.get("parameters").and_then(Json::as_object).and_then(|given| given.keys().next()) {
+/// Loads a model, or its newest version in place of an older one, which answers until then. `parameter` is one that the request
+/// has, of which there can be none.
+pub async fn load(server: &Scoring, headers: &HeaderMap, name: &str, parameter: Option<&str>) -> Result<(), ApiError> {
+    let repository = controlled(server, headers)?;
+    if let Some(parameter) = parameter {
         let message = format!(
             "a model is loaded as it lies in the repository, without the parameter '{}'; put its files there",
             crate::codec::quoted(parameter)
@@ -93,21 +86,19 @@ pub async fn load(
         return Err(ApiError::new(ErrorKind::BadInput, "bad_setting", message).with_expected("no parameters"));
     }
     let model = Model { name: name.to_owned(), version: None };
-    repository.load(&model.endpoint()).await.map_err(|error| refused(error, name))?;
-    Ok(Response::new(Body::empty()))
+    repository.load(&model.endpoint()).await.map_err(|error| refused(error, name))
 }
 
 /// Takes a model out of service; requests in progress finish.
-pub async fn unload(server: &Scoring, parts: &Parts, name: &str) -> Result<Response<Body>, ApiError> {
-    let repository = controlled(server, parts)?;
+pub async fn unload(server: &Scoring, headers: &HeaderMap, name: &str) -> Result<(), ApiError> {
+    let repository = controlled(server, headers)?;
     let model = Model { name: name.to_owned(), version: None };
-    repository.unload(&model.endpoint()).await.map_err(|error| refused(error, name))?;
-    Ok(Response::new(Body::empty()))
+    repository.unload(&model.endpoint()).await.map_err(|error| refused(error, name))
 }
 
 /// The repository, for one who may change what is served.
-fn controlled<'a>(server: &'a Scoring, parts: &Parts) -> Result<&'a Repository, ApiError> {
-    Caller::of(&parts.headers, &server.admin_access)?.check_administers(&server.routing.table())?;
+fn controlled<'a>(server: &'a Scoring, headers: &HeaderMap) -> Result<&'a Repository, ApiError> {
+    Caller::of(headers, &server.admin_access)?.check_administers(&server.routing.table())?;
     server.repository.as_deref().ok_or_else(|| {
         let message = "models are loaded and unloaded by clients only if repository_mode is explicit";
         ApiError::new(ErrorKind::Unavailable, "repository_closed", message)

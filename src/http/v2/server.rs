@@ -10,12 +10,11 @@ use crate::codec::open_inference::{Capabilities, ServerMetadata};
 use crate::http::health;
 use crate::http::{Body, Scoring};
 
-pub fn metadata(server: &Scoring) -> Response<Body> {
-    let capabilities = Capabilities {
+pub fn metadata(server: &Scoring) -> ServerMetadata {
+    ServerMetadata::new(Capabilities {
         repository_control: server.repository.is_some(),
         system_shared_memory: server.shared_memory.is_some(),
-    };
-    json(StatusCode::OK, &ServerMetadata::new(capabilities))
+    })
 }
 
 pub fn live() -> Response<Body> {

@@ -2,28 +2,24 @@
 //!
 //! Clients read the settings before they measure; so they are answered. The extension is not in the server's list.
 
-use hyper::{Response, StatusCode};
 use serde_json::{Map, Value as Json, json};
 
-use super::json;
 use crate::error::ErrorKind;
-use crate::http::Body;
 use crate::http::error::ApiError;
 
-pub fn show() -> Response<Body> {
-    let settings = json!({
+pub fn show() -> Json {
+    json!({
         "trace_level": ["OFF"],
         "trace_rate": "1000",
         "trace_count": "-1",
         "log_frequency": "0",
         "trace_file": "",
         "trace_mode": "triton",
-    });
-    json(StatusCode::OK, &settings)
+    })
 }
 
 /// Takes what changes nothing.
-pub fn change(wanted: &Map<String, Json>) -> Result<Response<Body>, ApiError> {
+pub fn change(wanted: &Map<String, Json>) -> Result<Json, ApiError> {
     let is_off = |level: &Json| match level {
         Json::Null => true,
         Json::Array(levels) => levels.iter().all(|level| level == "OFF"),
