@@ -21,6 +21,7 @@ mod openapi;
 mod profile;
 mod scheduling;
 mod server;
+mod shared_memory;
 mod tls;
 mod tour;
 mod triton;

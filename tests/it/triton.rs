@@ -64,6 +64,12 @@ fn what_the_configuration_says_holds() {
     let told = deployment(&server);
     assert_eq!((&told["model"]["version"], &told["workers"], &told["max_batch"]), (&1.into(), &2.into(), &16.into()));
     assert_eq!(server.post("/score", r#"{"data": [[1, 2]]}"#).text(), "[[1.0,2.0]]");
+    let body = r#"{
+        "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2] }],
+        "outputs": [{ "name": "y", "parameters": { "classification": 2 } }]
+    }"#;
+    let classes = server.post("/v2/models/scorer/infer", body).json()["outputs"][0]["data"].clone();
+    assert_eq!(classes, serde_json::json!(["2.000000:1:yes", "1.000000:0:no"]));
 }
 
 #[test]

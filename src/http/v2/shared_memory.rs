@@ -92,7 +92,7 @@ impl From<SharedMemoryError> for ApiError {
         match &error {
             SharedMemoryError::Unknown(_) => ApiError::new(kind, "unknown_region", message),
             SharedMemoryError::TooMany { .. } | SharedMemoryError::TooLarge { .. } => {
-                ApiError::new(kind, "too_many_regions", message)
+                ApiError::new(kind, "too_many_regions", message).with_retry_after(1)
             }
             _ => ApiError::new(kind, "bad_region", message),
         }
