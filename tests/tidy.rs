@@ -213,9 +213,10 @@ fn tests_wait_for_events() {
 
 #[test]
 fn every_error_code_is_documented() {
-    let document = fs::read_to_string(root().join("docs/http-status-codes.md")).unwrap();
+    let documents = ["docs/http-status-codes.md", "docs/grpc.md"];
+    let document = documents.map(|path| fs::read_to_string(root().join(path)).unwrap()).concat();
     let mut codes = BTreeSet::new();
-    for source in sources("src/http").iter().chain(&sources("src/codec")) {
+    for source in ["src/http", "src/grpc", "src/codec"].into_iter().flat_map(sources) {
         for (_, line) in source.code() {
             let is_code =
                 |word: &&str| word.contains('_') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

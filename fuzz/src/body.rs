@@ -6,7 +6,7 @@ use scoria::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Valu
 use crate::bounds;
 
 /// The longest body, and the most elements, as an endpoint would set them. Small, so that the fuzzer meets the bounds.
-const MAX_BYTES: usize = 1 << 16;
+pub(crate) const MAX_BYTES: usize = 1 << 16;
 
 /// Decodes `data` as a body of `format`, and encodes what it holds. The first two bytes choose the model and how the body is
 /// cut into pieces.
@@ -17,13 +17,7 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
     let [model, pieces, body @ ..] = data else { return };
     let body = &body[..body.len().min(MAX_BYTES)];
     let signature = signature(*model);
-    let policy = Policy {
-        null_input: if model & 0x80 == 0 { NullInput::Reject } else { NullInput::NaN },
-        non_finite_output: NonFiniteOutput::Null,
-        max_elements: MAX_BYTES,
-        max_rank: 64,
-        max_json_depth: 64,
-    };
+    let policy = policy(*model);
     let announced_bytes = (pieces & 1 == 0).then_some(body.len());
     let request = Request { signature: &signature, policy, announced_bytes, max_bytes: MAX_BYTES, raw_shape };
     let piece_bytes = usize::from(*pieces) + 1;
@@ -34,9 +28,20 @@ pub fn decode(format: Format, data: &[u8], raw_shape: Option<&str>) {
     }
 }
 
+/// The limits of every endpoint here.
+pub(crate) fn policy(choice: u8) -> Policy {
+    Policy {
+        null_input: if choice & 0x80 == 0 { NullInput::Reject } else { NullInput::NaN },
+        non_finite_output: NonFiniteOutput::Null,
+        max_elements: MAX_BYTES,
+        max_rank: 64,
+        max_json_depth: 64,
+    }
+}
+
 /// What decoding a body may hold: 32 bytes for each of its own, since `"",` becomes a string and lists grow by doubling, and
 /// four times what the endpoint's limits allow, for what is announced or unfolds.
-fn bytes_allowed(body_bytes: usize) -> usize {
+pub(crate) fn bytes_allowed(body_bytes: usize) -> usize {
     32 * body_bytes + 4 * MAX_BYTES
 }
 
@@ -48,7 +53,7 @@ fn receive(format: Format, request: Request<'_>, body: &[u8], piece_bytes: usize
     receiver.finish().ok()
 }
 
-fn check(inputs: &[Tensor], signature: &Signature) {
+pub(crate) fn check(inputs: &[Tensor], signature: &Signature) {
     assert_eq!(inputs.len(), signature.inputs.len());
     let mut elements = 0;
     for (tensor, spec) in inputs.iter().zip(&signature.inputs) {
@@ -64,12 +69,7 @@ fn check(inputs: &[Tensor], signature: &Signature) {
 /// Encodes tensors as the answer of a model that echoes them. In JSON that is always possible, and always JSON; in a binary
 /// form, it is read back unchanged where it can be written at all.
 fn give_back(inputs: Vec<Tensor>, signature: &Signature, reply: Reply, policy: &Policy) {
-    let output = |spec: &TensorSpec| OutputSpec {
-        name: spec.name.clone(),
-        value: ValueType::Tensor { dtype: spec.dtype, dims: spec.dims.clone() },
-    };
-    let outputs = signature.inputs.iter().map(output).collect();
-    let echo = Signature { inputs: signature.inputs.clone(), outputs };
+    let echo = echo(signature.clone());
     let values = || inputs.iter().cloned().map(Value::Tensor).collect();
     let whole = |parts: &[bytes::Bytes]| parts.concat();
 
@@ -93,6 +93,15 @@ fn give_back(inputs: Vec<Tensor>, signature: &Signature, reply: Reply, policy: &
     assert!(whole(&rewritten.parts) == written, "what was written and read is not what it was");
 }
 
+/// The signature of a model that gives what it takes.
+pub(crate) fn echo(signature: Signature) -> Signature {
+    let output = |spec: &TensorSpec| OutputSpec {
+        name: spec.name.clone(),
+        value: ValueType::Tensor { dtype: spec.dtype, dims: spec.dims.clone() },
+    };
+    Signature { outputs: signature.inputs.iter().map(output).collect(), ..signature }
+}
+
 fn bytes(tensor: &Tensor) -> usize {
     match tensor {
         Tensor::String(texts) => texts.iter().map(String::len).sum(),
@@ -101,7 +110,7 @@ fn bytes(tensor: &Tensor) -> usize {
 }
 
 /// Models of one or several inputs, of every type, with fixed, dynamic and unknown shapes.
-fn signature(choice: u8) -> Signature {
+pub(crate) fn signature(choice: u8) -> Signature {
     let dtype = DType::ALL[usize::from(choice) % DType::ALL.len()];
     let free = || Dim::Dynamic(Some("N".to_owned()));
     let spec = |name: &str, dtype, dims| TensorSpec { name: name.to_owned(), dtype, dims };

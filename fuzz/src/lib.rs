@@ -2,4 +2,5 @@
 
 pub mod body;
 pub mod bounds;
+pub mod grpc;
 pub mod server;

@@ -13,6 +13,7 @@ use scoria::config::{Config, File, Origin, Setting};
 use scoria::control::{Controller, ModelSpec};
 use scoria::deployment::{Admission, Routing};
 use scoria::engine::fake::FakeEngine;
+use scoria::grpc::Grpc;
 use scoria::http::server::{Phase, Port, Service, Stopping, serve_stream, stopping};
 use scoria::http::{Admin, AllowedHosts, Body, Lifecycle, Scoring};
 use scoria::name::Name;
@@ -43,7 +44,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\
 /// The server.
 pub struct Server {
     runtime: Runtime,
-    scoring: Arc<Port<Checked<Scoring>>>,
+    scoring: Arc<Port<Checked<Grpc>>>,
     admin: Arc<Port<Checked<Admin>>>,
     stopping: Stopping,
     _stop: watch::Sender<Phase>,
@@ -90,9 +91,11 @@ impl Server {
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
         let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));
         let (stop, stopping) = stopping();
+        let scoring = scoring.expect("the system has random numbers");
+        let scoring = Grpc::beside(scoring, app::grpc_settings(&config), stopping.clone());
         Server {
             runtime: Builder::new_current_thread().enable_all().build().expect("a runtime can be made"),
-            scoring: port(scoring.expect("the system has random numbers"), &config),
+            scoring: port(scoring, &config),
             admin: port(admin, &config),
             stopping,
             _stop: stop,

@@ -74,7 +74,11 @@ fn of_model(context: Context<'_>, method: &str, bytes: &Bytes) -> Result<Message
     let told = if name.is_empty() && about == About::Statistics {
         Told::Statistics(all_statistics(scoring, context.headers)?)
     } else {
-        tell(scoring, &model(&name, &version)?, about, context.headers)?
+        match tell(scoring, &model(&name, &version)?, about, context.headers) {
+            // As Triton has it over gRPC: what is not there is not ready.
+            Err(error) if about == About::Ready && error.kind == ErrorKind::NotFound => Told::Ready(false),
+            told => told?,
+        }
     };
     Ok(match told {
         Told::Ready(ready) => Message::of(&proto::ModelReadyResponse { ready }),

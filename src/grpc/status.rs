@@ -1,6 +1,6 @@
 //! The one translation of failures into gRPC: a code, a message, and the trailers that carry them.
 //!
-//! `docs/grpc.md` tells users the same table; a test compares the two.
+//! `docs/grpc.md` tells users the same codes; a test compares the two.
 
 use std::fmt::Write as _;
 
@@ -33,6 +33,37 @@ pub enum Code {
     Internal = 13,
     Unavailable = 14,
     Unauthenticated = 16,
+}
+
+impl Code {
+    /// Every code of a failure, in the order of their numbers.
+    pub const FAILURES: [Code; 9] = [
+        Code::InvalidArgument,
+        Code::DeadlineExceeded,
+        Code::NotFound,
+        Code::PermissionDenied,
+        Code::ResourceExhausted,
+        Code::Unimplemented,
+        Code::Internal,
+        Code::Unavailable,
+        Code::Unauthenticated,
+    ];
+
+    /// gRPC's name of the code.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Code::Ok => "OK",
+            Code::InvalidArgument => "INVALID_ARGUMENT",
+            Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Code::NotFound => "NOT_FOUND",
+            Code::PermissionDenied => "PERMISSION_DENIED",
+            Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Code::Unimplemented => "UNIMPLEMENTED",
+            Code::Internal => "INTERNAL",
+            Code::Unavailable => "UNAVAILABLE",
+            Code::Unauthenticated => "UNAUTHENTICATED",
+        }
+    }
 }
 
 /// The code of each kind of failure.

@@ -51,3 +51,13 @@ fn the_doctors_document_lists_every_code() {
     let codes: Vec<_> = scoria::doctor::Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(listed, codes);
 }
+
+#[test]
+fn the_document_on_grpc_lists_every_status() {
+    let document = document("docs/grpc.md");
+    let failures = document.split("## Failures").nth(1).expect("a section on failures");
+    let listed = failures.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let listed: Vec<_> = listed.filter(|cell| cell.ends_with(')')).collect();
+    let codes = scoria::grpc::Code::FAILURES.map(|code| format!("{}` ({})", code.name(), code as u16));
+    assert_eq!(listed, codes);
+}

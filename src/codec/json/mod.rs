@@ -87,4 +87,4 @@ pub fn decode_as(dialect: Dialect, body: &[u8], request: Request<'_>) -> Result<
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::codec) mod tests;

@@ -56,6 +56,9 @@ fn read_request<'a>(scanner: &mut Scanner<'_>, intake: &mut Intake<'a>) -> Resul
     let mut has_inputs = false;
     let mut members = Members::open(scanner)?;
     while let Some(key) = members.next(scanner)? {
+        if is_null(scanner)? {
+            continue;
+        }
         match key.as_ref() {
             "id" => read_text(scanner).map(|id| head.id = id.into_owned()),
             "parameters" => read_parameters(scanner, |key, value| {
@@ -112,6 +115,9 @@ fn read_input<'a>(scanner: &mut Scanner<'_>, intake: &mut Intake<'a>, head: &mut
     let mut input = InputHead::default();
     let mut members = Members::open(scanner)?;
     while let Some(key) = members.next(scanner)? {
+        if is_null(scanner)? {
+            continue;
+        }
         input.read_member(&key, scanner, intake).in_member(&key)?;
         input.open(intake)?;
     }
@@ -226,6 +232,15 @@ fn read_output(scanner: &mut Scanner<'_>, intake: &Intake<'_>, wanted: &mut Want
     let name =
         name.ok_or_else(|| DecodeError::new(DecodeFault::WrongInputs, "an output needs a name").expected("name"))?;
     wanted.push(intake.signature(), &name, &parameters)
+}
+
+/// Passes over a `null`, which clients write for what they leave out.
+fn is_null(scanner: &mut Scanner<'_>) -> Result<bool, DecodeError> {
+    let is_null = scanner.peek() == Some(b'n');
+    if is_null {
+        scanner.skip_value()?;
+    }
+    Ok(is_null)
 }
 
 /// Reads each item of the array here.

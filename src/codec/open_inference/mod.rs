@@ -40,3 +40,6 @@ pub use region::{NoRegions, Region, Regions};
 pub use reply::{Answering, InferReply, encode};
 pub use statistics::{BatchStatistics, Counted, InferStatistics, ModelStatistics, StatisticsReply};
 pub use wanted::{Wanted, WantedOutput};
+
+#[cfg(test)]
+mod tests;

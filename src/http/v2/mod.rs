@@ -137,7 +137,7 @@ async fn object(body: &mut RequestBody, call: &Call) -> Result<Map<String, Json>
 /// Words a missing endpoint as Triton does; its clients look for it.
 pub fn unknown_model(mut error: ApiError, name: &str) -> ApiError {
     if error.code == "unknown_endpoint" {
-        error.message = format!("request for unknown model: '{}' is not found", crate::codec::quoted(name));
+        error.message = format!("Request for unknown model: '{}' is not found", crate::codec::quoted(name));
     }
     error
 }

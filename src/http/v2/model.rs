@@ -47,7 +47,7 @@ impl Model {
     fn unknown_version(&self, endpoint: &Endpoint) -> ApiError {
         let served: Vec<_> = versions(endpoint).map(|version| version.to_string()).collect();
         let message =
-            format!("request for unknown model: '{}' has no version {} here", self.name, self.version.unwrap_or(0));
+            format!("Request for unknown model: '{}' has no version {} here", self.name, self.version.unwrap_or(0));
         ApiError::new(ErrorKind::NotFound, "unknown_model_version", message).with_expected(served.join(", "))
     }
 }

@@ -27,11 +27,11 @@ struct Case {
 /// A tensor: `float32[2, 3]` and its elements in row-major order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+pub(in crate::codec) struct Content {
     #[serde(default)]
-    name: String,
+    pub(in crate::codec) name: String,
     #[serde(rename = "type")]
-    shape: String,
+    pub(in crate::codec) shape: String,
     values: Vec<serde_json::Value>,
 }
 
@@ -45,7 +45,7 @@ struct Refusal {
 }
 
 impl Content {
-    fn tensor(&self) -> Tensor {
+    pub(in crate::codec) fn tensor(&self) -> Tensor {
         let spec = spec(&self.name, &self.shape);
         let shape: Vec<usize> = spec
             .dims

@@ -1,6 +1,6 @@
 //! Tests of JSON bodies, and what they share: signatures in short, and requests.
 
-mod dialects;
+pub(in crate::codec) mod dialects;
 mod hostile;
 mod numbers;
 mod random;
@@ -11,7 +11,7 @@ use crate::codec::{DecodeError, Decoded, Dialect, NonFiniteOutput, NullInput, Po
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// A tensor's spec from `float32[N, 10]`; `float32[…]` has no rank.
-fn spec(name: &str, text: &str) -> TensorSpec {
+pub(in crate::codec) fn spec(name: &str, text: &str) -> TensorSpec {
     let (dtype, dims) = parse_type(text);
     TensorSpec { name: name.to_owned(), dtype, dims }
 }
@@ -33,11 +33,11 @@ fn dim(text: &str) -> Dim {
     }
 }
 
-fn signature(inputs: &[(&str, &str)]) -> Signature {
+pub(in crate::codec) fn signature(inputs: &[(&str, &str)]) -> Signature {
     Signature { inputs: inputs.iter().map(|(name, text)| spec(name, text)).collect(), outputs: Vec::new() }
 }
 
-fn outputs(outputs: &[(&str, &str)]) -> Signature {
+pub(in crate::codec) fn outputs(outputs: &[(&str, &str)]) -> Signature {
     let output = |(name, text): &(&str, &str)| {
         let (dtype, dims) = parse_type(text);
         OutputSpec { name: (*name).to_owned(), value: ValueType::Tensor { dtype, dims } }
@@ -45,7 +45,7 @@ fn outputs(outputs: &[(&str, &str)]) -> Signature {
     Signature { inputs: Vec::new(), outputs: outputs.iter().map(output).collect() }
 }
 
-const POLICY: Policy = Policy {
+pub(in crate::codec) const POLICY: Policy = Policy {
     null_input: NullInput::Reject,
     non_finite_output: NonFiniteOutput::Null,
     max_elements: 1 << 24,

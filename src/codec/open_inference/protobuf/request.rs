@@ -24,6 +24,7 @@ const PARAMETERS: u32 = 4;
 const INPUTS: u32 = 5;
 const OUTPUTS: u32 = 6;
 const RAW_INPUT_CONTENTS: u32 = 7;
+const RAW_INPUT_CONTENTS_NAME: &str = "raw_input_contents";
 
 /// A request up to the name of its model.
 #[derive(Debug)]
@@ -97,6 +98,7 @@ impl Opening {
     /// The model that was named, by now at the latest.
     pub fn model(&self) -> Result<&ModelId, DecodeError> {
         if self.model.name.is_empty() {
+            self.cutter.finish()?;
             return Err(malformed("the request names no model").at("model_name").expected("the name of a model"));
         }
         Ok(&self.model)
@@ -158,7 +160,7 @@ impl<'a> Receiver<'a> {
                 let count = self.raw.places.len();
                 let message =
                     format!("raw_input_contents has more entries than the {count} inputs that have no other contents");
-                return Err(DecodeError::new(DecodeFault::WrongInputs, message).at("raw_input_contents"));
+                return Err(DecodeError::new(DecodeFault::WrongInputs, message).at(RAW_INPUT_CONTENTS_NAME));
             }
             self.raw.fill(payload)?;
             self.end_raw()?;
