@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures a server that it starts with Triton's perf_analyzer: over REST and gRPC, with JSON and binary tensors, and with tensors
-# in shared memory. Each row is one window; the numbers compare servers on one machine, where client and server share the cores.
+# in shared memory. The numbers compare servers on one machine, where client and server share the cores.
 #
-#   loadtest/perf_analyzer.sh [SECONDS [CONCURRENCY]]     seconds of each window (3), and requests at once (1:4:3)
+#   loadtest/perf_analyzer.sh [REQUESTS [CONCURRENCY]]    requests of each window (2000), and how many at once (1:4:3)
 #
 #   SCORIA_BIN      the server (default: target/release/scoria)
 #   SCORIA_ORT_LIB  its ONNX Runtime library
@@ -12,7 +12,7 @@
 # needs libcudart, though no GPU, and libb64.
 set -euo pipefail
 
-seconds=${1:-3}
+requests=${1:-2000}
 concurrency=${2:-1:4:3}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/..
@@ -52,16 +52,17 @@ for _ in $(seq 100); do
 done
 [ -n "$address" ] || fail "the server did not start: $(cat "$work/err")"
 
+# Three windows in sequence make a row. How much they differ is the machine's affair: any difference will do.
 failures=0
 measure() {
     local title=$1
     shift
-    if ! LD_LIBRARY_PATH=$(dirname "$cudart") timeout $((60 + seconds * 60)) "$venv/bin/perf_analyzer" -m "$model" -u "$address" \
-        --percentile 99 -p $((seconds * 1000)) -s 50 -r 5 --concurrency-range "$concurrency" \
-        -f "$work/row.csv" "$@" >"$work/log" 2>&1; then
+    if ! LD_LIBRARY_PATH=$(dirname "$cudart") timeout $((60 + requests / 50)) "$venv/bin/perf_analyzer" -m "$model" -u "$address" \
+        --percentile 99 --measurement-mode count_windows --measurement-request-count "$requests" -s 999 \
+        --concurrency-range "$concurrency" -f "$work/row.csv" "$@" >"$work/log" 2>&1; then
         failures=$((failures + 1))
         echo "FAILED  $title"
-        tail -n 15 "$work/log"
+        grep -iE "error|fail|unable" "$work/log" | head -n 5 || tail -n 5 "$work/log"
         return
     fi
     # Concurrency, requests a second, and the 50th and 99th percentile of the latency in microseconds.

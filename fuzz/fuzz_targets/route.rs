@@ -44,6 +44,10 @@ fn routes(parts: &Parts) {
         Route::Document(Document::Swagger { endpoint }) => (endpoint, "swagger.json"),
         Route::Document(Document::OpenApi { endpoint }) => (endpoint, "openapi.json"),
         Route::Docs(Docs::Page { endpoint }) => (endpoint, "docs"),
+        Route::V2(_) => {
+            assert!(path == "/v2" || path.starts_with("/v2/"));
+            (None, "")
+        }
         Route::Probe(_) | Route::Docs(Docs::Asset { .. }) | Route::WrongMethod { .. } | Route::Unknown => (None, ""),
     };
     // No two paths mean the same: a proxy's rule for one cannot be got around by another.

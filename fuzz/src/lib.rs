@@ -3,4 +3,5 @@
 pub mod body;
 pub mod bounds;
 pub mod grpc;
+pub mod inference;
 pub mod server;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::EngineInfo;
 use crate::name::Name;
@@ -32,6 +32,17 @@ impl Deployment {
         priority: Priority,
     ) -> Result<Completed, ScheduleError> {
         self.scheduler.run(inputs, deadline, priority).await
+    }
+
+    /// The same for a request that does not want to wait for its run longer than `max_wait`.
+    pub async fn run_soon(
+        &self,
+        inputs: Vec<Tensor>,
+        deadline: Instant,
+        priority: Priority,
+        max_wait: Option<Duration>,
+    ) -> Result<Completed, ScheduleError> {
+        self.scheduler.run_soon(inputs, deadline, priority, max_wait).await
     }
 
     /// Whether a request would be let in to wait now.

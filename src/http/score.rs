@@ -47,6 +47,8 @@ pub struct Admitted<'a> {
     pub at: Instant,
     pub deadline: Instant,
     pub priority: Priority,
+    /// The longest wait for its run that the request itself allows.
+    pub max_wait: Option<Duration>,
     pub permit: Permit,
 }
 
@@ -117,7 +119,7 @@ impl<'a> Entered<'a> {
         if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
             return Err(queue_full(retry_after));
         }
-        Ok(Admitted { dialect: Dialect::Any, endpoint, deployment, at, deadline, priority, permit })
+        Ok(Admitted { dialect: Dialect::Any, endpoint, deployment, at, deadline, priority, max_wait: None, permit })
     }
 }
 
@@ -165,9 +167,9 @@ async fn answer(
 
 /// Runs the model on inputs that were checked against the endpoint's signature.
 pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) -> Result<Completed, ApiError> {
-    let Admitted { endpoint, deployment, deadline, priority, .. } = admitted;
+    let Admitted { endpoint, deployment, deadline, priority, max_wait, .. } = admitted;
     let shape_conflict = endpoint.signature.symbol_conflict(&inputs);
-    let completed = deployment.run(inputs, *deadline, *priority).await;
+    let completed = deployment.run_soon(inputs, *deadline, *priority, *max_wait).await;
     let completed = completed.map_err(|error| run_error(error, shape_conflict, endpoint, call))?;
     call.note(Timed::Queue, completed.queued);
     call.note(Timed::Run, completed.ran);
@@ -256,7 +258,7 @@ pub fn check_version(deployment: &Deployment, version: u64) -> Result<(), ApiErr
     if own == version {
         return Ok(());
     }
-    let error = ApiError::new(ErrorKind::NotFound, "unknown_version", "this version of the model is not served");
+    let error = ApiError::new(ErrorKind::NotFound, "unknown_model_version", "this version of the model is not served");
     Err(error.with_expected(own.to_string()).with_got(version.to_string()))
 }
 

@@ -40,11 +40,15 @@ pub(super) fn scoring(version: Version, service: &Service<'_>, suffix: &str, tag
     let answers = contents(version, &produced, &output);
     responses.insert("200".to_owned(), response(version, "The model's outputs.", &answers, success_headers(version)));
 
+    let about = format!(
+        "Runs the model on the inputs in the body. The answer comes in the form of the request, unless Accept names another. \
+         Clients of the Open Inference Protocol (KServe v2, Triton) find the same model at POST /v2/models/{}/infer.",
+        service.name
+    );
     let mut post = json!({
         "operationId": format!("RunMLService{suffix}"),
         "summary": "Score",
-        "description": "Runs the model on the inputs in the body. The answer comes in the form of the request, unless \
-                        Accept names another.",
+        "description": about,
         "parameters": header_parameters(version, service),
         "responses": responses,
     });

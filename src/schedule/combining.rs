@@ -65,7 +65,7 @@ impl Shared {
     /// Has a request wait, and lead when a session is free.
     pub(super) async fn combine(&self, job: Job, ticket: Ticket, load: Load) -> Outcome {
         let (deadline, pace) = (job.deadline, self.pace());
-        let patience = job.submitted + pace.bounds.burst;
+        let patience = job.patience(pace.bounds.burst);
         let waiting = Waiting { shared: self, ticket };
         self.queue.push(job, pace).map_err(refusal)?;
         if load == Load::Dense && self.leaders.load(Ordering::Relaxed) == 0 {

@@ -1,6 +1,6 @@
 //! One request's work, as it waits for a session.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::reply::{Outcome, Reply};
 use crate::tensor::Tensor;
@@ -14,6 +14,8 @@ pub struct Job {
     pub place: Place,
     pub submitted: Instant,
     pub deadline: Instant,
+    /// The longest wait for its run that the request itself allows.
+    pub max_wait: Option<Duration>,
     pub reply: Reply,
 }
 
@@ -78,6 +80,11 @@ pub enum Place {
 }
 
 impl Job {
+    /// Until when it waits for its run, where everybody waits for `longest` at most.
+    pub fn patience(&self, longest: Duration) -> Instant {
+        self.submitted + self.max_wait.map_or(longest, |own| own.min(longest))
+    }
+
     pub fn answer(self, outcome: Outcome) {
         self.reply.answer(outcome);
     }

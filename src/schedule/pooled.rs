@@ -35,7 +35,7 @@ impl Shared {
             return Err(ScheduleError::Stopped);
         }
         let (deadline, pace) = (job.deadline, self.pace());
-        let patience = job.submitted + pace.bounds.burst;
+        let patience = job.patience(pace.bounds.burst);
         let waiting = Waiting { shared: self, ticket };
         self.queue.push(job, pace).map_err(refusal)?;
         loop {

@@ -90,6 +90,17 @@ impl Scheduler {
     ///
     /// Cancel-safe: when the future is dropped, a job that still waits is skipped.
     pub async fn run(&self, inputs: Vec<Tensor>, deadline: Instant, priority: Priority) -> Outcome {
+        self.run_soon(inputs, deadline, priority, None).await
+    }
+
+    /// The same for a request that does not want to wait for its run longer than `max_wait`.
+    pub async fn run_soon(
+        &self,
+        inputs: Vec<Tensor>,
+        deadline: Instant,
+        priority: Priority,
+        max_wait: Option<Duration>,
+    ) -> Outcome {
         let shared = &self.shared;
         let submitted = Instant::now();
         if submitted >= deadline {
@@ -104,7 +115,7 @@ impl Scheduler {
             return outcome;
         }
         let (reply, ticket) = reply();
-        let job = Job { inputs, size, priority, place, submitted, deadline, reply };
+        let job = Job { inputs, size, priority, place, submitted, deadline, max_wait, reply };
         match place {
             Place::Inline => shared.combine(job, ticket, load).await,
             Place::Worker => shared.leave_to_worker(job, ticket).await,

@@ -65,6 +65,8 @@ fn models_come_and_go_as_they_are_asked_to() {
     assert_eq!(server.post("/v2/models/a/infer", REQUEST).status, 404);
     assert_eq!(index()[0], json!({ "name": "a", "version": "3", "state": "UNAVAILABLE", "reason": "unloaded" }));
     assert_eq!(unload(&server, "a").status, 404, "it is not there");
+    let page = [("origin", "https://a.example")];
+    assert_eq!(server.request("POST", "/v2/repository/models/a/load", &page, b"").status, 403, "a page in a browser");
     assert_eq!(load(&server, "nobody").status, 404);
     assert_eq!(load(&server, "..%2fa").status, 404);
 }

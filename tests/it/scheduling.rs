@@ -53,6 +53,24 @@ fn a_client_may_shorten_the_deadline_and_not_lengthen_it() {
 }
 
 #[test]
+fn a_request_may_bound_its_wait_without_bounding_its_run() {
+    let (server, gate, _) = gated(&[("max_batch", "1"), ("queue_max_wait_ms", "60000")]);
+    let mut running = begin(&server, "");
+    gate.wait_for_arrivals(1);
+    let request = |timeout_us: u64| {
+        format!(
+            "{{\"parameters\":{{\"timeout\":{timeout_us}}},\
+             \"inputs\":[{{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}}]}}"
+        )
+    };
+    let answer = server.post("/v2/models/echo/infer", request(20_000));
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    gate.open();
+    assert_eq!(running.answer().unwrap().status, 200);
+    assert_eq!(server.post("/v2/models/echo/infer", request(20_000)).status, 200, "nobody is before it");
+}
+
+#[test]
 fn probes_and_metrics_answer_while_the_model_runs() {
     let (server, gate, _) = gated(&[]);
     let mut running = begin(&server, "");

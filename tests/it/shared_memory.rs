@@ -113,6 +113,8 @@ fn it_is_off_unless_it_is_asked_for_and_then_forgets_politely() {
     let server = Start::with(FakeEngine::echo()).model("echo", &identity()).ready();
     let object = Object::new(&floats(&[1.0, 2.0, 3.0, 4.0]));
     assert_eq!(object.register(&server, "in", 0, 16), 400);
+    let page = [("origin", "https://example.org")];
+    assert_eq!(server.request("POST", "/v2/systemsharedmemory/unregister", &page, b"").status, 403);
     for memory in ["systemsharedmemory", "cudasharedmemory"] {
         assert_eq!(server.post(&format!("/v2/{memory}/unregister"), "").status, 200);
         assert_eq!(server.post(&format!("/v2/{memory}/region/r/unregister"), "").status, 200);

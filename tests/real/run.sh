@@ -11,6 +11,7 @@ set -eu
 tests=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$tests/../.." && pwd)
 venv=$root/.venv
+clients=$root/.venv-grpc
 cd "$root"
 
 fail() {
@@ -48,8 +49,13 @@ unpack_program() {
 }
 
 command -v python3 >/dev/null || fail "python3 is missing"
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv" || fail "python3 cannot make a virtual environment (python3-venv)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$tests/requirements.txt"
+# A folder with Python and what a file of requirements names.
+environment() {
+    [ -x "$1/bin/python" ] || python3 -m venv "$1" || fail "python3 cannot make a virtual environment (python3-venv)"
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$2"
+}
+environment "$venv" "$tests/requirements.txt"
+environment "$clients" "$tests/grpc_clients/requirements.txt"
 
 # What is unpacked goes there; some systems keep servers where only root looks.
 PATH=$venv/bin:$PATH:/usr/sbin
@@ -80,4 +86,5 @@ export SCORIA_BIN SCORIA_ORT_LIB PATH
 export ORT_DISABLE_TELEMETRY=1
 # What `make compare` computes with and reports; no server is measured.
 PYTHONPATH=$root/loadtest "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$root/loadtest" "$root/loadtest/compare/tests"
-exec "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$tests" "$tests" "$@"
+"$clients/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$tests" "$tests/grpc_clients"
+exec "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$tests" --ignore "$tests/grpc_clients" "$tests" "$@"

@@ -60,6 +60,14 @@ impl<'a> RawBody<'a> {
         Ok(())
     }
 
+    /// The bytes that have been gathered and not looked at.
+    pub fn left_to_read(&self) -> usize {
+        match &self.state {
+            State::Collecting(body) => body.len(),
+            State::Filling { .. } => 0,
+        }
+    }
+
     pub fn finish(mut self) -> Result<InferRequest, DecodeError> {
         let signature = self.intake.signature();
         let spec = &signature.inputs[0];

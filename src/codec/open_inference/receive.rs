@@ -87,6 +87,15 @@ impl<'a> Receiver<'a> {
         }
     }
 
+    /// The bytes that are yet to be read at the end, all at once; what has flowed into its tensor needs nothing more.
+    pub fn left_to_read(&self) -> usize {
+        match &self.state {
+            State::Json { gathered, .. } => gathered.len(),
+            State::Data(_) => 0,
+            State::Raw(raw) => raw.left_to_read(),
+        }
+    }
+
     /// Takes the next bytes of the body. The caller stops at `max_bytes`.
     pub fn push(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
         if let State::Json { gathered, .. } = &mut self.state {

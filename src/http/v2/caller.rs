@@ -1,7 +1,7 @@
 //! Who asks, on the routes that are not an endpoint's scoring: the operator, a client with an endpoint's key, or nobody known.
 
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, ORIGIN};
 
 use crate::auth::{KeyDigest, KeyRing};
 use crate::deployment::{Endpoint, RoutingTable};
@@ -23,6 +23,8 @@ pub enum AdminAccess {
 #[derive(Clone, Copy, Debug)]
 pub enum Caller {
     Administrator,
+    /// A page in a browser, where no key is asked for: its user has not asked for what it does.
+    Page,
     /// Some endpoint's key, or one that is not known here.
     Key(KeyDigest),
     Nobody,
@@ -32,7 +34,7 @@ impl Caller {
     /// Told by the key in the headers, if there is one.
     pub fn of(headers: &HeaderMap, access: &AdminAccess) -> Result<Caller, ApiError> {
         if matches!(access, AdminAccess::Everyone) {
-            return Ok(Caller::Administrator);
+            return Ok(if headers.contains_key(ORIGIN) { Caller::Page } else { Caller::Administrator });
         }
         if !headers.contains_key(AUTHORIZATION) {
             return Ok(Caller::Nobody);
@@ -47,7 +49,7 @@ impl Caller {
         match (self, &endpoint.keys) {
             (Caller::Administrator, _) | (_, None) => true,
             (Caller::Key(digest), Some(keys)) => keys.find(digest).is_some(),
-            (Caller::Nobody, Some(_)) => false,
+            (Caller::Page | Caller::Nobody, Some(_)) => false,
         }
     }
 
@@ -61,7 +63,7 @@ impl Caller {
                 ApiError::new(ErrorKind::Forbidden, "wrong_endpoint", "this key is for another model")
             }
             Caller::Key(_) => unknown_key(),
-            Caller::Nobody | Caller::Administrator => key_required("this model needs a key"),
+            Caller::Page | Caller::Nobody | Caller::Administrator => key_required("this model needs a key"),
         })
     }
 
@@ -71,6 +73,7 @@ impl Caller {
             Caller::Administrator => Ok(()),
             Caller::Key(digest) if table.knows_key(digest) => Ok(()),
             Caller::Key(_) => Err(unknown_key()),
+            Caller::Page => Err(cross_origin()),
             Caller::Nobody => Err(key_required("this needs a key")),
         }
     }
@@ -85,9 +88,15 @@ impl Caller {
                 "this key is for scoring; the server is changed with the admin key",
             )),
             Caller::Key(_) => Err(unknown_key()),
+            Caller::Page => Err(cross_origin()),
             Caller::Nobody => Err(key_required("this needs the server's admin key")),
         }
     }
+}
+
+fn cross_origin() -> ApiError {
+    let message = "pages in a browser cannot change a server that asks for no key";
+    ApiError::new(ErrorKind::Forbidden, "cross_origin", message)
 }
 
 fn unknown_key() -> ApiError {

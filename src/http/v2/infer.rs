@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use super::route::Model;
 use super::unknown_model;
 use crate::codec::open_inference::{
-    Answering, InferReply, InferRequest, JSON_LENGTH_HEADER, Receiver, encode, example,
+    Answering, InferReply, InferRequest, JSON_LENGTH_HEADER, Receiver, Wanted, WantedOutput, encode, example,
 };
 use crate::codec::{DecodeError, EncodeError, Request};
 use crate::deployment::{Completed, Deployment, Endpoint, Priority};
@@ -57,11 +57,12 @@ async fn answer(
     if parameters.priority > 0 {
         admitted.priority = Priority::of_level(parameters.priority);
     }
+    admitted.max_wait = parameters.queue_timeout;
     let Completed { outputs, .. } = run(admitted, inputs, call).await?;
 
     let Admitted { endpoint, deployment, .. } = admitted;
     let encoding = Instant::now();
-    let elements = outputs.iter().map(Value::len).sum();
+    let written = elements_to_write(&outputs, &wanted);
     let answering = Answering {
         model_name: &model.name,
         model_version: deployment.model.version,
@@ -70,7 +71,7 @@ async fn answer(
         labels: &endpoint.labels,
     };
     let policy = policy(endpoint);
-    let encoded = off_the_loop(elements, || encode(outputs, &wanted, &answering, &policy, server.regions()));
+    let encoded = off_the_loop(written, || encode(outputs, &wanted, &answering, &policy, server.regions()));
     let encoded = encoded.map_err(not_encoded)?;
     let mut response = respond(encoded, deployment);
     let smallest = server.settings.response_compression_min_bytes;
@@ -80,6 +81,12 @@ async fn answer(
     deployment.metrics.response_bytes.inc_by(response.body().len());
     note(call, deployment, (Timed::Encode, Stage::Encode), encoding.elapsed());
     Ok(response)
+}
+
+/// The elements that have to be written one by one: those that do not leave as the memory that they are in.
+fn elements_to_write(outputs: &[Value], wanted: &Wanted) -> usize {
+    let is_written = |output: &&WantedOutput| !output.binary || output.classes > 0;
+    wanted.outputs.iter().filter(is_written).filter_map(|output| outputs.get(output.index)).map(Value::len).sum()
 }
 
 /// The body, read and decoded.
@@ -132,7 +139,8 @@ async fn read(
     }
     unpacker.map_or(Ok(()), Unpacker::finish)?;
     let read = Instant::now();
-    let request = off_the_loop(unpacked, || receiver.finish());
+    let left = receiver.left_to_read();
+    let request = off_the_loop(left, || receiver.finish());
     note(call, deployment, (Timed::Read, Stage::Read), read - *at);
     note(call, deployment, (Timed::Decode, Stage::Decode), read.elapsed());
     deployment.metrics.request_bytes.inc_by(received as u64);

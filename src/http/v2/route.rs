@@ -126,7 +126,8 @@ pub fn route(method: &Method, rest: &str) -> Route {
 
 fn model_route(method: &Method, name: &str, rest: &[&str]) -> Route {
     let (version, rest) = match rest {
-        ["versions", version, rest @ ..] if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+        // One spelling for each: a proxy's rule for `1` is not got around by `01`.
+        ["versions", version, rest @ ..] if is_version(version) => {
             // What is more than can be counted is a version that nobody has.
             (Some(version.parse().unwrap_or(u64::MAX)), rest)
         }
@@ -176,6 +177,11 @@ fn memory_route(method: &Method, memory: Memory, rest: &[&str]) -> Route {
         _ => return Route::Unknown,
     };
     checked(method, route, allow)
+}
+
+/// A whole number without leading zeros.
+fn is_version(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
 
 fn checked(method: &Method, route: Route, allow: &'static str) -> Route {
@@ -245,6 +251,7 @@ mod tests {
             assert_eq!(post(rest), Route::Unknown, "{rest}");
         }
         assert_eq!(get("/models/m/versions/x"), Route::Unknown);
+        assert_eq!(get("/models/m/versions/01"), Route::Unknown);
         assert_eq!(get(&"/x".repeat(9)), Route::Unknown);
         assert_eq!(get("/models/m/infer"), Route::WrongMethod { allow: "POST" });
         assert_eq!(post("/health/live"), Route::WrongMethod { allow: "GET, HEAD" });
