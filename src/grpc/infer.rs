@@ -153,6 +153,7 @@ async fn answer_admitted(
     if parameters.priority > 0 {
         admitted.priority = Priority::of_level(parameters.priority);
     }
+    admitted.max_wait = parameters.queue_timeout;
     let Completed { outputs, .. } = run(admitted, inputs, call).await?;
     let Admitted { endpoint, deployment, .. } = admitted;
     let encoding = Instant::now();

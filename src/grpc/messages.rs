@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use hyper::HeaderMap;
 
-use super::coding::{Coding, Unpacking};
+use super::coding;
 use crate::codec::DecodeError;
 use crate::deployment::Permit;
 use crate::error::ErrorKind;
-use crate::http::pipeline::{ApiError, BodyLimits, RequestBody, overloaded};
+use crate::http::pipeline::{ApiError, BodyLimits, Coding, RequestBody, Unpacker, off_the_loop, overloaded};
 
 /// What stands before each message.
 pub const PREFIX_BYTES: usize = 5;
+
+/// What one packed byte may well become.
+const UNPACKED_BYTES: usize = 64;
 
 /// What a message may be, and how long its sender may take.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +44,7 @@ pub struct Messages {
     received: usize,
     left: usize,
     is_packed: bool,
-    unpacking: Option<Unpacking>,
+    unpacker: Option<Unpacker>,
     /// What has come out of it.
     unpacked: usize,
 }
@@ -88,13 +91,13 @@ impl Messages {
         Ok(Messages {
             body,
             rest: Bytes::new(),
-            coding: Coding::of_request(headers)?,
+            coding: coding::of_request(headers)?,
             limits,
             begun: Instant::now(),
             received: 0,
             left: 0,
             is_packed: false,
-            unpacking: None,
+            unpacker: None,
             unpacked: 0,
         })
     }
@@ -120,7 +123,7 @@ impl Messages {
     /// Begins the next message; `None` if there is none.
     pub async fn begin(&mut self, max_bytes: usize) -> Result<Option<Begun>, Refused> {
         (self.begun, self.received, self.left) = (Instant::now(), 0, PREFIX_BYTES);
-        (self.unpacking, self.unpacked) = (None, 0);
+        self.unpacked = 0;
         let (mut prefix, mut filled) = ([0; PREFIX_BYTES], 0);
         while let Some(piece) = self.piece().await? {
             prefix[filled..filled + piece.len()].copy_from_slice(&piece);
@@ -143,38 +146,47 @@ impl Messages {
             return Err(Refused::Call(too_large(max_bytes).with_got(format!("{bytes} bytes"))));
         }
         (self.received, self.left) = (0, bytes);
+        self.unpacker = self.coding.filter(|_| self.is_packed).map(Unpacker::new);
         Ok(Some(Begun { bytes, is_packed: self.is_packed }))
     }
 
     /// The next piece of the message; `None` at its end. `permit` is made to cover what comes out of a packed one.
-    ///
-    /// A packed message is gathered first, and then comes out of its packing.
     pub async fn next(&mut self, permit: &mut Permit) -> Result<Option<Bytes>, Refused> {
-        let Some(coding) = self.coding.filter(|_| self.is_packed) else {
-            return match self.piece().await? {
-                None if self.left > 0 => Err(cut_off()),
-                piece => Ok(piece),
-            };
+        loop {
+            let piece = self.piece().await?;
+            match (piece, self.is_packed) {
+                (None, _) if self.left > 0 => return Err(cut_off()),
+                (piece, false) => return Ok(piece),
+                (Some(piece), true) => {
+                    let plain = self.unpack(&piece, permit)?;
+                    // The first bytes of a packed message are about its packing.
+                    if !plain.is_empty() {
+                        return Ok(Some(plain));
+                    }
+                }
+                (None, true) => {
+                    self.unpacker.take().map_or(Ok(()), Unpacker::finish)?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// What comes out of a piece, counted while it does.
+    fn unpack(&mut self, piece: &[u8], permit: &mut Permit) -> Result<Bytes, ApiError> {
+        let Some(unpacker) = &mut self.unpacker else { return Err(ApiError::internal("a message was unpacked twice")) };
+        let (unpacked, max_bytes, mut plain) = (&mut self.unpacked, self.limits.max_bytes, Vec::new());
+        let mut take = |bytes: &[u8]| {
+            *unpacked += bytes.len();
+            if *unpacked > max_bytes {
+                return Err(too_large(max_bytes).with_got("a packed message of more"));
+            }
+            plain.extend_from_slice(bytes);
+            if permit.hold(*unpacked) { Ok(()) } else { Err(overloaded()) }
         };
-        if self.unpacking.is_none() {
-            let mut packed = Vec::new();
-            while let Some(piece) = self.piece().await? {
-                packed.extend_from_slice(&piece);
-            }
-            if self.left > 0 {
-                return Err(cut_off());
-            }
-            self.unpacking = Some(Unpacking::new(coding, packed));
-        }
-        let Some(piece) = self.unpacking.as_mut().map_or(Ok(None), Unpacking::next)? else { return Ok(None) };
-        self.unpacked += piece.len();
-        if self.unpacked > self.limits.max_bytes {
-            return Err(too_large(self.limits.max_bytes).with_got("a packed message of more").into());
-        }
-        if !permit.hold(self.received.saturating_add(self.unpacked)) {
-            return Err(overloaded().into());
-        }
-        Ok(Some(piece))
+        // A little can unpack to a lot.
+        off_the_loop(piece.len().saturating_mul(UNPACKED_BYTES), || unpacker.unpack(piece, &mut take))?;
+        Ok(plain.into())
     }
 
     /// The whole of the only message, for calls whose messages are short.

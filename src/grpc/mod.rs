@@ -27,7 +27,6 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, Version};
 
-use self::coding::Coding;
 use self::messages::{MessageLimits, Messages};
 pub use self::status::{Code, code};
 use crate::error::ErrorKind;
@@ -167,7 +166,7 @@ async fn dispatch(
     let headers = &parts.headers;
     let deadline = deadline::timeout(headers)?.map(|timeout| call.started + timeout);
     let mut messages = Messages::new(RequestBody::new(body), headers, server.limits)?;
-    let coding = Coding::of_answer(headers);
+    let coding = coding::of_answer(headers);
     let context = Context { server, headers, deadline };
     let answer = match method {
         Method::Infer => infer::unary(context, &mut messages, call, served).await,

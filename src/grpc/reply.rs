@@ -5,11 +5,11 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response};
 
-use super::coding::{ACCEPT_ENCODING, ACCEPTED, Coding, ENCODING};
+use super::coding::{self, ACCEPT_ENCODING, ACCEPTED, ENCODING, WORTH_BYTES_MIN};
 use super::messages::PREFIX_BYTES;
 use super::status;
 use crate::codec::open_inference::protobuf::{Message, ROOM_BYTES, put_length};
-use crate::http::pipeline::{ApiError, Body, Feed};
+use crate::http::pipeline::{ApiError, Body, Coding, Feed, pack};
 
 /// The field of `ModelStreamInferResponse` that holds an answer.
 const INFER_RESPONSE: u32 = 2;
@@ -33,16 +33,15 @@ pub fn framed(message: Message, form: Form, coding: Option<Coding>) -> Vec<Bytes
         start = put_before(&mut head, start, &tag);
     }
     let bytes = head.len() - start + rest_bytes;
-    let Some(coding) = coding else {
+    let Some(coding) = coding.filter(|_| bytes >= WORTH_BYTES_MIN) else {
         start = put_before(&mut head, start, &prefix(0, bytes));
         return std::iter::once(Bytes::from(head).slice(start..)).chain(rest).collect();
     };
     let parts: Vec<Bytes> = std::iter::once(Bytes::from(head).slice(start..)).chain(rest).collect();
     let before = |packed: u8, bytes: usize| std::iter::once(Bytes::copy_from_slice(&prefix(packed, bytes)));
-    // Packing fails for want of nothing that memory has not got; the message goes as it is then.
-    match coding.pack(&parts) {
-        Ok(Some(packed)) => before(1, packed.len()).chain([packed.into()]).collect(),
-        Ok(None) | Err(_) => before(0, bytes).chain(parts).collect(),
+    match pack(coding, &parts) {
+        Some(packed) => before(1, packed.len()).chain([packed.into()]).collect(),
+        None => before(0, bytes).chain(parts).collect(),
     }
 }
 
@@ -71,7 +70,7 @@ fn with_headers(mut response: Response<Body>, coding: Option<Coding>) -> Respons
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
     if let Some(coding) = coding {
-        headers.insert(ENCODING, HeaderValue::from_static(coding.name()));
+        headers.insert(ENCODING, HeaderValue::from_static(coding::name(coding)));
     }
     response
 }

@@ -213,7 +213,12 @@ fn of_shared_memory(context: Context<'_>, method: &str, bytes: &Bytes) -> Result
         }
         "CudaSharedMemoryRegister" => {
             let _: proto::CudaSharedMemoryRegisterRequest = decode(bytes)?;
-            Err(shared_memory::register_cuda(server, headers))
+            let mut refused = shared_memory::register_cuda(server, headers);
+            // Clients ask whether a method is implemented, where those of REST read a status.
+            if refused.kind == ErrorKind::BadInput {
+                refused.kind = ErrorKind::MethodNotAllowed;
+            }
+            Err(refused)
         }
         "CudaSharedMemoryUnregister" => {
             let proto::CudaSharedMemoryUnregisterRequest { name } = decode(bytes)?;

@@ -13,7 +13,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use hyper::{HeaderMap, Method};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::coding::Coding;
+use super::coding;
 use super::feed::{Driven, Outbox};
 use super::infer::{Said, answer, deadline_passed, receive};
 use super::messages::{Messages, Refused};
@@ -21,7 +21,7 @@ use super::reply::{Form, framed};
 use super::{Context, Server};
 use crate::codec::open_inference::protobuf::{Message, messages as proto};
 use crate::error::ErrorKind;
-use crate::http::pipeline::{ApiError, Call, Feed, Reported, Served, check_key, overloaded};
+use crate::http::pipeline::{ApiError, Call, Coding, Feed, Reported, Served, check_key, overloaded};
 
 /// The requests of one stream that are in work at a time.
 const CONCURRENT_MAX: usize = 16;
@@ -54,7 +54,7 @@ pub fn open(context: Context<'_>, messages: Messages) -> Result<impl Feed + use<
         headers: context.headers.clone(),
         deadline: context.deadline,
         outbox: Arc::clone(&outbox),
-        coding: Coding::of_answer(context.headers),
+        coding: coding::of_answer(context.headers),
     };
     Ok(Driven::new(outbox, async move {
         match stream.deadline {

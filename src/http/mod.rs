@@ -47,9 +47,11 @@ pub mod pipeline {
     pub use super::body::{Body, Fed, Feed};
     pub use super::call::{Call, Timed};
     pub use super::error::ApiError;
+    pub use super::pack::pack;
     pub use super::request_body::{BodyLimits, RequestBody, overloaded};
     pub use super::score::{Admitted, InFlight, Served, check_key, enter, find_endpoint, off_the_loop, policy, run};
     pub use super::scoring::Reported;
+    pub use super::unpack::{Coding, Unpacker};
     pub use super::v2::model::{Told, all_statistics, tell};
     pub use super::v2::route::Memory;
     pub use super::v2::route::{About, Model};

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use hyper::Response;
@@ -19,10 +20,7 @@ pub fn answer(mut response: Response<Body>, request: &HeaderMap, smallest: usize
     let Some(plain) = response.body().single().filter(|plain| plain.len() >= smallest).cloned() else {
         return response;
     };
-    let Some(packed) = off_the_loop(plain.len(), || pack(coding, &plain)).filter(|packed| packed.len() < plain.len())
-    else {
-        return response;
-    };
+    let Some(packed) = pack(coding, std::slice::from_ref(&plain)) else { return response };
     *response.body_mut() = Body::from(packed);
     let name = match coding {
         Coding::Gzip => "gzip",
@@ -32,20 +30,23 @@ pub fn answer(mut response: Response<Body>, request: &HeaderMap, smallest: usize
     response
 }
 
-/// `None` where memory cannot be written to, which cannot happen.
-fn pack(coding: Coding, plain: &[u8]) -> Option<Vec<u8>> {
+/// The bytes of these parts packed; `None` if that does not make them shorter.
+pub fn pack(coding: Coding, parts: &[Bytes]) -> Option<Vec<u8>> {
+    let plain_bytes: usize = parts.iter().map(Bytes::len).sum();
     // Numbers as text shrink to half at once; more effort saves little.
-    let (room, level) = (Vec::with_capacity(plain.len() / 2), Compression::fast());
-    match coding {
+    let (room, level) = (Vec::with_capacity(plain_bytes / 2), Compression::fast());
+    let packed = off_the_loop(plain_bytes, || match coding {
         Coding::Gzip => {
             let mut packer = GzEncoder::new(room, level);
-            packer.write_all(plain).and_then(|()| packer.finish()).ok()
+            parts.iter().try_for_each(|part| packer.write_all(part)).and_then(|()| packer.finish())
         }
         Coding::Deflate => {
             let mut packer = ZlibEncoder::new(room, level);
-            packer.write_all(plain).and_then(|()| packer.finish()).ok()
+            parts.iter().try_for_each(|part| packer.write_all(part)).and_then(|()| packer.finish())
         }
-    }
+    });
+    // Writing to memory does not fail.
+    packed.ok().filter(|packed| packed.len() < plain_bytes)
 }
 
 /// The coding that the client likes best; the first listed of several. Where it likes none of ours better than none at all, none.

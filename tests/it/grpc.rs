@@ -397,6 +397,30 @@ fn a_stream_is_read_only_as_far_as_it_is_answered() {
 }
 
 #[test]
+fn a_client_that_does_not_read_its_stream_is_cut_off() {
+    let server = start().set("write_timeout_ms", "200").set("min_transfer_bytes_per_s", "1000000000").ready();
+    let channel = channel(&server);
+    let call = channel.begin(STREAM, &[], &[]);
+    let large = framed(&request(&vec![[1.0, 2.0]; 20_000]).encode_to_vec());
+    // More than the client's windows hold.
+    for _ in 0..60 {
+        call.send(large.clone());
+    }
+    server.wait_for_metric(r#"scoria_connections_closed_total{port="scoring",reason="slow_client"}"#, 1.0);
+    assert_eq!(server.post("/score", br#"{"data": [[1, 2]]}"#).status, 200);
+}
+
+#[test]
+fn a_stream_that_waits_for_its_client_makes_room_for_others() {
+    let server = start().set("max_connections", "1").ready();
+    let channel = channel(&server);
+    let mut call = channel.begin(STREAM, &[], &[good()]);
+    assert!(call.next().is_some());
+    assert_eq!(server.post("/score", br#"{"data": [[1, 2]]}"#).status, 200);
+    assert_eq!(server.metric(r#"scoria_connections_closed_total{port="scoring",reason="made_room"}"#), Some(1.0));
+}
+
+#[test]
 fn streams_end_with_the_server() {
     let mut server = Some(start().ready());
     let channel = channel(server.as_ref().unwrap());

@@ -94,7 +94,7 @@ def generated(tmp_path_factory):
 
 def test_generated_models(generated, serve):
     cases, folder = generated
-    failures, answers, refused = [], 0, 0
+    failures, answers = [], 0
     with serve(folder, engine="ort") as server:
         states = requests.get(f"{server.admin}/readyz", timeout=60).json()["endpoints"]
         client = triton.InferenceServerClient("{}:{}".format(*server.host_and_port))
@@ -120,7 +120,6 @@ def test_generated_models(generated, serve):
                     try:
                         if expected is None:
                             assert status == "INVALID_ARGUMENT", f"the reference refuses this, not {status}: {got}"
-                            refused += 1
                         elif all(isinstance(value, np.ndarray) for value in expected.values()):
                             assert status is None, f"{status}: {got}"
                             check_binary(outputs_of(got), expected, case.exact)
@@ -130,4 +129,4 @@ def test_generated_models(generated, serve):
         assert server.is_alive()
     shown = "\n".join(failures[:SHOWN])
     assert not failures, f"{len(failures)} failures:\n{shown}"
-    assert answers > 3_000 and refused > 0, (answers, refused)
+    assert answers > 7_000, answers
