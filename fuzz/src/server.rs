@@ -10,7 +10,7 @@ use hyper::{Request, Response};
 use scoria::app;
 use scoria::auth::{KeyDigest, KeyRing};
 use scoria::config::{Config, File, Origin, Setting};
-use scoria::control::{Controller, ModelSpec};
+use scoria::control::{Controller, Description, ModelSpec};
 use scoria::deployment::{Admission, Routing};
 use scoria::engine::fake::FakeEngine;
 use scoria::grpc::Grpc;
@@ -74,7 +74,8 @@ impl Server {
         let ring = |key| KeyRing { primary: KeyDigest::of(key), secondary: KeyDigest::of("scoria_second") };
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
-            let spec = ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 };
+            let path = Path::new(MODEL).to_owned();
+            let spec = ModelSpec { name, path, version: 1, description: Description::None };
             let settings = app::settings(&config, &Arc::new(Cores::new(1)));
             controller.load(&spec, settings, keys).expect("the model can be loaded");
         }
