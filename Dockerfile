@@ -18,7 +18,7 @@ COPY Cargo.toml Cargo.lock ./
 # A member of the workspace, which is not built: cargo wants to see what it is.
 COPY loadtest/Cargo.toml loadtest/Cargo.toml
 COPY build.rs build.rs
-COPY schemas/*.proto schemas/
+COPY schemas schemas
 COPY assets assets
 COPY src src
 COPY deploy/docker/build.sh deploy/docker/build.sh

@@ -18,7 +18,7 @@ use crate::control::{Controller, Description, ModelSpec, Prepare, Repository, Se
 use crate::deployment::{Admission, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::grpc::{Grpc, GrpcSettings};
-use crate::http::server::{Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
+use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
 use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::memory;
@@ -147,6 +147,7 @@ impl App {
             tls: admin_tls.clone(),
             max_connections: room.admin,
             limits: Arc::clone(&limits),
+            busy_polling: BusyPolling::new(Duration::ZERO),
         };
         let admin = spawn_admin(admin_listener, admin, admin_stopping).map_err(start("the admin thread"))?;
 
@@ -165,7 +166,13 @@ impl App {
         scoring.repository = repository.map(Arc::new);
         scoring.shared_memory = shared_memory(config);
         let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
-        let scoring = Port { service, tls: scoring_tls.clone(), max_connections: room.scoring, limits };
+        let scoring = Port {
+            service,
+            tls: scoring_tls.clone(),
+            max_connections: room.scoring,
+            limits,
+            busy_polling: BusyPolling::new(Duration::from_micros(config.busy_poll_us)),
+        };
         let scoring = runtime.spawn(serve(listener, scoring, scoring_stopping, drain_timeout));
         let certificates: Vec<_> = [&scoring_tls, &admin_tls].into_iter().flatten().cloned().collect();
         let watch = || Watch::start(certificates.clone(), Duration::from_millis(config.tls_reload_interval_ms));

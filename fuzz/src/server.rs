@@ -14,7 +14,7 @@ use scoria::control::{Controller, Description, ModelSpec};
 use scoria::deployment::{Admission, Routing};
 use scoria::engine::fake::FakeEngine;
 use scoria::grpc::Grpc;
-use scoria::http::server::{Phase, Port, Service, Stopping, serve_stream, stopping};
+use scoria::http::server::{BusyPolling, Phase, Port, Service, Stopping, serve_stream, stopping};
 use scoria::http::{Admin, AllowedHosts, Body, Lifecycle, Scoring};
 use scoria::name::Name;
 use scoria::schedule::{Cores, Watchdog, WatchdogHandle};
@@ -133,7 +133,7 @@ impl Server {
 
 fn port<S>(service: S, config: &Config) -> Arc<Port<Checked<S>>> {
     let limits = Arc::new(app::connection_limits(config));
-    Arc::new(Port { service: Arc::new(Checked(service)), tls: None, max_connections: 1, limits })
+    Arc::new(Port { service: Arc::new(Checked(service)), tls: None, max_connections: 1, limits, busy_polling: BusyPolling::new(Duration::ZERO) })
 }
 
 /// A client: sends piece by piece, and reads meanwhile.

@@ -182,6 +182,14 @@ impl<'a> Fill<'a> {
         Ok(Fill { spec, data: Data::Fixed { tensor, filled_bytes: 0, needed_bytes } })
     }
 
+    /// The same for elements that do not come in the body, whose length says nothing of them.
+    pub fn apart(spec: &'a TensorSpec, shape: &[usize], allowance: &mut Allowance) -> Result<Self, DecodeError> {
+        let announced = allowance.announced_left.take();
+        let fill = Fill::new(spec, shape, allowance);
+        allowance.announced_left = announced;
+        fill
+    }
+
     /// Whether every element is there.
     pub fn is_full(&self) -> bool {
         match &self.data {

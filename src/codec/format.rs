@@ -40,6 +40,12 @@ impl Format {
         }
     }
 
+    /// Whether a body of this format takes work in proportion to its length once all of it is there, and so does an answer. The
+    /// bytes of the others are the elements themselves, which are put in their place as they come.
+    pub const fn is_converted_whole(self) -> bool {
+        matches!(self, Format::Json | Format::Npz)
+    }
+
     /// The format of a media type, parameters and letter case aside.
     ///
     /// `text/plain` and the form type are read as JSON: they are what `curl -d` and browsers' simplest requests send.

@@ -284,6 +284,9 @@ settings! {
     max_headers: usize = 100, at_least 1;
     /// Streams that one HTTP/2 connection may have open.
     http2_max_streams: u64 = 100, at_least 1, at_most u32::MAX as u64;
+    /// How long a thread that has answered a request looks out for the client's next one before it sleeps: a client that asks again
+    /// at once is answered some 20 us sooner. One connection at a time is waited for so, and rarely if that is in vain. 0: none.
+    busy_poll_us: u64 = 50, at_most 1_000_000;
     /// After SIGTERM: how long connections are still accepted while readiness already says 503, so that load balancers
     /// notice. SIGINT skips it.
     drain_delay_ms: u64 = 5_000, at_most YEAR_MS;

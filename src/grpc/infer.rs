@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Context;
 use super::messages::{Messages, Refused, missing};
 use crate::codec::open_inference::protobuf::{Message, ModelId, Opening, Receiver, encode};
-use crate::codec::open_inference::{Answering, InferRequest};
+use crate::codec::open_inference::{Answering, InferRequest, Wanted, WantedOutput};
 use crate::codec::{Request, quoted};
 use crate::deployment::{Completed, Permit, Priority};
 use crate::error::ErrorKind;
@@ -118,13 +118,15 @@ async fn read(
     let mut outcome = receiver.push(&rest);
     while outcome.is_ok() {
         let Some(piece) = messages.next(permit).await? else { break };
-        outcome = receiver.push(&piece);
+        let gathered = receiver.gathered_to_read(piece.len());
+        outcome = off_the_loop(gathered, || receiver.push(&piece));
     }
     receiver.id().clone_into(&mut said.id);
     outcome?;
     let bytes = messages.received();
     let read = Instant::now();
-    let decoded = off_the_loop(bytes, || receiver.finish());
+    let left = receiver.left_to_read();
+    let decoded = off_the_loop(left, || receiver.finish());
     let (reading, decoding) = (read - messages.begun(), read.elapsed());
     call.note(Timed::Read, reading);
     call.note(Timed::Decode, decoding);
@@ -164,13 +166,22 @@ async fn answer_admitted(
         signature: &endpoint.signature,
         labels: &endpoint.labels,
     };
-    let elements = outputs.iter().map(Value::len).sum();
-    let message = off_the_loop(elements, || encode(outputs, &wanted, &answering, context.server.scoring.regions()))?;
+    let written = elements_to_write(&outputs, &wanted);
+    let message = off_the_loop(written, || encode(outputs, &wanted, &answering, context.server.scoring.regions()))?;
     let took = encoding.elapsed();
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
     deployment.metrics.response_bytes.inc_by(message.len() as u64);
     Ok(message)
+}
+
+/// How many elements have to be written one by one; numbers go out in their own memory.
+fn elements_to_write(outputs: &[Value], wanted: &Wanted) -> usize {
+    let has_to_be = |output: &&WantedOutput| {
+        output.classes > 0
+            || !matches!(&outputs[output.index], Value::Tensor(tensor) if tensor.dtype().size().is_some())
+    };
+    wanted.outputs.iter().filter(has_to_be).map(|output| outputs[output.index].len()).sum()
 }
 
 /// A model as a message names it.

@@ -143,14 +143,17 @@ async fn call(server: &Arc<Server>, request: Request<Incoming>) -> Response<Body
         Ok(response) => (response, 200),
         Err(error) => (reply::failure(&error), error.status().as_u16()),
     };
-    let reported = Reported {
-        method: &parts.method,
-        path: parts.uri.path(),
-        status,
-        response_bytes: response.body().len(),
-        is_probe: method.is_probe(),
-    };
-    server.scoring.report(reported, &call, served.as_ref());
+    // A stream's requests are reported one by one.
+    if !response.body().is_fed() {
+        let reported = Reported {
+            method: &parts.method,
+            path: parts.uri.path(),
+            status,
+            response_bytes: response.body().len(),
+            is_probe: method.is_probe(),
+        };
+        server.scoring.report(reported, &call, served.as_ref());
+    }
     call.stamp(response.headers_mut());
     response
 }

@@ -156,9 +156,9 @@ async fn answer(
     let Admitted { endpoint, deployment, .. } = admitted;
 
     let encoding = Instant::now();
-    let elements = outputs.iter().map(Value::len).sum();
+    let to_encode = if reply.format().is_converted_whole() { outputs.iter().map(Value::len).sum() } else { 0 };
     let policy = policy(endpoint);
-    let encoded = off_the_loop(elements, || codec::encode(outputs, &endpoint.signature, reply, &policy))?;
+    let encoded = off_the_loop(to_encode, || codec::encode(outputs, &endpoint.signature, reply, &policy))?;
     let took = encoding.elapsed();
     call.note(Timed::Encode, took);
     deployment.metrics.stage(Stage::Encode, took);
@@ -326,7 +326,8 @@ async fn read(
     };
     let bytes = bytes.map_err(helpful)?;
     let read = Instant::now();
-    let decoded = off_the_loop(bytes, || receiver.finish());
+    let to_decode = if format.is_converted_whole() { bytes } else { 0 };
+    let decoded = off_the_loop(to_decode, || receiver.finish());
     let (reading, decoding) = (read - *at, read.elapsed());
     call.note(Timed::Read, reading);
     call.note(Timed::Decode, decoding);

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-pub use super::connection::Limits;
 use super::connection::{self, roster::Roster};
+pub use super::connection::{BusyPolling, Limits};
 use super::tls::Tls;
 use super::{Admin, Body, Scoring};
 use crate::telemetry::ConnectionMetrics;
@@ -27,6 +27,8 @@ pub struct Port<S> {
     pub max_connections: usize,
     /// What bounds each of its connections.
     pub limits: Arc<Limits>,
+    /// Which of its connections is waited for awake.
+    pub busy_polling: Arc<BusyPolling>,
 }
 
 /// What answers a port's requests.

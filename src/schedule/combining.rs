@@ -6,23 +6,24 @@
 //! cannot get lost: a leader looks at the queue after it has given its session back, and one who was asked to lead and leaves
 //! hands on.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::job::{Job, Place};
+use super::company::{Arrival, is_worth_it};
+use super::job::{Job, Place, Size};
 use super::lane::Held;
+use super::others_first::others_first;
 use super::plan::INLINE_RUN_MAX;
 use super::reply::{Outcome, Ticket, Turn};
 use super::scheduler::{Shared, Waiting, refusal};
 use crate::tensor::Tensor;
 
-/// How busy a deployment is.
+/// Whether a request is run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Load {
-    /// Requests come one by one: the sooner each runs the better.
-    Sparse,
-    /// They come together: the fewer runs the better.
-    Dense,
+pub enum Sharing {
+    /// At once, if it can be.
+    Alone,
+    /// With the others of its thread, which go first.
+    Together,
 }
 
 /// A request that has a session.
@@ -36,44 +37,46 @@ struct EndOfLead<'a>(&'a Shared);
 
 impl Drop for EndOfLead<'_> {
     fn drop(&mut self) {
-        self.0.leaders.fetch_sub(1, Ordering::SeqCst);
         self.0.queue.hand_over();
     }
 }
 
 impl Shared {
-    /// How busy a deployment is, now that a request has come.
-    pub(super) fn load(&self) -> Load {
-        if self.plan.max_batch > 1 && self.company.is_expected() { Load::Dense } else { Load::Sparse }
+    /// Whether a request that has come now is to share a run. Some find out first whether others come.
+    pub(super) async fn sharing(&self, size: Size) -> Sharing {
+        if self.plan.max_batch == 1 || size.rows.is_none() {
+            return Sharing::Alone;
+        }
+        if let Arrival::Trial { count } = self.company.arrive() {
+            others_first().await;
+            self.company.note(count);
+        }
+        let requests = self.company.expected().min(self.plan.max_batch);
+        let costs = (self.cost.of_elements(size.elements), self.cost.of_elements(requests * size.elements));
+        let (Some(alone), Some(together)) = costs else { return Sharing::Alone };
+        if is_worth_it(alone, together, requests) { Sharing::Together } else { Sharing::Alone }
     }
 
     /// Runs a request on the spot, if a session is free and nobody waits.
-    pub(super) fn run_at_once(
-        &self,
-        inputs: &[Tensor],
-        submitted: Instant,
-        deadline: Instant,
-        load: Load,
-    ) -> Option<Outcome> {
-        if load == Load::Dense || !self.queue.is_empty() {
+    pub(super) fn run_at_once(&self, inputs: &[Tensor], submitted: Instant, deadline: Instant) -> Option<Outcome> {
+        if !self.queue.is_empty() {
             return None;
         }
-        let mut lead = self.take_lead(load)?;
+        let mut lead = self.take_lead()?;
         Some(self.runner(Place::Inline).run_alone(&mut lead.held, inputs, submitted, deadline))
     }
 
     /// Has a request wait, and lead when a session is free.
-    pub(super) async fn combine(&self, job: Job, ticket: Ticket, load: Load) -> Outcome {
+    pub(super) async fn combine(&self, job: Job, ticket: Ticket, sharing: Sharing) -> Outcome {
         let (deadline, pace) = (job.deadline, self.pace());
         let patience = job.patience(pace.bounds.burst);
         let waiting = Waiting { shared: self, ticket };
         self.queue.push(job, pace).map_err(refusal)?;
-        if load == Load::Dense && self.leaders.load(Ordering::Relaxed) == 0 {
-            // The tasks that are ready on this thread go first: they are requests, too.
-            tokio::task::yield_now().await;
+        if sharing == Sharing::Together {
+            others_first().await;
         }
         loop {
-            self.lead(&waiting.ticket, load);
+            self.lead(&waiting.ticket);
             // Who has been answered by now needs no timer.
             if let Some(outcome) = waiting.ticket.try_fetch() {
                 return outcome;
@@ -85,30 +88,20 @@ impl Shared {
     }
 
     /// Runs batches of what waits until the ticket's job is among them, as long as there is a session for it.
-    fn lead(&self, ticket: &Ticket, load: Load) {
+    fn lead(&self, ticket: &Ticket) {
         while !ticket.is_taken() {
-            let Some(mut lead) = self.take_lead(load) else { return };
+            let Some(mut lead) = self.take_lead() else { return };
             let batch = self.queue.take(Place::Inline, self.max_inline_rows(), Instant::now(), self.pace());
             if batch.is_empty() {
                 return;
             }
-            // Whoever leads: one that waited may be in the batch of another that came meanwhile.
-            self.company.note(batch.len());
             self.runner(Place::Inline).run(&mut lead.held, batch);
         }
     }
 
-    /// A session, if there is one that a request may take.
-    ///
-    /// When requests come together and one of them leads, a further session is worth its run only for a full batch: what waits
-    /// meanwhile makes the next batch larger, and each of its requests cheaper.
-    fn take_lead(&self, load: Load) -> Option<Lead<'_>> {
-        let is_led = load == Load::Dense && self.leaders.load(Ordering::SeqCst) > 0;
-        if is_led && self.queue.rows() < self.plan.max_batch {
-            return None;
-        }
+    /// A session, if one is free.
+    fn take_lead(&self) -> Option<Lead<'_>> {
         let held = self.lanes.iter().find_map(|lane| lane.try_hold())?;
-        self.leaders.fetch_add(1, Ordering::SeqCst);
         Some(Lead { held, _end: EndOfLead(self) })
     }
 

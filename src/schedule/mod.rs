@@ -14,6 +14,7 @@ mod cores;
 mod cost;
 mod job;
 mod lane;
+mod others_first;
 mod outcome;
 mod overload;
 mod plan;

@@ -81,11 +81,6 @@ impl Queue {
         self.state.lock().admit(self.max_length, priority, pace)
     }
 
-    /// The rows that wait.
-    pub fn rows(&self) -> usize {
-        self.state.lock().all_rows()
-    }
-
     /// Since when the job that came first has waited.
     pub fn oldest(&self) -> Option<Instant> {
         self.state.lock().lines.iter().filter_map(|line| Some(line.front()?.submitted)).min()

@@ -4,11 +4,11 @@
 //! the *pool* of workers. Which is short is predicted from what runs have cost, unless the operator has decided.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::batch::Runner;
-use super::combining::Load;
+use super::combining::Sharing;
 use super::company::Company;
 use super::cores::Cores;
 use super::cost::Cost;
@@ -52,8 +52,6 @@ pub(super) struct Shared {
     pub(super) cores: Arc<Cores>,
     pub(super) metrics: Arc<DeploymentMetrics>,
     pub(super) company: Company,
-    /// Requests that run a batch.
-    pub(super) leaders: AtomicUsize,
     pub(super) has_workers: AtomicBool,
     queue_max_wait: Option<Duration>,
 }
@@ -71,7 +69,6 @@ impl Scheduler {
             cores,
             metrics,
             company: Company::default(),
-            leaders: AtomicUsize::new(0),
             has_workers: AtomicBool::new(false),
         });
         if plan.execution == Execution::Pooled {
@@ -108,16 +105,16 @@ impl Scheduler {
         }
         let size = Size::of(&inputs);
         let place = shared.place(size);
-        let load = if place == Place::Inline { shared.load() } else { Load::Sparse };
-        if place == Place::Inline
-            && let Some(outcome) = shared.run_at_once(&inputs, submitted, deadline, load)
+        let sharing = if place == Place::Inline { shared.sharing(size).await } else { Sharing::Alone };
+        if (place, sharing) == (Place::Inline, Sharing::Alone)
+            && let Some(outcome) = shared.run_at_once(&inputs, submitted, deadline)
         {
             return outcome;
         }
         let (reply, ticket) = reply();
         let job = Job { inputs, size, priority, place, submitted, deadline, max_wait, reply };
         match place {
-            Place::Inline => shared.combine(job, ticket, load).await,
+            Place::Inline => shared.combine(job, ticket, sharing).await,
             Place::Worker => shared.leave_to_worker(job, ticket).await,
         }
     }

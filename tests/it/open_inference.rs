@@ -124,6 +124,7 @@ fn what_cannot_be_is_refused_in_the_protocols_form_with_an_example_that_can() {
         (&[], b""),
         (&[(JSON_LENGTH, "x")], JSON_REQUEST.as_bytes()),
         (&[(JSON_LENGTH, "-1")], JSON_REQUEST.as_bytes()),
+        (&[(JSON_LENGTH, "81"), (JSON_LENGTH, "81")], JSON_REQUEST.as_bytes()),
         (&[(JSON_LENGTH, "999999")], JSON_REQUEST.as_bytes()),
         (&[(JSON_LENGTH, &length)], &body[..body.len() - 1]),
         (&[], &body),

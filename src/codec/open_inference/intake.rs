@@ -89,6 +89,11 @@ impl<'a> Intake<'a> {
         Fill::new(place.spec, &place.shape, &mut self.allowance)
     }
 
+    /// The same for elements that do not come in the request.
+    pub fn fill_apart(&mut self, place: &Place<'a>) -> Result<Fill<'a>, DecodeError> {
+        Fill::apart(place.spec, &place.shape, &mut self.allowance)
+    }
+
     /// Counts the elements of an input that do not come in binary form, and gives how many there must be.
     pub fn count(&mut self, place: &Place<'a>) -> Result<usize, DecodeError> {
         self.allowance.take_elements(place.spec, &place.shape)

@@ -223,7 +223,7 @@ pub(super) fn read_region<'a>(
     if let Some(needed) = place.bytes().filter(|needed| *needed != region.size_bytes) {
         return Err(wrong_size(place, needed, region.size_bytes));
     }
-    let mut fill = intake.fill(place)?;
+    let mut fill = intake.fill_apart(place)?;
     // A region may be larger than the strings in it: what follows them is not looked at.
     regions.read(region, &mut |mut piece| fill.push(&mut piece))?;
     fill.finish()

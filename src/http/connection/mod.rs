@@ -4,6 +4,7 @@
 //! what takes too long. The [`roster`] is the list of a port's connections.
 
 mod activity;
+mod busy_poll;
 mod frames;
 mod lines;
 pub mod roster;
@@ -28,6 +29,8 @@ use tokio::net::TcpStream;
 
 use self::activity::Activity;
 pub use self::activity::Exchange;
+use self::busy_poll::BusyPoll;
+pub use self::busy_poll::BusyPolling;
 use self::roster::Seat;
 pub use self::sniff::Protocol;
 use self::sniff::{First, sniff};
@@ -160,7 +163,8 @@ async fn drive(
                 connection.max_headers(limits.max_headers);
             }
             let connection = connection.serve_connection(io, answer);
-            until_ended(Box::pin(connection), activity, |connection| connection.graceful_shutdown()).await;
+            let busy_poll = BusyPoll::new(&port.busy_polling);
+            until_ended(Box::pin(connection), activity, busy_poll, |connection| connection.graceful_shutdown()).await;
         }
         Protocol::Http2 => {
             let answer = service_fn(|request: Request<Incoming>| {
@@ -193,7 +197,8 @@ async fn drive(
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT)
                 .serve_connection(io, answer);
-            until_ended(Box::pin(connection), activity, |connection| connection.graceful_shutdown()).await;
+            let busy_poll = BusyPoll::new(&port.busy_polling);
+            until_ended(Box::pin(connection), activity, busy_poll, |connection| connection.graceful_shutdown()).await;
         }
     }
 }
@@ -232,8 +237,12 @@ async fn unless_asked_to_leave<T>(activity: &Activity, future: impl Future<Outpu
 }
 
 /// Drives a connection to its end, asking it to finish early once it is retired.
-async fn until_ended<C>(mut connection: Pin<Box<C>>, activity: &Arc<Activity>, finish: impl FnOnce(Pin<&mut C>))
-where
+async fn until_ended<C>(
+    mut connection: Pin<Box<C>>,
+    activity: &Arc<Activity>,
+    mut busy_poll: BusyPoll<'_>,
+    finish: impl FnOnce(Pin<&mut C>),
+) where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut finish = Some(finish);
@@ -249,7 +258,12 @@ where
     };
     let outcome = poll_fn(|cx| {
         activity.wake_by(cx.waker());
-        activity.poll(cx, || poll(&mut Context::from_waker(&waker)))
+        let outcome = activity.poll(cx, || poll(&mut Context::from_waker(&waker)));
+        if outcome.is_pending() && busy_poll.goes_on(activity, Instant::now) {
+            // It is polled again once the others of this thread have been, and the sockets have been looked at.
+            let _turn = pin!(tokio::task::yield_now()).poll(cx);
+        }
+        outcome
     });
     if let Err(error) = outcome.await {
         // Clients reset and time out every day.

@@ -154,12 +154,15 @@ fn note(call: &mut Call, deployment: &Deployment, (timed, stage): (Timed, Stage)
 
 /// The length of the JSON, if the client has told it.
 fn json_length(parts: &Parts) -> Result<Option<usize>, ApiError> {
-    let Some(value) = parts.headers.get(JSON_LENGTH) else { return Ok(None) };
+    let mut values = parts.headers.get_all(JSON_LENGTH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
     let digits = value.to_str().unwrap_or_default().trim();
-    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // Of several, a proxy in front may have looked at another one than we would.
+    let is_alone = values.next().is_none();
+    let is_whole = is_alone && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let length = is_whole.then(|| digits.parse().unwrap_or(usize::MAX));
     length.map(Some).ok_or_else(|| {
-        let message = format!("{JSON_LENGTH_HEADER} is not a whole number of bytes");
+        let message = format!("{JSON_LENGTH_HEADER} is not one whole number of bytes");
         ApiError::new(ErrorKind::BadInput, "bad_json_length", message)
             .with_expected("0 or more")
             .with_got(String::from_utf8_lossy(value.as_bytes()))

@@ -43,6 +43,28 @@ def test_compressed_bodies_are_refused(serve, row_model):
             assert client.score("row", GOOD, content_encoding=coding)[0] == 200
 
 
+def test_inference_requests_unpack_to_no_more_than_a_body_may_be(serve, row_model):
+    """Where the operator allows it, on /v2: what unpacks to more is refused at that length, and held no longer."""
+    with serve(row_model, request_compression="true", max_body_bytes=MIB) as server:
+        client = Hostile(server)
+        request = {"inputs": [{"name": "x", "shape": [1, 10], "datatype": "FP32", "data": list(range(10))}]}
+        good = json.dumps(request).encode()
+        usage = Usage(server)
+        usage.forget_peak()
+        for pack, coding in ((gzip.compress, "gzip"), (zlib.compress, "deflate")):
+            for plain, expected in (
+                (good, 200),
+                (good + b" " * MIB, 413),
+                (b"[" * (256 * MIB), 413),
+                (bytes(256 * MIB), 413),
+            ):
+                status, _, content = client.request(
+                    "POST", "/v2/models/row/infer", pack(plain), {"Content-Encoding": coding}
+                )
+                assert status == expected, (coding, len(plain), content[:200])
+        assert usage.peak_growth_mib < 64
+
+
 def bomb(rows, fill):
     """An archive of an array that says it has so many rows and is filled from one byte."""
     header = io.BytesIO()

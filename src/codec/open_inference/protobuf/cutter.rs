@@ -73,6 +73,11 @@ impl Cutter {
         }
     }
 
+    /// The length of the field that the next bytes complete, as far as it had to be gathered.
+    pub fn gathered_to_complete(&self, next_bytes: usize) -> usize {
+        self.current.filter(|current| current.left <= next_bytes).map_or(0, |_| self.gathered.len())
+    }
+
     /// What is there of the current field.
     pub fn part<'c>(&mut self, chunk: &mut &'c [u8]) -> &'c [u8] {
         let Some(current) = &mut self.current else { return &[] };

@@ -132,6 +132,17 @@ impl<'a> Receiver<'a> {
         &self.id
     }
 
+    /// The bytes that the next ones will have read at once, such as typed contents; raw ones flow into their tensors. A caller may
+    /// want to know that they take longer than others.
+    pub fn gathered_to_read(&self, next_bytes: usize) -> usize {
+        self.cutter.gathered_to_complete(next_bytes)
+    }
+
+    /// The bytes that are yet to be read at the end; what has flowed into its tensor needs nothing more.
+    pub fn left_to_read(&self) -> usize {
+        self.raw.early.len()
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
         while let Some(current) = self.cutter.field(&mut chunk)? {

@@ -7,8 +7,8 @@ use prost::Message as _;
 use super::messages as proto;
 use super::messages::infer_parameter::ParameterChoice;
 use super::{Message, Opening, ROOM_BYTES, Receiver, encode};
-use crate::codec::open_inference::{Answering, InferRequest, NoRegions, Wanted, datatype};
-use crate::codec::{DecodeError, DecodeFault, NonFiniteOutput, NullInput, Policy, Request};
+use crate::codec::open_inference::{Answering, InferRequest, NoRegions, Region, Regions, Wanted, datatype};
+use crate::codec::{DecodeError, DecodeFault, EncodeError, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 
 const MAX_BYTES: usize = 1 << 20;
@@ -36,6 +36,16 @@ fn read(
     piece_bytes: usize,
     length: Option<usize>,
 ) -> Result<InferRequest, DecodeError> {
+    read_with(signature, message, piece_bytes, length, &NoRegions)
+}
+
+fn read_with(
+    signature: &Signature,
+    message: &[u8],
+    piece_bytes: usize,
+    length: Option<usize>,
+    regions: &dyn Regions,
+) -> Result<InferRequest, DecodeError> {
     let policy = Policy {
         null_input: NullInput::Reject,
         non_finite_output: NonFiniteOutput::Null,
@@ -51,7 +61,7 @@ fn read(
             && begun.push(&mut piece)?
         {
             assert_eq!(begun.model()?.name, "m");
-            receiver = opening.take().map(|opening| Receiver::new(opening, request, &NoRegions));
+            receiver = opening.take().map(|opening| Receiver::new(opening, request, regions));
         }
         if let Some(receiver) = &mut receiver {
             receiver.as_mut().map_err(|error| error.clone())?.push(piece)?;
@@ -61,7 +71,7 @@ fn read(
         (Some(receiver), _) => receiver?.finish(),
         (None, Some(opening)) => {
             opening.model()?;
-            Receiver::new(opening, request, &NoRegions)?.finish()
+            Receiver::new(opening, request, regions)?.finish()
         }
         (None, None) => unreachable!("either has begun"),
     }
@@ -372,4 +382,42 @@ fn answers_are_what_generated_code_reads() {
     assert_eq!(answer.raw_output_contents, expected);
     // The large one in its own memory, between what stands before and behind it.
     assert_eq!(encode(outputs(), &all, &answering, &NoRegions).unwrap().rest.len(), 2);
+}
+
+/// Shared memory that holds ones.
+struct Ones;
+
+impl Regions for Ones {
+    fn read(&self, region: &Region, take: &mut dyn FnMut(&[u8]) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
+        (0..region.size_bytes / 4).try_for_each(|_| take(&1f32.to_le_bytes()))
+    }
+
+    fn write(&self, _: &Region, _: &str, _: &[u8]) -> Result<(), EncodeError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_in_shared_memory_may_be_longer_than_the_message() {
+    let signature = signature(&[("x", DType::F32), ("y", DType::F32)]);
+    let choice = |choice| proto::InferParameter { parameter_choice: Some(choice) };
+    let region = |bytes| {
+        [
+            ("shared_memory_region".to_owned(), choice(ParameterChoice::StringParam("r".to_owned()))),
+            ("shared_memory_byte_size".to_owned(), choice(ParameterChoice::Int64Param(bytes))),
+        ]
+    };
+    let mut message = request(vec![input("x", "FP32", &[100, 20]), input("y", "FP32", &[1, 1])], vec![floats(&[0.5])]);
+    message.inputs[0].parameters = region(8_000).into();
+    let message = message.encode_to_vec();
+    let read = read_with(&signature, &message, 7, Some(message.len()), &Ones).unwrap();
+    // The only raw contents are those of the input that is not in shared memory.
+    assert_eq!(read.inputs, [tensor(&[100, 20], &[1.0; 2_000]), tensor(&[1, 1], &[0.5])]);
+    let answering = Answering { model_name: "m", model_version: 1, id: "", signature: &signature, labels: &[] };
+    let mut wanted = Wanted::all(&signature, true).unwrap();
+    wanted.outputs[0].region = Some(Region { name: "r".to_owned(), offset_bytes: 0, size_bytes: 8_000 });
+    let outputs = read.inputs.into_iter().map(Value::Tensor).collect();
+    let answer = bytes_of(encode(outputs, &wanted, &answering, &Ones).unwrap());
+    let answer = proto::ModelInferResponse::decode(&*answer).unwrap();
+    assert_eq!(answer.raw_output_contents, [vec![], floats(&[0.5])]);
 }
