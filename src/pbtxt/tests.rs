@@ -135,7 +135,7 @@ fn hostile_texts_are_refused_by_bounds() {
     assert!(fault(&"a:1 ".repeat(MAX_FIELDS + 1)).contains("more than 65536 fields"));
     assert!(fault(&format!("a: [{}1]", "1,".repeat(MAX_FIELDS))).contains("more than 65536 fields"));
     assert!(fault(&format!("a: \"{}\"", "x".repeat(MAX_BYTES))).contains("longer than 1048576 bytes"));
-    assert_eq!(parse(&vec![0; 100]).unwrap_err().to_string(), "1:1: unexpected byte 0x00");
+    assert_eq!(parse(&[0; 100]).unwrap_err().to_string(), "1:1: unexpected byte 0x00");
     assert!(parse(&[0xff, 0xfe]).is_err());
     let name = "n".repeat(500_000);
     assert_eq!(fields(&format!("{name}: 1"))[0].0, name);
