@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import pytest
 import requests
-
 from zoo.case import build, node
 
 JSON = {"Content-Type": "application/json"}
@@ -198,7 +197,7 @@ def test_shared_memory_by_plain_requests(serve, repository):
                 asked = {"key": f"/{name}", "offset": offset, "byte_size": rows.nbytes}
                 answer = post(server, f"/v2/systemsharedmemory/region/{region}/register", asked, {})
                 assert (answer.status_code, answer.content) == (200, b"")
-            place = lambda region: {"shared_memory_region": region, "shared_memory_byte_size": rows.nbytes}  # noqa: E731
+            place = lambda region: {"shared_memory_region": region, "shared_memory_byte_size": rows.nbytes}
             body = {
                 "inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP32", "parameters": place("in")}],
                 "outputs": [{"name": "y", "parameters": place("out")}],
