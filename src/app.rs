@@ -3,6 +3,7 @@
 mod company;
 mod offer;
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +16,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
-use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, TlsFiles, env};
-use crate::control::{self, Means, Order, Prepare, Repository, Running, Settings, Wanted, Workshop};
+use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, Origin, TlsFiles, env};
+use crate::control::{
+    self, Description, Means, ModelSpec, Order, Prepare, Repository, Running, Settings, Wanted, Workshop,
+};
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
 use crate::follow::{Accompanied, IdentityError};
@@ -27,6 +30,7 @@ use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, Sc
 use crate::name::{InvalidName, Name};
 use crate::registry::RegistryError;
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
+use crate::shared_memory::{self, SharedMemory};
 use crate::telemetry::Metrics;
 
 pub use self::offer::{Offer, RegistryOffer};
@@ -106,8 +110,9 @@ impl App {
             .files()
             .iter()
             .map(|spec| {
-                let settings = settings(config.of_endpoint(&spec.name), &budget);
-                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec.clone(), settings, ring))
+                let (spec, config) = described(config, spec.clone());
+                let settings = settings(&config, &budget);
+                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec, settings, ring))
             })
             .collect::<Result<_, _>>()?;
 
@@ -173,6 +178,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
+            triton_metrics: config.triton_metrics,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
             desk: registry.as_ref().map(|registry| registry.desk(config)),
         };
@@ -197,6 +203,7 @@ impl App {
             let prepare = prepare(config, &budget, keys.as_ref());
             Arc::new(Repository::new(folder, prepare, controls.orders.clone(), Arc::clone(&routing)))
         });
+        scoring.shared_memory = shared_memory(config);
         let service = Arc::new(Grpc::beside(scoring, grpc_settings(config), scoring_stopping.clone()));
         let scoring = Port {
             service,
@@ -322,6 +329,23 @@ fn default_endpoint(config: &Config, offer: &Offer) -> Result<Option<Name>, Star
     }
 }
 
+/// The settings of a model's endpoint, with those that lie beside the model; a model whose own cannot be used will not load.
+pub fn described(config: &Config, mut spec: ModelSpec) -> (ModelSpec, Cow<'_, Config>) {
+    let Some(model) = spec.description.config().filter(|model| !model.settings.is_empty()) else {
+        let config = Cow::Borrowed(config.of_endpoint(&spec.name));
+        return (spec, config);
+    };
+    let own: Vec<_> = model.settings.iter().map(|setting| (setting.key, setting.text.clone())).collect();
+    match config.with_model(&spec.name, &own, &Origin::File(model.path())) {
+        Ok(config) => (spec, Cow::Owned(config)),
+        Err(error) => {
+            spec.description = Description::Faulty(error.to_string());
+            let config = Cow::Borrowed(config.of_endpoint(&spec.name));
+            (spec, config)
+        }
+    }
+}
+
 /// Settings for an endpoint that is not there are a slip of the pen, or meant for another server.
 fn check_endpoints(config: &Config, offer: &Offer) -> Result<(), StartError> {
     let Offer::Files(models) = offer else { return Ok(()) };
@@ -429,11 +453,21 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
 /// What the endpoint of a model needs that is loaded later.
 fn prepare(config: &Config, cores: &Arc<Cores>, keys: Option<&Arc<KeyStore>>) -> Arc<Prepare> {
     let (config, cores, keys) = (config.clone(), Arc::clone(cores), keys.cloned());
-    Arc::new(move |name: &Name| {
-        let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(name))).transpose();
+    Arc::new(move |spec: ModelSpec| {
+        let ring = keys.as_ref().map(|keys| keys.load_or_create(Ring::Endpoint(&spec.name))).transpose();
         let ring = ring.map_err(|error| error.to_string())?;
-        Ok((settings(config.of_endpoint(name), &cores), ring))
+        let (spec, config) = described(&config, spec);
+        Ok((spec, settings(&config, &cores), ring))
     })
+}
+
+/// Where clients register shared memory, if they may.
+fn shared_memory(config: &Config) -> Option<Arc<SharedMemory>> {
+    let limits = shared_memory::Limits {
+        max_regions: config.max_shared_memory_regions,
+        max_bytes: config.max_shared_memory_bytes,
+    };
+    config.system_shared_memory.then(|| Arc::new(SharedMemory::new(limits)))
 }
 
 /// What applies to every request.

@@ -25,7 +25,7 @@ pub fn decode(data: &[u8]) {
     assert_eq!(read.is_ok(), whole.is_ok(), "{read:?}, and whole {whole:?}");
     let Ok(InferRequest { inputs, wanted, id, .. }) = read else { return };
     check(&inputs, &signature);
-    let answering = Answering { model_name: "m", model_version: 1, id: &id, signature: &signature };
+    let answering = Answering { model_name: "m", model_version: 1, id: &id, signature: &signature, labels: &[] };
     let outputs: Vec<_> = inputs.into_iter().map(Value::Tensor).collect();
     if let Ok(answer) = encode(outputs, &wanted, &answering, &NoRegions) {
         let length = answer.len();

@@ -43,7 +43,7 @@ pub fn infer(form: Form, data: &[u8]) {
     let received = bounds::within(bytes_allowed(body.len()), || receive(request, json_bytes, body, piece_bytes));
     if let Some(InferRequest { id, inputs, wanted, .. }) = received {
         check(&inputs, &model);
-        let answering = Answering { model_name: "m", model_version: 1, id: &id, signature: &model };
+        let answering = Answering { model_name: "m", model_version: 1, id: &id, signature: &model, labels: &[] };
         let values = inputs.into_iter().map(Value::Tensor).collect();
         // Classes of what has no order are refused.
         let Ok(reply) = encode(values, &wanted, &answering, &policy, &NoRegions) else { return };

@@ -10,7 +10,7 @@ use hyper::{Request, Response};
 use scoria::app;
 use scoria::auth::{KeyDigest, KeyRing};
 use scoria::config::{Config, File, Origin, Setting};
-use scoria::control::{Controller, Means, ModelSpec, NotLoaded, Wanted, Workshop};
+use scoria::control::{Controller, Description, Means, ModelSpec, NotLoaded, Wanted, Workshop};
 use scoria::deployment::{Admission, Dice, Routing};
 use scoria::engine::fake::FakeEngine;
 use scoria::grpc::Grpc;
@@ -83,7 +83,8 @@ impl Server {
         let ring = |key| KeyRing { primary: KeyDigest::of(key), secondary: KeyDigest::of("scoria_second") };
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
-            let spec = ModelSpec { name, path: Path::new(MODEL).to_owned(), version: 1 };
+            let path = Path::new(MODEL).to_owned();
+            let spec = ModelSpec { name, path, version: 1, description: Description::None };
             controller.want(Wanted::alone(spec, app::settings(&config, &Arc::new(Cores::new(1))), keys));
         }
         controller.begin();
@@ -101,6 +102,7 @@ impl Server {
             hosts: AllowedHosts::new(&["a".to_owned()]),
             strict_readiness: true,
             desk: None,
+            triton_metrics: true,
         };
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
         let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));

@@ -12,7 +12,7 @@ use clap::{Arg, ArgMatches, Command};
 use super::probe::policy;
 use super::serve::log_settings;
 use super::{Failure, arguments, print};
-use crate::app::{choose_engine, settings};
+use crate::app::{choose_engine, described, settings};
 use crate::config::{Config, LogLevel};
 use crate::control::{ModelSpec, resolve_models};
 use crate::memory;
@@ -60,14 +60,14 @@ pub fn profile(matches: &ArgMatches) -> Result<(), Failure> {
     start_logging(log_settings(&Config { log_level: quiet(config.log_level), ..config.clone() }));
 
     let (engine, _) = choose_engine(&config).map_err(Failure::Failed)?;
-    let own = config.of_endpoint(&spec.name);
+    let (spec, own) = described(&config, spec);
     let cores = Arc::new(Cores::new(std::thread::available_parallelism().map_or(1, usize::from)));
-    let settings = settings(own, &cores);
+    let settings = settings(&own, &cores);
     let (name, asked) = (spec.name.clone(), settings.wishes);
     let stop = Arc::new(AtomicBool::new(false));
     let begun = Instant::now();
     let tell = |progress: Progress<'_>| show(begun, time, progress);
-    let subject = Subject { spec, engine, settings, policy: policy(own), sample, time };
+    let subject = Subject { spec, engine, settings, policy: policy(&own), sample, time };
     let (mut bench, plan) = LiveBench::start(subject, Arc::clone(&stop), &tell).map_err(Failure::Failed)?;
     bench.runtime().spawn(interrupted(stop));
     let space = Space { start: Candidate::of(plan), planned: plan.execution, cores: cores.total(), asked };

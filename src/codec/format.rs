@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     Json,
+    Csv,
     Npy,
     Npz,
     Raw,
@@ -12,12 +13,14 @@ pub enum Format {
 
 impl Format {
     /// Every format, JSON first.
-    pub const ALL: [Format; 5] = [Format::Json, Format::Npy, Format::Npz, Format::Raw, Format::Safetensors];
+    pub const ALL: [Format; 6] =
+        [Format::Json, Format::Csv, Format::Npy, Format::Npz, Format::Raw, Format::Safetensors];
 
     /// The media type of the format, as we send it.
     pub const fn media_type(self) -> &'static str {
         match self {
             Format::Json => "application/json",
+            Format::Csv => "text/csv",
             Format::Npy => "application/x-npy",
             Format::Npz => "application/x-npz",
             Format::Raw => "application/octet-stream",
@@ -29,6 +32,7 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
+            Format::Csv => "csv",
             Format::Npy => "npy",
             Format::Npz => "npz",
             Format::Raw => "raw",
@@ -53,6 +57,7 @@ impl Format {
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         Some(match essence.as_str() {
             "application/json" | "text/json" | "text/plain" | "application/x-www-form-urlencoded" => Format::Json,
+            "text/csv" | "application/csv" => Format::Csv,
             "application/x-npy" | "application/x-numpy" => Format::Npy,
             "application/x-npz" => Format::Npz,
             "application/octet-stream" => Format::Raw,

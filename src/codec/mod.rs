@@ -4,6 +4,8 @@
 //! signature's order and the [`Reply`] form that the caller expects. [`encode`] writes outputs in that form. One file a
 //! dialect; nothing here knows of HTTP, engines or endpoints.
 
+mod csv;
+mod dialect;
 mod elements;
 mod error;
 mod fill;
@@ -18,6 +20,7 @@ mod safetensors;
 
 use bytes::Bytes;
 
+pub use dialect::Dialect;
 pub use error::{DecodeError, DecodeFault, DecodeRefusal, EncodeError};
 pub use format::Format;
 pub use json::JsonReply;
@@ -67,6 +70,7 @@ pub struct Decoded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     Json(JsonReply),
+    Csv,
     Npy,
     Npz,
     Raw,
@@ -78,6 +82,7 @@ impl Reply {
     pub fn format(self) -> Format {
         match self {
             Reply::Json(_) => Format::Json,
+            Reply::Csv => Format::Csv,
             Reply::Npy => Format::Npy,
             Reply::Npz => Format::Npz,
             Reply::Raw => Format::Raw,
@@ -91,6 +96,7 @@ impl From<Format> for Reply {
     fn from(format: Format) -> Reply {
         match format {
             Format::Json => Reply::Json(JsonReply::Bare),
+            Format::Csv => Reply::Csv,
             Format::Npy => Reply::Npy,
             Format::Npz => Reply::Npz,
             Format::Raw => Reply::Raw,
@@ -122,6 +128,7 @@ pub struct RawLayout {
 #[derive(Debug)]
 pub enum Receiver<'a> {
     Json(json::Receiver<'a>),
+    Csv(csv::Receiver<'a>, Reply),
     Npy(npy::Receiver<'a>),
     Npz(npz::Receiver<'a>),
     Raw(raw::Receiver<'a>),
@@ -131,8 +138,17 @@ pub enum Receiver<'a> {
 impl<'a> Receiver<'a> {
     /// Starts a body. Fails at once when the format can never carry this model's inputs.
     pub fn new(format: Format, request: Request<'a>) -> Result<Self, DecodeError> {
+        Receiver::of(Dialect::Any, format, request)
+    }
+
+    /// The same for a route that imitates another server.
+    pub fn of(dialect: Dialect, format: Format, request: Request<'a>) -> Result<Self, DecodeError> {
         Ok(match format {
-            Format::Json => Receiver::Json(json::Receiver::new(request)),
+            Format::Json => Receiver::Json(json::Receiver::new(request, dialect)),
+            Format::Csv => {
+                let reply = if dialect == Dialect::Mlflow { Reply::Json(JsonReply::Predictions) } else { Reply::Csv };
+                Receiver::Csv(csv::Receiver::new(request)?, reply)
+            }
             Format::Npy => Receiver::Npy(npy::Receiver::new(request)?),
             Format::Npz => Receiver::Npz(npz::Receiver::new(request)),
             Format::Raw => Receiver::Raw(raw::Receiver::new(request)?),
@@ -147,6 +163,10 @@ impl<'a> Receiver<'a> {
                 receiver.push(chunk);
                 Ok(())
             }
+            Receiver::Csv(receiver, _) => {
+                receiver.push(chunk);
+                Ok(())
+            }
             Receiver::Npy(receiver) => receiver.push(chunk),
             Receiver::Npz(receiver) => receiver.push(chunk),
             Receiver::Raw(receiver) => receiver.push(chunk),
@@ -158,6 +178,7 @@ impl<'a> Receiver<'a> {
     pub fn finish(self) -> Result<Decoded, DecodeError> {
         match self {
             Receiver::Json(receiver) => receiver.finish(),
+            Receiver::Csv(receiver, reply) => Ok(Decoded { inputs: receiver.finish()?, reply }),
             Receiver::Npy(receiver) => receiver.finish(),
             Receiver::Npz(receiver) => receiver.finish(),
             Receiver::Raw(receiver) => receiver.finish(),
@@ -175,6 +196,7 @@ pub fn encode(
 ) -> Result<Encoded, EncodeError> {
     match reply {
         Reply::Json(form) => json::encode(&outputs, signature, form, policy),
+        Reply::Csv => csv::encode(outputs, signature, policy),
         Reply::Npy => npy::encode(outputs, signature),
         Reply::Npz => npz::encode(outputs, signature),
         Reply::Raw => raw::encode(outputs, signature),

@@ -29,8 +29,25 @@ impl Config {
                 ConfigError::Endpoint { endpoint: endpoint.clone(), source }
             })?;
             self.endpoints.insert(endpoint.clone(), config);
+            self.endpoint_keys.insert(endpoint.clone(), texts.keys().copied().collect());
         }
         Ok(self)
+    }
+
+    /// The settings that hold for an endpoint whose model brings some of its own, as keys and texts. They go before what holds
+    /// for the whole server, and behind what the file says of this endpoint.
+    pub fn with_model(
+        &self,
+        name: &Name,
+        own: &[(&'static str, String)],
+        origin: &Origin,
+    ) -> Result<Config, ConfigError> {
+        let before = self.of_endpoint(name);
+        let by_table = self.endpoint_keys.get(name).map_or(&[][..], Vec::as_slice);
+        Config::resolve(&|setting| match own.iter().find(|(key, _)| *key == setting.key) {
+            Some((key, text)) if !by_table.contains(key) => Some((text.clone(), origin.clone())),
+            _ => before.text(setting.key).map(|text| (text, Origin::Default)),
+        })
     }
 
     /// The settings that hold for an endpoint.

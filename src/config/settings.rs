@@ -93,6 +93,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $key: $t,)*
             /// The same for endpoints that the file has a table for, see [`Config::of_endpoint`].
             pub endpoints: BTreeMap<Name, Config>,
+            /// What these tables say themselves.
+            pub endpoint_keys: BTreeMap<Name, Vec<&'static str>>,
         }
 
         /// Every setting, in the order of the reference.
@@ -112,14 +114,6 @@ macro_rules! settings {
         }),*];
 
         impl Config {
-            /// A setting's text, by its key.
-            pub fn text(&self, key: &str) -> Option<String> {
-                match key {
-                    $(stringify!($key) => Some(self.$key.to_text()),)*
-                    _ => None,
-                }
-            }
-
             /// Takes each setting's text from `layers`, or its default, and checks it.
             pub fn resolve(
                 layers: &dyn Fn(&Setting) -> Option<(String, Origin)>,
@@ -138,9 +132,18 @@ macro_rules! settings {
                         value
                     },)*
                     endpoints: BTreeMap::new(),
+                    endpoint_keys: BTreeMap::new(),
                 };
                 config.check()?;
                 Ok(config)
+            }
+
+            /// A setting's text, from which it would be read again.
+            pub fn text(&self, key: &str) -> Option<String> {
+                match key {
+                    $(stringify!($key) => Some(self.$key.to_text()),)*
+                    _ => None,
+                }
             }
         }
     };
@@ -312,6 +315,16 @@ settings! {
     drain_timeout_ms: u64 = 20_000, at_most YEAR_MS;
     /// Whether `/readyz` waits for models that could not be loaded, too.
     strict_readiness: bool = false;
+    /// Whether `/metrics` has Triton's metrics too (`nv_inference_…`), for dashboards that were made for it.
+    triton_metrics: bool = false;
+    /// Whether clients on this machine may have tensors read from, and written to, POSIX shared memory that they have registered
+    /// (`/v2/systemsharedmemory`). Whoever may score can then have the server read and write any object below `/dev/shm` that
+    /// its user may: leave it off unless every client is trusted with those.
+    system_shared_memory: bool = false;
+    /// Regions of shared memory that may be registered at once.
+    max_shared_memory_regions: usize = 1_024, at_least 1;
+    /// The size of these regions together.
+    max_shared_memory_bytes: u64 = 1024 * 1024 * 1024, at_least 1;
     /// How log lines look: `human`, `json`, or `auto` (human on a terminal).
     log_format: LogFormat = LogFormat::Auto;
     /// The least important line that is logged: `error`, `warn`, `info` or `debug`.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::measure::{Batching, fastest, measure_batches};
-use super::{ModelSpec, Settings};
+use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
-use crate::deployment::{Deployment, Lifeline, ModelInfo};
+use crate::deployment::{Deployment, Labels, Lifeline, ModelInfo};
 use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
@@ -21,6 +21,7 @@ use crate::schedule::{
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
+use crate::triton::{self, ModelConfig};
 
 /// The longest example that is shown in an error message, in bytes.
 const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
@@ -28,6 +29,9 @@ const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
 /// How long the runs that warm and measure a model may take together, and how many there are.
 const WARM_UP_MAX: Duration = Duration::from_secs(30);
 const WARM_UP_RUNS: usize = 4;
+
+/// How long the runs may take together that a model's description asks for. Building an engine for a GPU takes minutes.
+const DESCRIBED_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Loads models with one engine.
 pub struct Loader {
@@ -76,10 +80,15 @@ struct Prepared {
 impl Loader {
     /// Loads a model and warms it. Blocks; may take as long as the model is large.
     pub fn load(&self, spec: &ModelSpec, seat: &Seat) -> Result<Deployment, LoadError> {
+        let config = described(spec)?;
         let graph = Graph::read(&spec.path)?;
+        let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
         let Prepared { loaded, lanes, plan, cost, runs_sample } = self.load_as_planned(spec, &graph, &sample)?;
+        if let Some(config) = config {
+            self.run_warm_up(spec, config, &graph.signature, &lanes)?;
+        }
 
         let metrics = Arc::new(self.metrics.deployment(seat.endpoint.as_str(), seat.deployment.as_str()));
         let scheduler = Scheduler::start(Parts {
@@ -109,6 +118,7 @@ impl Loader {
             signature: Arc::new(graph.signature),
             // What the model does not run on is no example, even if it is well formed.
             example: sample.body.filter(|_| runs_sample),
+            labels: labels.unwrap_or_default(),
             plan,
             scheduler: Arc::new(scheduler),
             metrics,
@@ -196,6 +206,32 @@ impl Loader {
         }
     }
 
+    /// Runs the samples that the model's description asks for, in each session: what a runtime does at its first run of some
+    /// size is not to be done at a client's expense.
+    fn run_warm_up(
+        &self,
+        spec: &ModelSpec,
+        config: &ModelConfig,
+        signature: &Signature,
+        lanes: &[Arc<Lane>],
+    ) -> Result<(), LoadError> {
+        let samples = config.warm_up(signature, self.policy()).map_err(|error| described_badly(&error))?;
+        let deadline = Instant::now() + DESCRIBED_WARM_UP_MAX;
+        for sample in &samples {
+            for lane in lanes {
+                for _ in 0..sample.runs {
+                    let ran = lane.hold().run(&sample.inputs, Instant::now(), deadline, Place::Worker);
+                    ran.map_err(|error| {
+                        let (path, name) = (config.path(), &sample.name);
+                        LoadError::Description(format!("{}: model_warmup '{name}': {error}", path.display()))
+                    })?;
+                }
+            }
+            tracing::debug!(endpoint = %spec.name, sample = sample.name, runs = sample.runs, "warmed up");
+        }
+        Ok(())
+    }
+
     /// What batches cost, and how large they may be.
     fn batching(&self, spec: &ModelSpec, graph: &Graph, lane: &Lane, inputs: &[Tensor]) -> Batching {
         let asked = self.settings.wishes.max_batch;
@@ -252,19 +288,52 @@ impl Loader {
     }
 
     fn decode(&self, body: &[u8], signature: &Signature) -> Result<Vec<Tensor>, codec::DecodeError> {
-        let policy = Policy {
+        decode_sample(body, signature, self.policy())
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
             null_input: self.settings.endpoint.null_input,
             non_finite_output: self.settings.endpoint.non_finite_output,
             max_elements: self.settings.endpoint.max_elements,
             max_rank: self.settings.endpoint.max_rank,
             max_json_depth: self.settings.endpoint.max_json_depth,
-        };
-        decode_sample(body, signature, policy)
+        }
     }
 
     fn failed(&self, reason: String) -> LoadError {
         LoadError::Failed { engine: self.engine.info().name, reason }
     }
+}
+
+/// The model's description, if it has one that can be used.
+fn described(spec: &ModelSpec) -> Result<Option<&ModelConfig>, LoadError> {
+    match &spec.description {
+        Description::Faulty(reason) => Err(LoadError::Description(reason.clone())),
+        Description::Config(config) => Ok(Some(config)),
+        Description::None => Ok(None),
+    }
+}
+
+/// Compares a description with the model, and gives the names of classes that it brings, by output.
+fn check_description(spec: &ModelSpec, config: &ModelConfig, signature: &Signature) -> Result<Labels, LoadError> {
+    let notices = config.check(signature).map_err(|error| described_badly(&error))?;
+    if let Some((name, place)) = &config.name
+        && Name::from_file_stem(name).as_ref() != Ok(&spec.name)
+    {
+        let at = format!("{}:{place}", config.path().display());
+        tracing::warn!(endpoint = %spec.name, at, name, "the name there is another than the one it is served by");
+    }
+    for notice in config.notices.iter().chain(&notices) {
+        let at = format!("{}:{}", config.path().display(), notice.place);
+        tracing::warn!(endpoint = %spec.name, at, field = notice.field, reason = notice.reason, "has no effect here");
+    }
+    let mut labels = triton::labels(config).map_err(|error| described_badly(&error))?;
+    Ok(signature.outputs.iter().map(|output| labels.remove(&output.name)).collect())
+}
+
+fn described_badly(error: &impl std::fmt::Display) -> LoadError {
+    LoadError::Description(error.to_string())
 }
 
 fn short(example: Option<String>) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Makes what is served match what was asked for: reads the request, loads, warms, publishes, drains.
 
 mod controller;
+mod description;
 mod loader;
 mod measure;
 mod model_spec;
@@ -15,6 +16,7 @@ mod threads;
 mod wanted;
 
 pub use controller::{Controller, Done, Job, Means, NotLoaded};
+pub use description::Description;
 pub use loader::{Loader, Seat, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 pub use replica::{Interpret, Known, Replica};

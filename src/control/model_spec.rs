@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Description;
 use crate::name::{InvalidName, Name};
 
 /// One model to serve.
@@ -15,6 +16,8 @@ pub struct ModelSpec {
     pub path: PathBuf,
     /// From a repository's version folder; 1 elsewhere.
     pub version: u64,
+    /// What a repository says of the model.
+    pub description: Description,
 }
 
 /// Why the models asked for cannot be told. The text is for the operator.
@@ -57,11 +60,10 @@ fn resolve(argument: &str) -> Result<Vec<ModelSpec>, SpecError> {
         let name = Name::parse(name)?;
         let path = Path::new(path);
         if is_folder(path)? {
-            let versions = versions(path)?;
-            let Some((version, path)) = versions.into_iter().next_back() else {
+            let Some(served) = Served::of(path)? else {
                 return Err(SpecError::EmptyFolder { path: path.to_owned() });
             };
-            return Ok(vec![ModelSpec { name, path, version }]);
+            return Ok(vec![served.called(name)]);
         }
         return Ok(vec![ModelSpec { name, ..file_spec(path)? }]);
     }
@@ -81,24 +83,29 @@ fn file_spec(path: &Path) -> Result<ModelSpec, SpecError> {
     // `…/ridge/3/model.onnx` is version 3 of `ridge`.
     let version_folder = path.parent().filter(|_| stem == "model");
     let version = version_folder.and_then(version_number);
-    let repository_name = version_folder.filter(|_| version.is_some()).and_then(Path::parent).and_then(Path::file_name);
-    let stem = repository_name.map_or(stem.clone(), |name| name.to_string_lossy());
-    Ok(ModelSpec { name: derive_name(&stem, path)?, path: path.to_owned(), version: version.unwrap_or(1) })
+    let model_folder = version_folder.filter(|_| version.is_some()).and_then(Path::parent);
+    let stem = model_folder.and_then(Path::file_name).map_or(stem.clone(), |name| name.to_string_lossy());
+    Ok(ModelSpec {
+        name: derive_name(&stem, path)?,
+        path: path.to_owned(),
+        version: version.unwrap_or(1),
+        description: model_folder.map_or(Description::None, Description::read),
+    })
 }
 
 /// A folder is a version folder's parent, a repository, a folder of files, or both of the latter.
 fn folder_specs(folder: &Path) -> Result<Vec<ModelSpec>, SpecError> {
-    if let Some((version, path)) = versions(folder)?.into_iter().next_back() {
+    if let Some(served) = Served::of(folder)? {
         let name = folder.canonicalize().map_err(io_error(folder))?;
         let name = derive_name(&name.file_name().unwrap_or_default().to_string_lossy(), folder)?;
-        return Ok(vec![ModelSpec { name, path, version }]);
+        return Ok(vec![served.called(name)]);
     }
     let mut specs = Vec::new();
     for path in sorted_entries(folder)? {
         if is_folder(&path)? {
-            if let Some((version, model)) = versions(&path)?.into_iter().next_back() {
+            if let Some(served) = Served::of(&path)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                specs.push(ModelSpec { name: derive_name(&name, &path)?, path: model, version });
+                specs.push(served.called(derive_name(&name, &path)?));
             }
         } else if is_onnx(&path) {
             specs.push(file_spec(&path)?);
@@ -107,10 +114,44 @@ fn folder_specs(folder: &Path) -> Result<Vec<ModelSpec>, SpecError> {
     if specs.is_empty() { Err(SpecError::EmptyFolder { path: folder.to_owned() }) } else { Ok(specs) }
 }
 
-/// The versions of a repository's model: folders named by a whole number that hold a `model.onnx`.
-fn versions(folder: &Path) -> Result<BTreeMap<u64, PathBuf>, SpecError> {
+/// What is served of a repository's model.
+struct Served {
+    version: u64,
+    path: PathBuf,
+    description: Description,
+}
+
+impl Served {
+    /// The highest version in a model's folder, of those that its description allows; `None` if the folder holds no version.
+    fn of(folder: &Path) -> Result<Option<Served>, SpecError> {
+        let description = Description::read(folder);
+        let config = description.config();
+        let file = config.and_then(|config| config.model_file.as_deref()).unwrap_or("model.onnx");
+        let versions = versions(folder, file)?;
+        let picked = config.map_or_else(
+            || versions.keys().next_back().copied(),
+            |config| config.versions.pick(versions.keys().copied()),
+        );
+        if let Some(version) = picked {
+            return Ok(Some(Served { path: versions[&version].clone(), version, description }));
+        }
+        // A folder of versions none of which is wanted: its model is reported, not left out.
+        Ok(versions.into_iter().next_back().map(|(version, path)| {
+            let config = config.map(|config| config.path().display().to_string()).unwrap_or_default();
+            let reason = format!("{config}: version_policy names no version that is there");
+            Served { version, path, description: Description::Faulty(reason) }
+        }))
+    }
+
+    fn called(self, name: Name) -> ModelSpec {
+        ModelSpec { name, path: self.path, version: self.version, description: self.description }
+    }
+}
+
+/// The versions of a repository's model: folders named by a whole number that hold the model's file.
+fn versions(folder: &Path, file: &str) -> Result<BTreeMap<u64, PathBuf>, SpecError> {
     let models = sorted_entries(folder)?.into_iter().filter_map(|path| {
-        let model = path.join("model.onnx");
+        let model = path.join(file);
         version_number(&path).filter(|_| model.is_file()).map(|version| (version, model))
     });
     Ok(models.collect())

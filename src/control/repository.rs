@@ -37,8 +37,8 @@ pub enum RepositoryError {
     Unreadable(#[from] SpecError),
 }
 
-/// Has the settings and the keys of an endpoint ready, or says why there are none. May wait for a disk.
-pub type Prepare = dyn Fn(&Name) -> Result<(Settings, Option<KeyRing>), String> + Send + Sync;
+/// Has the settings and the keys of a model's endpoint ready, or says why there are none. May wait for a disk.
+pub type Prepare = dyn Fn(ModelSpec) -> Result<(ModelSpec, Settings, Option<KeyRing>), String> + Send + Sync;
 
 /// Where models are asked for.
 pub struct Repository {
@@ -85,9 +85,10 @@ impl Repository {
         let _place = self.places.try_acquire().map_err(|_| RepositoryError::Busy)?;
         let found = self.models().await?.into_iter().find(|spec| spec.name.as_str() == name);
         let spec = found.ok_or(RepositoryError::Unknown)?;
-        let (prepare, name) = (Arc::clone(&self.prepare), spec.name.clone());
-        let prepared = tokio::task::spawn_blocking(move || prepare(&name)).await;
-        let (settings, keys) = prepared.map_err(|_| RepositoryError::Stopping)?.map_err(RepositoryError::NotLoaded)?;
+        let prepare = Arc::clone(&self.prepare);
+        let prepared = tokio::task::spawn_blocking(move || prepare(spec)).await;
+        let (spec, settings, keys) =
+            prepared.map_err(|_| RepositoryError::Stopping)?.map_err(RepositoryError::NotLoaded)?;
         self.unloaded.lock().remove(&spec.name);
         self.order(Order::Want(Box::new(Wanted::alone(spec.clone(), settings, keys)))).await?;
         self.loaded(&spec).await

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::controller::NotLoaded;
-use super::{ModelSpec, Obtained};
+use super::{Description, ModelSpec, Obtained};
 use crate::engine::EngineInfo;
 use crate::error::ErrorKind;
 use crate::probe::{Cause, ProbeReport};
@@ -51,7 +51,13 @@ impl Shelf {
         })?;
         let sample = sample(&cached);
         self.vet(&cached, sample.as_deref())?;
-        let spec = ModelSpec { name: model.name.clone(), path: cached.path.clone(), version: model.version };
+        let spec = ModelSpec {
+            name: model.name.clone(),
+            path: cached.path.clone(),
+            version: model.version,
+            // What holds for a deployment is its revision's to say.
+            description: Description::None,
+        };
         Ok(Obtained { spec, sample, cached: Some(Arc::new(cached)) })
     }
 

@@ -42,7 +42,8 @@ fn obtain(model: &ModelRef) -> Result<Obtained, NotLoaded> {
     if !path.is_file() {
         return Err(NotLoaded { reason: "the store is away".to_owned(), is_transient: true });
     }
-    let spec = ModelSpec { name: model.name.clone(), path, version: model.version };
+    let (name, version) = (model.name.clone(), model.version);
+    let spec = ModelSpec { name, path, version, description: Description::None };
     Ok(Obtained { spec, sample: None, cached: None })
 }
 

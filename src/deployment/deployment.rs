@@ -20,6 +20,8 @@ pub struct Deployment {
     pub engine: EngineInfo,
     /// What the model takes and gives: the endpoint's contract, but for the names of sizes.
     pub signature: Arc<Signature>,
+    /// Of outputs that are scores of classes.
+    pub labels: Labels,
     /// A body that is valid for the model and that it runs on, if one is short enough to be shown.
     pub example: Option<String>,
     pub plan: Plan,
@@ -91,6 +93,9 @@ impl fmt::Debug for Lifeline {
         f.write_str("Lifeline(…)")
     }
 }
+
+/// For each output, in the signature's order, the names of its classes, if they are known. Shorter if none of the rest has any.
+pub type Labels = Vec<Option<Arc<[String]>>>;
 
 /// Which model a deployment runs, for the operator's eyes.
 #[derive(Clone, Debug, PartialEq, Eq)]

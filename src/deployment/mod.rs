@@ -15,7 +15,7 @@ mod traffic;
 
 pub use admission::{Admission, Permit};
 pub use comparison::{Comparison, Difference, Measured, Times};
-pub use deployment::{Deployment, Lifeline, ModelInfo};
+pub use deployment::{Deployment, Labels, Lifeline, ModelInfo};
 pub use endpoint::{Endpoint, EndpointSettings, Unpicked};
 pub use mirror::{Drawn, Mirror, MirrorThread, Target};
 // What a deployment answers with is part of what it is: `http` knows deployments, and nothing of what is below them.

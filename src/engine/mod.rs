@@ -139,6 +139,9 @@ pub enum LoadError {
     /// The runtime refused the file.
     #[error("{engine} could not load the model: {reason}")]
     Failed { engine: &'static str, reason: String },
+    /// What lies beside the model to describe it is faulty, or contradicts it.
+    #[error("{0}")]
+    Description(String),
 }
 
 /// Why a run gave no outputs. The texts are for the log, never for a scoring client.

@@ -156,8 +156,13 @@ async fn answer_admitted(
     let Completed { outputs, .. } = run(admitted, inputs, call).await?;
     let Admitted { endpoint, deployment, .. } = admitted;
     let encoding = Instant::now();
-    let answering =
-        Answering { model_name, model_version: deployment.model.version, id: &id, signature: &endpoint.signature };
+    let answering = Answering {
+        model_name,
+        model_version: deployment.model.version,
+        id: &id,
+        signature: &endpoint.signature,
+        labels: &deployment.labels,
+    };
     let written = elements_to_write(&outputs, &wanted);
     let message = off_the_loop(written, || encode(outputs, &wanted, &answering, context.server.scoring.regions()))?;
     let took = encoding.elapsed();

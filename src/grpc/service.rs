@@ -13,8 +13,10 @@ use super::{Context, unknown_method};
 use crate::codec::open_inference::protobuf::{Message, messages as proto};
 use crate::error::ErrorKind;
 use crate::http::pipeline::{
-    About, ApiError, Told, all_statistics, logging, metadata, must_administer, overloaded, repository, tell, trace,
+    About, ApiError, Memory, Told, all_statistics, logging, metadata, must_administer, overloaded, repository,
+    shared_memory, shared_memory::Registration, tell, trace,
 };
+use crate::shared_memory::RegionStatus;
 
 /// The longest message of these methods.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -41,7 +43,7 @@ pub async fn answer(context: Context<'_>, method: &str, messages: &mut Messages)
         }
         "TraceSetting" => trace_setting(context, &bytes),
         "LogSettings" => log_settings(context, &bytes),
-        _ => shared_memory(method, &bytes),
+        _ => of_shared_memory(context, method, &bytes),
     }
 }
 
@@ -179,45 +181,50 @@ fn members(object: &Json) -> impl Iterator<Item = (&String, &Json)> {
     object.as_object().into_iter().flatten()
 }
 
-/// Shared memory, of which there is none: clients that measure ask for that and forget all regions before they begin.
-fn shared_memory(method: &str, bytes: &Bytes) -> Result<Message, ApiError> {
+/// The shared memory extensions. An empty name means all regions.
+fn of_shared_memory(context: Context<'_>, method: &str, bytes: &Bytes) -> Result<Message, ApiError> {
+    let (server, headers) = (&context.server.scoring, context.headers);
+    let named = |name: &'_ str| (!name.is_empty()).then(|| name.to_owned());
     match method {
         "SystemSharedMemoryStatus" => {
             let proto::SystemSharedMemoryStatusRequest { name } = decode(bytes)?;
-            check_region(&name)?;
-            Ok(Message::of(&proto::SystemSharedMemoryStatusResponse { regions: BTreeMap::new() }))
+            let regions = shared_memory::status(server, headers, Memory::System, named(&name).as_deref())?;
+            let status = |RegionStatus { name, key, offset, byte_size }: RegionStatus| {
+                use proto::system_shared_memory_status_response::RegionStatus as Status;
+                (name.clone(), Status { name, key, offset, byte_size })
+            };
+            let regions = regions.into_iter().map(status).collect();
+            Ok(Message::of(&proto::SystemSharedMemoryStatusResponse { regions }))
         }
         "SystemSharedMemoryRegister" => {
-            let _: proto::SystemSharedMemoryRegisterRequest = decode(bytes)?;
-            let message = "this server takes no shared memory; send tensors in messages";
-            Err(ApiError::new(ErrorKind::Unavailable, "shared_memory_off", message))
+            let proto::SystemSharedMemoryRegisterRequest { name, key, offset, byte_size } = decode(bytes)?;
+            shared_memory::register(server, headers, &name, &Registration { key, offset, byte_size })?;
+            Ok(Message::of(&proto::SystemSharedMemoryRegisterResponse {}))
         }
         "SystemSharedMemoryUnregister" => {
-            let _: proto::SystemSharedMemoryUnregisterRequest = decode(bytes)?;
+            let proto::SystemSharedMemoryUnregisterRequest { name } = decode(bytes)?;
+            shared_memory::unregister(server, headers, Memory::System, named(&name).as_deref())?;
             Ok(Message::of(&proto::SystemSharedMemoryUnregisterResponse {}))
         }
         "CudaSharedMemoryStatus" => {
             let proto::CudaSharedMemoryStatusRequest { name } = decode(bytes)?;
-            check_region(&name)?;
+            shared_memory::status(server, headers, Memory::Cuda, named(&name).as_deref())?;
             Ok(Message::of(&proto::CudaSharedMemoryStatusResponse { regions: BTreeMap::new() }))
         }
         "CudaSharedMemoryRegister" => {
             let _: proto::CudaSharedMemoryRegisterRequest = decode(bytes)?;
-            let message = "this server takes no CUDA shared memory; send tensors in messages";
-            Err(ApiError::new(ErrorKind::MethodNotAllowed, "shared_memory_off", message))
+            let mut refused = shared_memory::register_cuda(server, headers);
+            // Clients ask whether a method is implemented, where those of REST read a status.
+            if refused.kind == ErrorKind::BadInput {
+                refused.kind = ErrorKind::MethodNotAllowed;
+            }
+            Err(refused)
         }
         "CudaSharedMemoryUnregister" => {
-            let _: proto::CudaSharedMemoryUnregisterRequest = decode(bytes)?;
+            let proto::CudaSharedMemoryUnregisterRequest { name } = decode(bytes)?;
+            shared_memory::unregister(server, headers, Memory::Cuda, named(&name).as_deref())?;
             Ok(Message::of(&proto::CudaSharedMemoryUnregisterResponse {}))
         }
         _ => Err(unknown_method()),
     }
-}
-
-fn check_region(name: &str) -> Result<(), ApiError> {
-    if name.is_empty() {
-        return Ok(());
-    }
-    let message = format!("the shared memory region '{}' is not registered", crate::codec::quoted(name));
-    Err(ApiError::new(ErrorKind::NotFound, "unknown_region", message))
 }

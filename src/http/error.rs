@@ -6,6 +6,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, W
 use hyper::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Body;
@@ -47,8 +48,21 @@ pub struct ApiError {
     details: Box<Details>,
 }
 
+/// Whose clients are to read an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// [`Wire`].
+    #[default]
+    Own,
+    /// `{"error": "…"}`.
+    TensorFlow,
+    /// `{"error_code": "…", "message": "…"}`.
+    Mlflow,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Details {
+    form: ErrorForm,
     path: Option<String>,
     expected: Option<String>,
     got: Option<String>,
@@ -119,6 +133,12 @@ impl ApiError {
         self
     }
 
+    /// Chooses the form of the body.
+    pub fn in_form(mut self, form: ErrorForm) -> ApiError {
+        self.details.form = form;
+        self
+    }
+
     pub fn with_retry_after(mut self, seconds: u64) -> ApiError {
         self.details.retry_after_s = Some(seconds);
         self
@@ -146,7 +166,28 @@ impl ApiError {
         status(self.kind)
     }
 
-    pub fn into_response(self) -> Response<Body> {
+    /// All that there is to say in one text, but for the example.
+    fn sentence(&self) -> String {
+        let mut text = self.message.clone();
+        let details = [("; at ", &self.details.path), ("; expected ", &self.details.expected)];
+        for (words, detail) in details {
+            if let Some(detail) = detail.as_deref().filter(|detail| !self.message.contains(detail)) {
+                text.push_str(words);
+                text.push_str(detail);
+            }
+        }
+        text
+    }
+
+    fn body(&self) -> Vec<u8> {
+        match self.details.form {
+            ErrorForm::Own => {}
+            ErrorForm::TensorFlow => return json!({ "error": self.sentence() }).to_string().into(),
+            ErrorForm::Mlflow => {
+                let body = json!({ "error_code": mlflow_code(self.kind), "message": self.sentence() });
+                return body.to_string().into();
+            }
+        }
         let wire = Wire {
             error: WireError {
                 code: self.code,
@@ -159,25 +200,22 @@ impl ApiError {
             },
             message: &self.message,
         };
-        let body = serde_json::to_vec(&wire).expect("texts always serialize");
+        serde_json::to_vec(&wire).expect("texts always serialize")
+    }
+
+    pub fn into_response(self) -> Response<Body> {
+        let body = self.body();
         self.answer(body)
     }
 
     /// The answer on the routes of the Open Inference Protocol, which has one text for all that there is to say.
     pub fn into_v2_response(self) -> Response<Body> {
-        let mut text = self.message.clone();
-        let details = &self.details;
-        let mut add = |words: &str, detail: &Option<String>| {
-            if let Some(detail) = detail.as_deref().filter(|detail| !self.message.contains(detail)) {
-                text.push_str(words);
-                text.push_str(detail);
-            }
-        };
-        add("; at ", &details.path);
-        add("; expected ", &details.expected);
-        add("; a request that is valid here: ", &details.example);
-        let body = serde_json::to_vec(&serde_json::json!({ "error": text })).expect("texts always serialize");
-        self.answer(body)
+        let mut text = self.sentence();
+        if let Some(example) = &self.details.example {
+            text.push_str("; a request that is valid here: ");
+            text.push_str(example);
+        }
+        self.answer(json!({ "error": text }).to_string().into())
     }
 
     fn answer(self, body: Vec<u8>) -> Response<Body> {
@@ -198,6 +236,28 @@ impl ApiError {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// The name that MLflow has for a failure (`mlflow/protos/databricks.proto`).
+const fn mlflow_code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::BadInput
+        | ErrorKind::BodyTooLarge
+        | ErrorKind::HeaderTooLarge
+        | ErrorKind::UnsupportedMediaType
+        | ErrorKind::NotAcceptable
+        | ErrorKind::BodyTimeout
+        | ErrorKind::Misdirected => "BAD_REQUEST",
+        ErrorKind::Unauthenticated => "UNAUTHENTICATED",
+        ErrorKind::Forbidden => "PERMISSION_DENIED",
+        ErrorKind::NotFound | ErrorKind::MethodNotAllowed => "ENDPOINT_NOT_FOUND",
+        ErrorKind::Conflict => "ABORTED",
+        ErrorKind::Precondition => "INVALID_STATE",
+        ErrorKind::Overloaded => "REQUEST_LIMIT_EXCEEDED",
+        ErrorKind::ModelFailed | ErrorKind::Internal => "INTERNAL_ERROR",
+        ErrorKind::Unavailable => "TEMPORARILY_UNAVAILABLE",
+        ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",
     }
 }
 

@@ -20,6 +20,7 @@ mod header_text;
 mod health;
 mod host;
 mod json_schema;
+mod mlflow;
 mod pack;
 mod request_body;
 mod request_tag;
@@ -29,7 +30,9 @@ mod scoring;
 pub mod server;
 mod service_status;
 mod sticky;
+mod tensorflow;
 pub mod tls;
+mod triton_metrics;
 mod unpack;
 mod v2;
 
@@ -53,9 +56,10 @@ pub mod pipeline {
     pub use super::scoring::Reported;
     pub use super::unpack::{Coding, Unpacker};
     pub use super::v2::model::{Told, all_statistics, tell};
+    pub use super::v2::route::Memory;
     pub use super::v2::route::{About, Model};
     pub use super::v2::server::metadata;
-    pub use super::v2::{logging, must_administer, repository, trace};
+    pub use super::v2::{logging, must_administer, repository, shared_memory, trace, unknown_model};
 }
 
 /// The readers of a request's head, for the fuzzer, which calls each by itself (`fuzz/fuzz_targets/route.rs`).

@@ -2,6 +2,8 @@
 
 use hyper::Method;
 
+use super::mlflow::{self, Mlflow};
+use super::tensorflow::{self, TensorFlow};
 use super::v2::route as v2;
 
 /// What a request on the scoring port asks for.
@@ -20,6 +22,8 @@ pub enum Route {
         endpoint: Option<String>,
     },
     Probe(Probe),
+    TensorFlow(TensorFlow),
+    Mlflow(Mlflow),
     Document(Document),
     Docs(Docs),
     /// The Open Inference Protocol.
@@ -35,7 +39,7 @@ impl Route {
     /// Whether it is asked by those who watch over servers, by the second: that says nothing of clients.
     pub fn is_probe(&self) -> bool {
         match self {
-            Route::Probe(_) => true,
+            Route::Probe(_) | Route::Mlflow(Mlflow::Ping) => true,
             Route::V2(route) => route.is_probe(),
             _ => false,
         }
@@ -183,6 +187,12 @@ const ASSET_PREFIX: &str = "/docs/";
 pub fn route(method: &Method, path: &str) -> Route {
     if let Some(probe) = probe(path) {
         return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
+    }
+    if let Some(asked) = tensorflow::route(method, path) {
+        return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::TensorFlow);
+    }
+    if let Some(asked) = mlflow::route(method, path) {
+        return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::Mlflow);
     }
     if let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Route::V2(v2::route(method, rest));

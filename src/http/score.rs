@@ -14,7 +14,7 @@ use super::request_body::{self, BodyLimits, RequestBody};
 use super::request_tag::RequestTag;
 use super::{Body, Scoring, sticky};
 use crate::auth::KeyDigest;
-use crate::codec::{self, Decoded, Encoded, Format, Policy, Receiver, Reply, Request};
+use crate::codec::{self, Decoded, Dialect, Encoded, Format, Policy, Receiver, Reply, Request};
 use crate::deployment::{
     Completed, Deployment, Endpoint, Mirror, Permit, Priority, RoutingTable, ScheduleError, State, Unpicked,
 };
@@ -63,6 +63,8 @@ impl Served {
 
 /// A request that found its endpoint and may go on.
 pub struct Admitted<'a> {
+    /// That of the route.
+    pub dialect: Dialect,
     pub endpoint: &'a Endpoint,
     pub deployment: &'a Arc<Deployment>,
     pub at: Instant,
@@ -128,7 +130,10 @@ pub fn enter<'a>(
     served.tag(call);
     let at = Instant::now();
     call.note(Timed::Auth, at - call.started);
-    picked.map_err(|why| not_picked(why, &served.endpoint, pinned))?;
+    picked.map_err(|why| match version {
+        Some(version) => unknown_version(&served.endpoint, version),
+        None => not_picked(why, &served.endpoint, pinned),
+    })?;
     let Served { endpoint, deployment, .. } = served;
     let longest = deployment.scoring_timeout;
     let deadline = call.started + timeout(headers)?.map_or(longest, |asked| asked.min(longest));
@@ -145,7 +150,17 @@ impl<'a> Entered<'a> {
         if let Err(ScheduleError::Overloaded { retry_after }) = deployment.admit(priority) {
             return Err(queue_full(retry_after));
         }
-        Ok(Admitted { endpoint, deployment, at, deadline, priority, max_wait: None, permit, mirror })
+        Ok(Admitted {
+            dialect: Dialect::Any,
+            endpoint,
+            deployment,
+            at,
+            deadline,
+            priority,
+            max_wait: None,
+            permit,
+            mirror,
+        })
     }
 }
 
@@ -272,6 +287,14 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     key.ok_or_else(|| refuse("the Authorization header is not of the expected form"))
 }
 
+/// Refuses a version of a model that no deployment runs.
+pub fn unknown_version(endpoint: &Endpoint, version: u64) -> ApiError {
+    let served: Vec<_> = endpoint.deployments.iter().map(|deployment| deployment.model.version.to_string()).collect();
+    ApiError::new(ErrorKind::NotFound, "unknown_model_version", "this version of the model is not served")
+        .with_expected(served.join(", "))
+        .with_got(version.to_string())
+}
+
 fn not_picked(why: Unpicked, endpoint: &Endpoint, pinned: Option<&str>) -> ApiError {
     if why == Unpicked::Absent {
         return unavailable("deployment_not_ready", "the deployment is being loaded, or could not be", 1);
@@ -319,7 +342,7 @@ async fn read(
     body: &mut RequestBody,
     call: &mut Call,
 ) -> Result<Decoded, ApiError> {
-    let Admitted { endpoint, deployment, at, permit, .. } = admitted;
+    let Admitted { dialect, endpoint, deployment, at, permit, .. } = admitted;
     let helpful = |error: ApiError| explain(error, endpoint);
     let query = (parts.method == Method::GET).then(|| codec::json::from_query(parts.uri.query().unwrap_or_default()));
     let format = if query.is_some() { Format::Json } else { body_format(&parts.headers)? };
@@ -331,7 +354,7 @@ async fn read(
         // What is no text is no shape either, and is refused as such.
         raw_shape: parts.headers.get(RAW_SHAPE).map(|value| value.to_str().unwrap_or("?")),
     };
-    let mut receiver = Receiver::new(format, request).map_err(|error| helpful(error.into()))?;
+    let mut receiver = Receiver::of(*dialect, format, request).map_err(|error| helpful(error.into()))?;
     let bytes = match query {
         Some(query) => receiver.push(query.as_bytes()).map(|()| query.len()).map_err(ApiError::from),
         None => {
@@ -387,7 +410,8 @@ pub fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
 pub fn accepted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get(ACCEPT)?.to_str().ok()?;
     let named = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-    let mut formats = named.filter(|range| range.starts_with("application/")).filter_map(Format::from_media_type);
+    let is_named = |range: &&str| range.starts_with("application/") || *range == Format::Csv.media_type();
+    let mut formats = named.filter(is_named).filter_map(Format::from_media_type);
     formats.next()
 }
 

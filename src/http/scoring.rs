@@ -14,20 +14,24 @@ use super::cors::Cors;
 use super::docs::Docs;
 use super::document;
 use super::document_cache::DocumentCache;
-use super::error::ApiError;
+use super::error::{ApiError, ErrorForm};
 use super::feedback;
 use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host;
+use super::mlflow::{self, Mlflow};
 use super::request_body::RequestBody;
 use super::router::{self, Route, route};
 use super::score::{Served, admit, find_endpoint, score};
+use super::tensorflow::{self, TensorFlow};
 use super::v2::{self, AdminAccess};
 use super::{Body, SERVER_VERSION};
+use crate::codec::Dialect;
 use crate::codec::open_inference::{NoRegions, Regions};
 use crate::control::Repository;
 use crate::deployment::{Admission, Routing};
 use crate::error::ErrorKind;
+use crate::shared_memory::SharedMemory;
 use crate::telemetry::{Metrics, RequestLog, Verdict};
 
 const RUN_FAILED: HeaderName = HeaderName::from_static("x-ms-run-function-failed");
@@ -45,6 +49,8 @@ pub struct Scoring {
     pub admin_access: AdminAccess,
     /// Where clients may have models loaded from.
     pub repository: Option<Arc<Repository>>,
+    /// Where clients may register shared memory.
+    pub shared_memory: Option<Arc<SharedMemory>>,
     pub(super) documents: DocumentCache,
     docs: Option<Docs>,
     cors: Cors,
@@ -104,6 +110,7 @@ impl Scoring {
             settings,
             admin_access: AdminAccess::default(),
             repository: None,
+            shared_memory: None,
             ids: IdSource::new()?,
             started: Instant::now(),
         })
@@ -111,7 +118,7 @@ impl Scoring {
 
     /// Where the tensors are that requests have put into shared memory.
     pub fn regions(&self) -> &dyn Regions {
-        &NoRegions
+        self.shared_memory.as_deref().map_or(&NoRegions, |regions| regions)
     }
 
     /// Answers one request. Sets `linger` when the connection must end although its client may still be sending.
@@ -142,7 +149,7 @@ impl Scoring {
             served.as_ref(),
         );
         let headers = response.headers_mut();
-        if matches!(route, Route::Score { .. } | Route::Document(_)) {
+        if matches!(route, Route::Score { .. } | Route::Document(_) | Route::TensorFlow(_) | Route::Mlflow(_)) {
             self.cors.allow(&parts.headers, headers);
         }
         headers.insert(MS_SERVER_VERSION, HeaderValue::from_static(SERVER_VERSION));
@@ -166,6 +173,13 @@ impl Scoring {
                 mark_run(&mut response, "False");
                 Ok(response)
             }
+            Route::TensorFlow(asked) => self
+                .tensorflow(asked, parts, body, call, served)
+                .await
+                .map_err(|error| error.in_form(ErrorForm::TensorFlow)),
+            Route::Mlflow(asked) => {
+                self.mlflow(*asked, parts, body, call, served).await.map_err(|error| error.in_form(ErrorForm::Mlflow))
+            }
             Route::ScoreOptions { .. } => Ok(self.options(parts)),
             Route::Feedback { endpoint } => feedback::answer(self, endpoint.as_deref(), parts, body).await,
             Route::Probe(probe) => {
@@ -176,6 +190,47 @@ impl Scoring {
             Route::V2(route) => v2::answer(self, route, parts, body, call, served).await,
             Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
             Route::Unknown => Err(unknown_route()),
+        }
+    }
+
+    async fn tensorflow(
+        &self,
+        asked: &TensorFlow,
+        parts: &Parts,
+        body: &mut RequestBody,
+        call: &mut Call,
+        served: &mut Option<Served>,
+    ) -> Result<Response<Body>, ApiError> {
+        match asked {
+            TensorFlow::Predict { endpoint, version } => {
+                let mut admitted = admit(self, (Some(endpoint), *version), parts, call, served)?;
+                admitted.dialect = Dialect::TensorFlowServing;
+                score(admitted, parts, body, call).await
+            }
+            TensorFlow::Status { endpoint, version } => tensorflow::status(&self.routing.table(), endpoint, *version),
+            TensorFlow::Metadata { endpoint, version } => {
+                tensorflow::metadata(&self.routing.table(), endpoint, *version)
+            }
+            TensorFlow::List => Ok(tensorflow::list(&self.routing.table())),
+        }
+    }
+
+    async fn mlflow(
+        &self,
+        asked: Mlflow,
+        parts: &Parts,
+        body: &mut RequestBody,
+        call: &mut Call,
+        served: &mut Option<Served>,
+    ) -> Result<Response<Body>, ApiError> {
+        match asked {
+            Mlflow::Invocations => {
+                let mut admitted = admit(self, (None, None), parts, call, served)?;
+                admitted.dialect = Dialect::Mlflow;
+                score(admitted, parts, body, call).await
+            }
+            Mlflow::Ping => Ok(mlflow::ping(&self.routing.table())),
+            Mlflow::Version => Ok(mlflow::version()),
         }
     }
 

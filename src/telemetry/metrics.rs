@@ -124,9 +124,9 @@ pub struct Metrics {
 /// One deployment's handles.
 #[derive(Debug)]
 pub struct DeploymentMetrics {
-    requests: IntCounterVec,
+    pub(super) requests: IntCounterVec,
     succeeded: IntCounter,
-    labels: [String; 2],
+    pub(super) labels: [String; 2],
     duration: [Arc<Durations>; 3],
     stages: [Arc<Durations>; 5],
     pub in_flight: IntGauge,
@@ -280,6 +280,12 @@ impl Metrics {
     pub fn deployment_gone(&self, endpoint: &str, deployment: &str) {
         drop(self.deployment_ready.remove_label_values(&[endpoint, deployment]));
         drop(self.load_duration.remove_label_values(&[endpoint, deployment]));
+    }
+
+    /// How long a deployment took to load.
+    pub fn load_duration(&self, endpoint: &str, deployment: &str) -> Duration {
+        let seconds = self.load_duration.with_label_values(&[endpoint, deployment]).get();
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
     /// A deployment is being loaded, or could not be.

@@ -7,6 +7,7 @@ mod mirror;
 mod request_log;
 mod runs;
 mod tls;
+mod triton;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, log_level, set_log_level, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
@@ -14,3 +15,4 @@ pub use mirror::{MirrorMetrics, Mirrored};
 pub use request_log::{RequestLog, Verdict};
 pub use runs::{Runs, RunsOfSize};
 pub use tls::{HandshakeFailure, TlsMetrics};
+pub use triton::{Failures, TritonModel, render_triton};

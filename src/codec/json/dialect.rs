@@ -13,7 +13,7 @@ use super::members::{Items, Members};
 use super::path::Within;
 use super::refusal::{describe, shown};
 use super::scan::Scanner;
-use crate::codec::{DecodeError, DecodeFault};
+use crate::codec::{DecodeError, DecodeFault, Dialect};
 
 /// A top-level key that says in which form the inputs follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +61,24 @@ impl Envelope {
         Envelope::ALL.into_iter().find(|envelope| envelope.key() == key)
     }
 
-    const fn reply(self) -> JsonReply {
-        match self {
-            Envelope::Data | Envelope::InputData => JsonReply::Bare,
-            Envelope::DataframeSplit | Envelope::DataframeRecords | Envelope::Instances => JsonReply::Predictions,
-            Envelope::Inputs => JsonReply::Outputs,
-            Envelope::PowerBi => JsonReply::Results,
+    /// Whether the dialect's clients send it.
+    const fn belongs_to(self, dialect: Dialect) -> bool {
+        match (dialect, self) {
+            (Dialect::Any, _) => true,
+            (_, Envelope::Instances | Envelope::Inputs) => true,
+            (Dialect::Mlflow, Envelope::DataframeSplit | Envelope::DataframeRecords) => true,
+            (Dialect::Mlflow | Dialect::TensorFlowServing, _) => false,
+        }
+    }
+
+    const fn reply(self, dialect: Dialect) -> JsonReply {
+        match (self, dialect) {
+            (Envelope::Data | Envelope::InputData, _) => JsonReply::Bare,
+            // MLflow answers a frame in rows, and tensors as tensors.
+            (Envelope::Instances | Envelope::Inputs, Dialect::Mlflow) => JsonReply::PredictionColumns,
+            (Envelope::DataframeSplit | Envelope::DataframeRecords | Envelope::Instances, _) => JsonReply::Predictions,
+            (Envelope::Inputs, _) => JsonReply::Outputs,
+            (Envelope::PowerBi, _) => JsonReply::Results,
         }
     }
 
@@ -91,19 +103,25 @@ enum Form<'a> {
 }
 
 /// Reads a whole body.
-pub(super) fn read(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result<JsonReply, DecodeError> {
+pub(super) fn read(
+    scanner: &mut Scanner<'_>,
+    inputs: &mut Inputs<'_>,
+    dialect: Dialect,
+) -> Result<JsonReply, DecodeError> {
     match scanner.peek() {
-        None => return Err(empty(inputs)),
+        None => return Err(empty(inputs, dialect)),
         Some(b'{') => {}
-        Some(_) => return Err(no_object(scanner, inputs)),
+        Some(_) => return Err(no_object(scanner, inputs, dialect)),
     }
-    let names_decide = ambiguous(inputs) && all_named(scanner.clone(), inputs)?;
+    // Only our own routes take inputs by name at the top.
+    let takes_names = dialect == Dialect::Any;
+    let names_decide = takes_names && ambiguous(inputs) && all_named(scanner.clone(), inputs)?;
     let mut form = Form::Unknown;
     let mut stray: Option<Cow<'_, str>> = None;
     let mut members = Members::open(scanner)?;
     while let Some(key) = members.next(scanner)? {
-        let envelope = if names_decide { None } else { Envelope::from_key(&key) };
-        let input = inputs.signature().input_index(&key);
+        let envelope = Envelope::from_key(&key).filter(|envelope| !names_decide && envelope.belongs_to(dialect));
+        let input = inputs.signature().input_index(&key).filter(|_| takes_names);
         match (envelope, input, &form) {
             (Some(envelope), _, Form::Unknown) => {
                 envelope.read(scanner, inputs).in_member(&key)?;
@@ -126,11 +144,11 @@ pub(super) fn read(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result
     }
     scanner.end()?;
     match (form, stray) {
-        (Form::Enveloped(envelope), _) => Ok(envelope.reply()),
+        (Form::Enveloped(envelope), _) => Ok(envelope.reply(dialect)),
         (Form::Named(_), None) => Ok(JsonReply::Bare),
         (Form::Named(_), Some(stray)) => Err(inputs.unknown(&stray)),
-        (Form::Unknown, None) if inputs.signature().inputs.is_empty() => Ok(JsonReply::Bare),
-        (Form::Unknown, stray) => Err(no_form(inputs, stray.as_deref())),
+        (Form::Unknown, None) if takes_names && inputs.signature().inputs.is_empty() => Ok(JsonReply::Bare),
+        (Form::Unknown, stray) => Err(no_form(inputs, dialect, stray.as_deref())),
     }
 }
 
@@ -212,30 +230,33 @@ fn is_v2(scanner: &mut Scanner<'_>) -> Result<bool, DecodeError> {
     Ok(marks >= 2)
 }
 
-fn empty(inputs: &Inputs<'_>) -> DecodeError {
-    DecodeError::new(DecodeFault::Malformed, format!("the body is empty; {}", forms(inputs)))
+fn empty(inputs: &Inputs<'_>, dialect: Dialect) -> DecodeError {
+    DecodeError::new(DecodeFault::Malformed, format!("the body is empty; {}", forms(inputs, dialect)))
         .expected("a JSON object")
         .got("nothing")
 }
 
 /// The body is JSON, but no object.
-fn no_object(scanner: &mut Scanner<'_>, inputs: &Inputs<'_>) -> DecodeError {
+fn no_object(scanner: &mut Scanner<'_>, inputs: &Inputs<'_>, dialect: Dialect) -> DecodeError {
     let value = match scanner.skip_value().and_then(|value| scanner.end().map(|()| value)) {
         Ok(value) => value,
         Err(malformed) => return malformed,
     };
     let got = describe(value);
-    inputs.wrong(format!("the body is {got}, not an object: wrap it: {}", forms(inputs))).got(got)
+    inputs.wrong(format!("the body is {got}, not an object: wrap it: {}", forms(inputs, dialect))).got(got)
 }
 
-fn no_form(inputs: &Inputs<'_>, stray: Option<&str>) -> DecodeError {
+fn no_form(inputs: &Inputs<'_>, dialect: Dialect, stray: Option<&str>) -> DecodeError {
     match stray {
+        Some(key) if dialect != Dialect::Any => inputs
+            .wrong(format!("{} does not say what the inputs are; {}", shown(key), forms(inputs, dialect)))
+            .got(shown(key)),
         Some(key) => {
             let mut unknown = inputs.unknown(key);
-            unknown.message = format!("{}; {}", unknown.message, forms(inputs));
+            unknown.message = format!("{}; {}", unknown.message, forms(inputs, dialect));
             unknown
         }
-        None => inputs.wrong(format!("the body has no keys; {}", forms(inputs))).got("{}"),
+        None => inputs.wrong(format!("the body has no keys; {}", forms(inputs, dialect))).got("{}"),
     }
 }
 
@@ -249,7 +270,18 @@ fn both(inputs: &Inputs<'_>, first: &str, second: &str) -> DecodeError {
 }
 
 /// The forms that a body may have, in the model's own names.
-fn forms(inputs: &Inputs<'_>) -> String {
+fn forms(inputs: &Inputs<'_>, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Any => {}
+        Dialect::TensorFlowServing => {
+            return "send {\"instances\": [row, …]} or {\"inputs\": {name: tensor, …}}".to_owned();
+        }
+        Dialect::Mlflow => {
+            return "send {\"dataframe_split\": {\"columns\": […], \"data\": [[…]]}}, {\"dataframe_records\": [{…}]}, \
+                    {\"instances\": […]} or {\"inputs\": …}"
+                .to_owned();
+        }
+    }
     let names: Vec<_> = inputs.signature().inputs.iter().take(4).map(|input| input.name.as_str()).collect();
     let more = inputs.signature().inputs.len() > names.len();
     let named: Vec<_> = names.iter().map(|name| format!("{}: …", serde_json::Value::from(*name))).collect();

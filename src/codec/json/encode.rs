@@ -66,7 +66,7 @@ impl Writer {
     fn envelope(&mut self, outputs: &[Output<'_>], form: JsonReply) -> Result<(), NonFinite> {
         let key = match form {
             JsonReply::Bare => return self.bare(outputs),
-            JsonReply::Predictions => "predictions",
+            JsonReply::Predictions | JsonReply::PredictionColumns => "predictions",
             JsonReply::Outputs => "outputs",
             JsonReply::Results => "Results",
         };
@@ -271,6 +271,20 @@ fn text_size(value: &Value) -> usize {
             keys + tensor_text_size(values)
         }
     }
+}
+
+/// Writes one element of a tensor as the cell of a table: as in JSON, but for strings, which are themselves. The error names
+/// what JSON cannot carry.
+pub(in crate::codec) fn write_cell(tensor: &Tensor, index: usize, text: &mut Vec<u8>) -> Result<(), &'static str> {
+    if let Tensor::String(array) = tensor {
+        let elements = array.as_slice().expect("a tensor is contiguous and row-major");
+        text.extend_from_slice(elements[index].as_bytes());
+        return Ok(());
+    }
+    with_tensor!(tensor, array => {
+        let elements = array.as_slice().expect("a tensor is contiguous and row-major");
+        elements[index].write(text)
+    })
 }
 
 pub(in crate::codec) fn write_string(text: &mut Vec<u8>, value: &str) {

@@ -41,7 +41,7 @@ pub(super) fn element<T: Scalar>(here: &Scanner<'_>, spec: &TensorSpec, null_inp
     }
 }
 
-fn lossy(value: &[u8], spec: &TensorSpec) -> DecodeError {
+pub(super) fn lossy(value: &[u8], spec: &TensorSpec) -> DecodeError {
     let got = describe(value);
     let got = got.strip_prefix("number ").unwrap_or(&got);
     let name = spec.dtype.name();

@@ -5,6 +5,7 @@
 //! every refusal where it is, what was expected and what came. Encoding is [`encode`].
 
 pub(in crate::codec) mod array;
+mod cells;
 mod dialect;
 pub(in crate::codec) mod encode;
 mod example;
@@ -23,11 +24,13 @@ pub(in crate::codec) mod scan;
 pub(in crate::codec) mod string;
 mod vector;
 
+pub(in crate::codec) use cells::{Cells, cells, refuse};
 pub use encode::encode;
+pub(in crate::codec) use encode::write_cell;
 pub use example::example_body;
 pub use query::from_query;
 
-use super::{DecodeError, Decoded, Reply, Request};
+use super::{DecodeError, Decoded, Dialect, Reply, Request};
 
 /// The envelope of a JSON answer: that of the request's dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub enum JsonReply {
     Bare,
     /// `{"predictions": …}`: one output as it is; several in rows, `[{name: row}, …]`.
     Predictions,
+    /// `{"predictions": …}`: one output as it is; several as an object by name.
+    PredictionColumns,
     /// `{"outputs": …}`: one output as it is; several as an object by name.
     Outputs,
     /// `{"Results": …}`: as [`JsonReply::Bare`] inside.
@@ -46,13 +51,14 @@ pub enum JsonReply {
 #[derive(Debug)]
 pub struct Receiver<'a> {
     request: Request<'a>,
+    dialect: Dialect,
     body: Vec<u8>,
 }
 
 impl<'a> Receiver<'a> {
-    pub fn new(request: Request<'a>) -> Self {
+    pub fn new(request: Request<'a>, dialect: Dialect) -> Self {
         let capacity = request.announced_bytes.unwrap_or(0).min(request.max_bytes);
-        Receiver { request, body: Vec::with_capacity(capacity) }
+        Receiver { request, dialect, body: Vec::with_capacity(capacity) }
     }
 
     /// Takes the next bytes of the body.
@@ -62,15 +68,20 @@ impl<'a> Receiver<'a> {
 
     /// Ends the body.
     pub fn finish(self) -> Result<Decoded, DecodeError> {
-        decode(&self.body, self.request)
+        decode_as(self.dialect, &self.body, self.request)
     }
 }
 
 /// Decodes a whole body; for callers that have it in one piece already.
 pub fn decode(body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError> {
+    decode_as(Dialect::Any, body, request)
+}
+
+/// The same for a route that imitates another server.
+pub fn decode_as(dialect: Dialect, body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError> {
     let mut inputs = inputs::Inputs::new(request);
     let mut scanner = scan::Scanner::new(body, request.policy.max_json_depth);
-    let reply = dialect::read(&mut scanner, &mut inputs).map_err(path::from_root)?;
+    let reply = dialect::read(&mut scanner, &mut inputs, dialect).map_err(path::from_root)?;
     let inputs = inputs.finish().map_err(path::from_root)?;
     Ok(Decoded { inputs, reply: Reply::Json(reply) })
 }

@@ -7,17 +7,21 @@ use std::cmp::Ordering;
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 
-use super::carried::Carried;
 use crate::codec::EncodeError;
 use crate::tensor::Tensor;
 
 /// The `classes` greatest of each row, greatest first and earlier ones first among equals: BYTES `[rows, n]`, or `[n]` where the
 /// output has no rows. `n` is `classes`, or all if there are fewer.
-pub fn classify(output: &Carried, name: &str, classes: usize, has_rows: bool) -> Result<Tensor, EncodeError> {
-    let shape = output.tensor.shape();
+pub fn classify(
+    output: &Tensor,
+    labels: &[String],
+    name: &str,
+    classes: usize,
+    has_rows: bool,
+) -> Result<Tensor, EncodeError> {
+    let shape = output.shape();
     let rows = if has_rows && !shape.is_empty() { Some(shape[0]) } else { None };
-    let labels = output.labels.as_deref().unwrap_or_default();
-    let texts = match &output.tensor {
+    let texts = match output {
         Tensor::F16(array) => ranked(array, rows, classes, labels),
         Tensor::BF16(array) => ranked(array, rows, classes, labels),
         Tensor::F32(array) => ranked(array, rows, classes, labels),
@@ -31,7 +35,7 @@ pub fn classify(output: &Carried, name: &str, classes: usize, has_rows: bool) ->
         Tensor::U32(array) => ranked(array, rows, classes, labels),
         Tensor::U64(array) => ranked(array, rows, classes, labels),
         Tensor::Bool(_) | Tensor::String(_) => {
-            let dtype = super::datatype::name(output.tensor.dtype());
+            let dtype = super::datatype::name(output.dtype());
             let message =
                 format!("output '{name}' holds {dtype}, which cannot be classified: leave out `classification`");
             return Err(EncodeError::NotRepresentable(message));
@@ -119,24 +123,23 @@ mod tests {
     #[test]
     fn the_greatest_come_first_with_their_places_and_labels() {
         let values = arr2(&[[0.1f32, 0.7, 0.2], [0.5, 0.5, f32::NAN]]).into_dyn();
-        let output = Carried { tensor: Tensor::F32(values), labels: None };
-        let (shape, found) = texts(&classify(&output, "y", 2, true).unwrap());
+        let (shape, found) = texts(&classify(&Tensor::F32(values), &[], "y", 2, true).unwrap());
         assert_eq!(shape, [2, 2]);
         assert_eq!(found, ["0.700000:1", "0.200000:2", "0.500000:0", "0.500000:1"]);
-        let labels = Some(["cat", "dog"].map(str::to_owned).to_vec());
-        let output = Carried { tensor: Tensor::I64(arr1(&[3, -7]).into_dyn()), labels };
-        let (shape, found) = texts(&classify(&output, "y", 9, false).unwrap());
+        let labels = ["cat", "dog"].map(str::to_owned);
+        let output = Tensor::I64(arr1(&[3, -7]).into_dyn());
+        let (shape, found) = texts(&classify(&output, &labels, "y", 9, false).unwrap());
         assert_eq!((shape, found), (vec![2], vec!["3:0:cat".to_owned(), "-7:1:dog".to_owned()]));
     }
 
     #[test]
     fn what_has_no_rows_or_no_order_makes_no_trouble() {
         let none = Tensor::F32(ArrayD::from_elem(IxDyn(&[0, 3]), 0.0));
-        let found = classify(&Carried { tensor: none, labels: None }, "y", 2, true).unwrap();
+        let found = classify(&none, &[], "y", 2, true).unwrap();
         assert_eq!(found.shape(), [0, 0]);
-        let scalar = Carried { tensor: Tensor::U8(ArrayD::from_elem(IxDyn(&[]), 4)), labels: None };
-        assert_eq!(texts(&classify(&scalar, "y", 2, true).unwrap()).1, ["4:0"]);
-        let text = Carried { tensor: Tensor::String(ArrayD::from_elem(IxDyn(&[1]), String::new())), labels: None };
-        assert!(classify(&text, "y", 1, true).unwrap_err().to_string().contains("BYTES"));
+        let scalar = Tensor::U8(ArrayD::from_elem(IxDyn(&[]), 4));
+        assert_eq!(texts(&classify(&scalar, &[], "y", 2, true).unwrap()).1, ["4:0"]);
+        let text = Tensor::String(ArrayD::from_elem(IxDyn(&[1]), String::new()));
+        assert!(classify(&text, &[], "y", 1, true).unwrap_err().to_string().contains("BYTES"));
     }
 }

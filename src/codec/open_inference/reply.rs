@@ -1,5 +1,7 @@
 //! The answer to an inference request: JSON, and behind it the bytes of the outputs that are wanted in binary form.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::carried::{into_tensor, output_bytes};
@@ -21,6 +23,8 @@ pub struct Answering<'a> {
     /// The request's id; none if empty.
     pub id: &'a str,
     pub signature: &'a Signature,
+    /// For each output, the names of its classes, where they are known; shorter if none of the rest has any.
+    pub labels: &'a [Option<Arc<[String]>>],
 }
 
 /// An answer's body.
@@ -60,7 +64,7 @@ pub fn encode(
         let value = outputs.get_mut(output.index).and_then(Option::take);
         let value = value.expect("a wanted output is one of the model's, and wanted once");
         let name = &answering.signature.outputs[output.index].name;
-        let tensor = tensor(value, output, answering.signature)?;
+        let tensor = tensor(value, output, answering)?;
         write_head(&mut text, name, &tensor);
         if let Some(region) = &output.region {
             // Clients take any parameters here for a sign that bytes follow.
@@ -86,12 +90,17 @@ pub fn encode(
 }
 
 /// The output as it is wanted: its values, or their classes.
-pub(super) fn tensor(value: Value, output: &WantedOutput, signature: &Signature) -> Result<Tensor, EncodeError> {
+pub(super) fn tensor(value: Value, output: &WantedOutput, answering: &Answering<'_>) -> Result<Tensor, EncodeError> {
+    let signature = answering.signature;
     let spec = &signature.outputs[output.index];
     let carried = into_tensor(value, spec)?;
     match output.classes {
         0 => Ok(carried.tensor),
-        classes => classify(&carried, &spec.name, classes, is_batched(signature)),
+        classes => {
+            let known = answering.labels.get(output.index).and_then(Option::as_deref);
+            let labels = known.or(carried.labels.as_deref()).unwrap_or_default();
+            classify(&carried.tensor, labels, &spec.name, classes, is_batched(signature))
+        }
     }
 }
 

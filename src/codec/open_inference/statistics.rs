@@ -72,7 +72,11 @@ impl ModelStatistics {
     pub fn new(name: &str, version: u64, signature: &Signature, metrics: &DeploymentMetrics) -> Self {
         let stage = |stage| Counted::from(metrics.stage_total(stage));
         let runs = metrics.runs.runs();
-        let compute_infer = stage(Stage::Run);
+        // Requests are on their way, and some fail on it: those that came to its end are counted in each part, as by Triton, which
+        // counts a request once it is answered. perf_analyzer gives up when the three differ.
+        let ended = stage(Stage::Encode);
+        let part = |part| Counted { count: ended.count, ..stage(part) };
+        let compute_infer = part(Stage::Run);
         // What cannot be joined is one element, whatever its first dimension.
         let (inference_count, batch_stats) = if is_batched(signature) {
             (metrics.runs.rows(), metrics.runs.by_rows().into_iter().map(BatchStatistics::from).collect())
@@ -90,10 +94,10 @@ impl ModelStatistics {
             inference_stats: InferStatistics {
                 success: metrics.succeeded_total().into(),
                 fail: metrics.failed_total().into(),
-                queue: stage(Stage::Queue),
-                compute_input: stage(Stage::Decode),
+                queue: part(Stage::Queue),
+                compute_input: part(Stage::Decode),
                 compute_infer,
-                compute_output: stage(Stage::Encode),
+                compute_output: ended,
                 cache_hit: Counted::default(),
                 cache_miss: Counted::default(),
             },
@@ -114,5 +118,25 @@ impl From<RunsOfSize> for BatchStatistics {
     fn from(runs: RunsOfSize) -> BatchStatistics {
         let compute_infer = Total { count: runs.runs, took: runs.took }.into();
         BatchStatistics { batch_size: runs.rows, compute_infer, ..BatchStatistics::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn each_part_counts_the_requests_that_came_to_the_end() {
+        let metrics = Metrics::new("0").unwrap().deployment("m", "default");
+        for stage in [Stage::Decode, Stage::Decode, Stage::Queue, Stage::Run, Stage::Encode] {
+            metrics.stage(stage, Duration::from_micros(3));
+        }
+        let parts = ModelStatistics::new("m", 1, &Signature::default(), &metrics).inference_stats;
+        let compute = [parts.queue, parts.compute_input, parts.compute_infer, parts.compute_output];
+        assert_eq!(compute.map(|part| part.count), [1; 4], "the second request is not done");
+        assert_eq!((parts.compute_input.ns, parts.compute_infer.ns), (6_000, 3_000));
     }
 }

@@ -20,6 +20,7 @@ use super::host::{self, AllowedHosts};
 use super::router::{AdminRoute, admin_route};
 use super::score::bearer;
 use super::service_status::{ServiceList, ServiceStatus};
+use super::triton_metrics;
 use crate::auth::{KeyDigest, KeyRing};
 use crate::control::operations::Desk;
 use crate::deployment::Routing;
@@ -35,6 +36,8 @@ pub struct Admin {
     /// `None` when the server runs without keys.
     pub keys: Option<KeyRing>,
     pub strict_readiness: bool,
+    /// Whether `/metrics` has Triton's names too.
+    pub triton_metrics: bool,
     pub hosts: AllowedHosts,
     /// Operations on the registry that is served; `None` where it is files.
     pub desk: Option<Desk>,
@@ -63,7 +66,7 @@ impl Admin {
                 Ok(health::answer(probe, &self.routing.table(), &self.lifecycle, readiness))
             }
             AdminRoute::Metrics => {
-                let text = self.metrics.render().map_err(|error| {
+                let text = self.render_metrics().map_err(|error| {
                     tracing::error!(%error, "metrics could not be written");
                     ApiError::internal("metrics could not be written")
                 })?;
@@ -96,6 +99,14 @@ impl Admin {
                 "the admin port serves /metrics, /livez, /readyz, /healthz, /api/v1/service, /api/v1/endpoints and /api/v1/models",
             )),
         }
+    }
+
+    fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = self.metrics.render()?;
+        if self.triton_metrics {
+            text.extend(triton_metrics::render(&self.routing.table(), &self.metrics)?);
+        }
+        Ok(text)
     }
 
     /// Where operations on the registry are carried out, if one is served.

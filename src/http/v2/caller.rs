@@ -67,6 +67,17 @@ impl Caller {
         })
     }
 
+    /// Refuses whoever has no key of this server.
+    pub fn check_known(&self, table: &RoutingTable) -> Result<(), ApiError> {
+        match self {
+            Caller::Administrator => Ok(()),
+            Caller::Key(digest) if table.knows_key(digest) => Ok(()),
+            Caller::Key(_) => Err(unknown_key()),
+            Caller::Page => Err(cross_origin()),
+            Caller::Nobody => Err(key_required("this needs a key")),
+        }
+    }
+
     /// Refuses whoever is not the operator.
     pub fn check_administers(&self, table: &RoutingTable) -> Result<(), ApiError> {
         match self {
@@ -77,14 +88,15 @@ impl Caller {
                 "this key is for scoring; the server is changed with the admin key",
             )),
             Caller::Key(_) => Err(unknown_key()),
-            Caller::Page => Err(ApiError::new(
-                ErrorKind::Forbidden,
-                "cross_origin",
-                "pages in a browser cannot change a server that asks for no key",
-            )),
+            Caller::Page => Err(cross_origin()),
             Caller::Nobody => Err(key_required("this needs the server's admin key")),
         }
     }
+}
+
+fn cross_origin() -> ApiError {
+    let message = "pages in a browser cannot change a server that asks for no key";
+    ApiError::new(ErrorKind::Forbidden, "cross_origin", message)
 }
 
 fn unknown_key() -> ApiError {

@@ -66,6 +66,7 @@ async fn answer(
         model_version: deployment.model.version,
         id: &id,
         signature: &endpoint.signature,
+        labels: &deployment.labels,
     };
     let policy = policy(endpoint);
     let encoded = off_the_loop(written, || encode(outputs, &wanted, &answering, &policy, server.regions()));

@@ -11,6 +11,7 @@ pub mod model;
 pub mod repository;
 pub mod route;
 pub mod server;
+pub mod shared_memory;
 pub mod trace;
 
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ use serde_json::{Map, Value as Json};
 
 pub use caller::AdminAccess;
 use caller::Caller;
-use route::{About, Route};
+use route::{About, Memory, Route};
+use shared_memory::Registration;
 
 use super::call::Call;
 use super::error::ApiError;
@@ -81,6 +83,19 @@ pub async fn answer(
         Route::TraceSetting { change: true } => {
             must_administer(server, &parts.headers)?;
             trace::change(&object(body, call).await?).map(|settings| json(StatusCode::OK, &settings))
+        }
+        Route::RegionStatus { memory, region } => {
+            let regions = shared_memory::status(server, &parts.headers, *memory, region.name.as_deref())?;
+            Ok(json(StatusCode::OK, &regions))
+        }
+        Route::RegisterRegion { memory: Memory::System, name } => {
+            let asked = Registration::of(object(body, call).await?)?;
+            shared_memory::register(server, &parts.headers, name, &asked).map(|()| Response::new(Body::empty()))
+        }
+        Route::RegisterRegion { memory: Memory::Cuda, .. } => Err(shared_memory::register_cuda(server, &parts.headers)),
+        Route::UnregisterRegion { memory, region } => {
+            let done = shared_memory::unregister(server, &parts.headers, *memory, region.name.as_deref());
+            done.map(|()| Response::new(Body::empty()))
         }
         Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
         Route::Unknown => {

@@ -31,7 +31,7 @@ impl Model {
     /// Words a request that found no model, or not this version of it, as clients expect it.
     pub fn not_admitted(&self, error: ApiError) -> ApiError {
         match self.version {
-            Some(version) if error.code == "unknown_deployment" => self.no_version(version),
+            Some(version) if error.code == "unknown_model_version" => self.no_version(version),
             _ => unknown_model(error, &self.name),
         }
     }

@@ -30,10 +30,35 @@ pub enum Route {
     TraceSetting {
         change: bool,
     },
+    RegionStatus {
+        memory: Memory,
+        region: Region,
+    },
+    RegisterRegion {
+        memory: Memory,
+        name: String,
+    },
+    UnregisterRegion {
+        memory: Memory,
+        region: Region,
+    },
     WrongMethod {
         allow: &'static str,
     },
     Unknown,
+}
+
+/// Whose shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    System,
+    Cuda,
+}
+
+/// One region of shared memory, or all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    pub name: Option<String>,
 }
 
 /// A model as a path names it.
@@ -91,6 +116,8 @@ pub fn route(method: &Method, rest: &str) -> Route {
         ["trace", "setting"] | ["models", _, "trace", "setting"] => {
             (Route::TraceSetting { change: *method == Method::POST }, BOTH)
         }
+        ["systemsharedmemory", ref rest @ ..] => return memory_route(method, Memory::System, rest),
+        ["cudasharedmemory", ref rest @ ..] => return memory_route(method, Memory::Cuda, rest),
         ["models", name, ref rest @ ..] => return model_route(method, name, rest),
         _ => return Route::Unknown,
     };
@@ -115,6 +142,41 @@ fn model_route(method: &Method, name: &str, rest: &[&str]) -> Route {
         _ => return Route::Unknown,
     };
     checked(method, Route::Model { model: Model { name: name.to_owned(), version }, about }, allow)
+}
+
+/// A segment as it was before it was escaped. What escapes no text of UTF-8 is no name that there is.
+fn decoded(segment: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(segment.len()), segment.as_bytes());
+    while let [first, behind @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, ..] => char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16)),
+            _ => None,
+        };
+        (bytes, rest) = match escaped {
+            Some((high, low)) => {
+                bytes.push((high * 16 + low) as u8);
+                (bytes, &rest[3..])
+            }
+            None => {
+                bytes.push(*first);
+                (bytes, behind)
+            }
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn memory_route(method: &Method, memory: Memory, rest: &[&str]) -> Route {
+    let region = |name: Option<&&str>| Region { name: name.map(|name| decoded(name)) };
+    let (route, allow) = match rest {
+        ["status"] => (Route::RegionStatus { memory, region: region(None) }, READ),
+        ["region", name, "status"] => (Route::RegionStatus { memory, region: region(Some(name)) }, READ),
+        ["region", name, "register"] => (Route::RegisterRegion { memory, name: decoded(name) }, WRITE),
+        ["unregister"] => (Route::UnregisterRegion { memory, region: region(None) }, WRITE),
+        ["region", name, "unregister"] => (Route::UnregisterRegion { memory, region: region(Some(name)) }, WRITE),
+        _ => return Route::Unknown,
+    };
+    checked(method, route, allow)
 }
 
 /// A whole number without leading zeros.
@@ -165,6 +227,19 @@ mod tests {
         assert_eq!(post("/repository/models/m/unload"), Route::Unload { name: "m".to_owned() });
         assert_eq!(post("/repository/r/models/m/load"), Route::NamedRepository);
         assert_eq!(get("/logging"), Route::Logging { change: false });
+        let (memory, all) = (Memory::System, || Region { name: None });
+        let one = || Region { name: Some("a/ b".to_owned()) };
+        assert_eq!(get("/systemsharedmemory/status"), Route::RegionStatus { memory, region: all() });
+        assert_eq!(get("/systemsharedmemory/region/a%2F%20b/status"), Route::RegionStatus { memory, region: one() });
+        let register = Route::RegisterRegion { memory: Memory::Cuda, name: "r%".to_owned() };
+        assert_eq!(post("/cudasharedmemory/region/r%/register"), register);
+        assert_eq!(post("/systemsharedmemory/unregister"), Route::UnregisterRegion { memory, region: all() });
+        assert_eq!(
+            post("/systemsharedmemory/region/a%2f+b/unregister"),
+            Route::UnregisterRegion { memory, region: Region { name: Some("a/+b".to_owned()) } }
+        );
+        assert_eq!(get("/systemsharedmemory/region/r/register"), Route::WrongMethod { allow: "POST" });
+        assert_eq!(get("/systemsharedmemory"), Route::Unknown);
         assert_eq!(post("/models/m/trace/setting"), Route::TraceSetting { change: true });
     }
 

@@ -11,7 +11,10 @@ use crate::http::health;
 use crate::http::{Body, Scoring};
 
 pub fn metadata(server: &Scoring) -> ServerMetadata {
-    ServerMetadata::new(Capabilities { repository_control: server.repository.is_some(), system_shared_memory: false })
+    ServerMetadata::new(Capabilities {
+        repository_control: server.repository.is_some(),
+        system_shared_memory: server.shared_memory.is_some(),
+    })
 }
 
 pub fn live() -> Response<Body> {

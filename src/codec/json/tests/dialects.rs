@@ -4,9 +4,9 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 use serde::Deserialize;
 
-use super::{POLICY, decode, signature, spec};
-use crate::codec::Reply;
+use super::{POLICY, decode_in, signature, spec};
 use crate::codec::json::{JsonReply, encode};
+use crate::codec::{Dialect, Reply};
 use crate::tensor::{DType, Dim, Element, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 
 #[derive(Debug, Deserialize)]
@@ -76,14 +76,14 @@ impl Content {
     }
 }
 
-fn check(file: &str, text: &str) {
+fn check(dialect: Dialect, file: &str, text: &str) {
     let cases: Vec<Case> = serde_json::from_str(text).expect("a list of cases");
     assert!(cases.len() > 3, "{file}");
     for case in &cases {
         let inputs: Vec<(&str, &str)> = case.model.iter().map(|(name, text)| (&name[..], &text[..])).collect();
         let model = signature(&inputs);
         let at = format!("{file}, '{}': {}", case.name, case.body);
-        match (decode(&model, &case.body), &case.error) {
+        match (decode_in(dialect, &model, &case.body), &case.error) {
             (Ok(decoded), None) => {
                 let expected: Vec<Tensor> = case.tensors.iter().map(Content::tensor).collect();
                 assert_eq!(decoded.inputs, expected, "{at}");
@@ -112,13 +112,15 @@ fn reply(outputs: &[Content], form: JsonReply) -> String {
 }
 
 macro_rules! fixtures {
-    ($($test:ident),* $(,)?) => {$(
+    ($dialect:ident: $($test:ident),* $(,)?) => {$(
         #[test]
         fn $test() {
             let file = concat!(stringify!($test), ".json");
-            check(file, include_str!(concat!("../../../../tests/fixtures/json/", stringify!($test), ".json")));
+            check(Dialect::$dialect, file, include_str!(concat!("../../../../tests/fixtures/json/", stringify!($test), ".json")));
         }
     )*};
 }
 
-fixtures!(data, named, input_data, dataframe_split, dataframe_records, instances, inputs, power_bi);
+fixtures!(Any: data, named, input_data, dataframe_split, dataframe_records, instances, inputs, power_bi);
+fixtures!(TensorFlowServing: tensorflow_serving);
+fixtures!(Mlflow: mlflow);

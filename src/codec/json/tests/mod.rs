@@ -7,7 +7,7 @@ mod random;
 mod round_trip;
 mod runs;
 
-use crate::codec::{DecodeError, Decoded, NonFiniteOutput, NullInput, Policy, Request};
+use crate::codec::{DecodeError, Decoded, Dialect, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// A tensor's spec from `float32[N, 10]`; `float32[…]` has no rank.
@@ -56,6 +56,15 @@ pub(in crate::codec) const POLICY: Policy = Policy {
 fn decode_with(signature: &Signature, policy: Policy, body: &[u8]) -> Result<Decoded, DecodeError> {
     let max_bytes = body.len();
     super::decode(body, Request { signature, policy, announced_bytes: None, max_bytes, raw_shape: None })
+}
+
+fn decode_in(dialect: Dialect, signature: &Signature, body: &str) -> Result<Decoded, DecodeError> {
+    let (body, max_bytes) = (body.as_bytes(), body.len());
+    super::decode_as(
+        dialect,
+        body,
+        Request { signature, policy: POLICY, announced_bytes: None, max_bytes, raw_shape: None },
+    )
 }
 
 fn decode(signature: &Signature, body: impl AsRef<[u8]>) -> Result<Decoded, DecodeError> {

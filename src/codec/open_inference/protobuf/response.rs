@@ -36,7 +36,7 @@ pub fn encode(
         let value = outputs.get_mut(output.index).and_then(Option::take);
         let value = value.expect("a wanted output is one of the model's, and wanted once");
         let name = &answering.signature.outputs[output.index].name;
-        let tensor = tensor(value, output, answering.signature)?;
+        let tensor = tensor(value, output, answering)?;
         put_output(&mut head, name, datatype::name(tensor.dtype()), tensor.shape());
         let bytes = output_bytes(tensor, name)?;
         contents.push(match &output.region {

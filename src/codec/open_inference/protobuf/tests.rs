@@ -358,7 +358,7 @@ fn answers_are_what_generated_code_reads() {
             tensor(&[0, 3], &[]).into(),
         ]
     };
-    let answering = Answering { model_name: "m", model_version: 3, id: "7", signature: &signature };
+    let answering = Answering { model_name: "m", model_version: 3, id: "7", signature: &signature, labels: &[] };
     let all = Wanted::all(&signature, true).unwrap();
     let answer =
         proto::ModelInferResponse::decode(&*bytes_of(encode(outputs(), &all, &answering, &NoRegions).unwrap()))
@@ -413,7 +413,7 @@ fn what_is_in_shared_memory_may_be_longer_than_the_message() {
     let read = read_with(&signature, &message, 7, Some(message.len()), &Ones).unwrap();
     // The only raw contents are those of the input that is not in shared memory.
     assert_eq!(read.inputs, [tensor(&[100, 20], &[1.0; 2_000]), tensor(&[1, 1], &[0.5])]);
-    let answering = Answering { model_name: "m", model_version: 1, id: "", signature: &signature };
+    let answering = Answering { model_name: "m", model_version: 1, id: "", signature: &signature, labels: &[] };
     let mut wanted = Wanted::all(&signature, true).unwrap();
     wanted.outputs[0].region = Some(Region { name: "r".to_owned(), offset_bytes: 0, size_bytes: 8_000 });
     let outputs = read.inputs.into_iter().map(Value::Tensor).collect();

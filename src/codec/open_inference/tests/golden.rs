@@ -61,7 +61,8 @@ fn check(file: &str, text: &str) {
                 let expected: Vec<Tensor> = case.tensors.iter().map(Content::tensor).collect();
                 assert_eq!(request.inputs, expected, "{at}");
                 let results: Vec<Value> = case.results.iter().map(|result| result.tensor().into()).collect();
-                let answering = Answering { model_name: "m", model_version: 3, id: &request.id, signature: &model };
+                let answering =
+                    Answering { model_name: "m", model_version: 3, id: &request.id, signature: &model, labels: &[] };
                 let reply = encode(results, &request.wanted, &answering, &POLICY, &NoRegions).expect("finite");
                 let written = reply.parts.concat();
                 let (json, rest) = written.split_at(reply.json_bytes.unwrap_or(written.len()));

@@ -142,7 +142,8 @@ fn no_change_of_a_byte_does_harm() {
             if let Ok(request) = receive(&model, sent) {
                 assert_eq!(request.inputs.iter().map(Tensor::len).sum::<usize>(), 4);
                 let values = request.inputs.into_iter().map(Value::Tensor).collect();
-                let answering = Answering { model_name: "m", model_version: 1, id: &request.id, signature: &model };
+                let answering =
+                    Answering { model_name: "m", model_version: 1, id: &request.id, signature: &model, labels: &[] };
                 let policy = crate::codec::json::tests::POLICY;
                 encode(values, &request.wanted, &answering, &policy, &NoRegions).expect("tensors can be written");
             }
