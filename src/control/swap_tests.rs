@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::controller::{Controller, Means};
 use super::threads::{Obtained, Workshop};
-use super::{ModelSpec, NotLoaded, Settings, Source, Wanted, WantedDeployment};
+use super::{Description, ModelSpec, NotLoaded, Settings, Source, Wanted, WantedDeployment};
 use crate::config::{NonFiniteOutput, NullInput};
 use crate::deployment::{Dice, Endpoint, EndpointSettings, Routing, State};
 use crate::engine::fake::FakeEngine;
