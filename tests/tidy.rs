@@ -14,6 +14,8 @@ const LEVELS: &[(&str, u8)] = &[
     ("name", 0),
     ("objective", 0),
     ("pbtxt", 0),
+    ("private_file", 0),
+    ("splitmix", 0),
     ("tensor", 0),
     ("config", 0),
     ("telemetry", 0),

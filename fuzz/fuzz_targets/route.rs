@@ -41,11 +41,20 @@ fn routes(parts: &Parts) {
     let path = parts.uri.path();
     let (name, leaf) = match head::route(&parts.method, path) {
         Route::Score { endpoint } | Route::ScoreOptions { endpoint } => (endpoint, "score"),
+        Route::Feedback { endpoint } => (endpoint, "feedback"),
         Route::Document(Document::Swagger { endpoint }) => (endpoint, "swagger.json"),
         Route::Document(Document::OpenApi { endpoint }) => (endpoint, "openapi.json"),
         Route::Docs(Docs::Page { endpoint }) => (endpoint, "docs"),
         Route::V2(_) => {
             assert!(path == "/v2" || path.starts_with("/v2/"));
+            (None, "")
+        }
+        Route::TensorFlow(_) => {
+            assert!(path == "/v1/models" || path.starts_with("/v1/models/"));
+            (None, "")
+        }
+        Route::Mlflow(_) => {
+            assert!(["/invocations", "/ping", "/health", "/version"].contains(&path));
             (None, "")
         }
         Route::Probe(_) | Route::Docs(Docs::Asset { .. }) | Route::WrongMethod { .. } | Route::Unknown => (None, ""),

@@ -148,7 +148,13 @@ impl Server {
 
 fn port<S>(service: S, config: &Config) -> Arc<Port<Checked<S>>> {
     let limits = Arc::new(app::connection_limits(config));
-    Arc::new(Port { service: Arc::new(Checked(service)), tls: None, max_connections: 1, limits, busy_polling: BusyPolling::new(Duration::ZERO) })
+    Arc::new(Port {
+        service: Arc::new(Checked(service)),
+        tls: None,
+        max_connections: 1,
+        limits,
+        busy_polling: BusyPolling::new(Duration::ZERO),
+    })
 }
 
 /// A client: sends piece by piece, and reads meanwhile.

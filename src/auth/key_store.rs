@@ -4,14 +4,15 @@
 //! (`<endpoint>.primary.key`), which their owner may move away. The ring is written last, through a temporary file and a
 //! rename: a crash leaves either no ring, and the next start makes a new one, or a whole one whose keys were handed over.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Key, KeyDigest, KeyRing, Slot};
 use crate::name::Name;
+use crate::private_file;
 
 /// The keys of one server.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl KeyStore {
     /// Opens the store in a state folder, which is made (0700) if it does not exist.
     pub fn open(folder: &Path) -> Result<KeyStore, KeyStoreError> {
         let keys = folder.join("keys");
-        create_private_folder(&keys).map_err(io_error("create", &keys))?;
+        private_file::create_folder(&keys).map_err(io_error("create", &keys))?;
         Ok(KeyStore { folder: folder.to_owned() })
     }
 
@@ -63,7 +64,7 @@ impl KeyStore {
     pub fn load_or_create(&self, ring: Ring<'_>) -> Result<KeyRing, KeyStoreError> {
         // Two servers may start on one state folder at the same moment.
         let lock_path = self.folder.join("lock");
-        let lock = private_file(&lock_path, OpenOptions::new().create(true).write(true).truncate(false))
+        let lock = private_file::open(&lock_path, OpenOptions::new().create(true).write(true).truncate(false))
             .map_err(io_error("open", &lock_path))?;
         lock.lock().map_err(io_error("lock", &lock_path))?;
 
@@ -95,14 +96,15 @@ impl KeyStore {
         for slot in Slot::ALL {
             let key = Key::generate().map_err(KeyStoreError::Random)?;
             let key_path = self.key_path(ring, slot);
-            write_private(&key_path, format!("{}\n", key.reveal()).as_bytes()).map_err(io_error("write", &key_path))?;
+            private_file::write(&key_path, format!("{}\n", key.reveal()).as_bytes())
+                .map_err(io_error("write", &key_path))?;
             digests.push(key.digest());
         }
         let key_ring = KeyRing { primary: digests[0], secondary: digests[1] };
         let stored = |digest: KeyDigest| StoredKey { id: digest.id(), sha256: digest.to_hex() };
         let stored = StoredRing { primary: stored(key_ring.primary), secondary: stored(key_ring.secondary) };
         let text = serde_json::to_vec_pretty(&stored).expect("texts always serialize");
-        write_private(path, &text).map_err(io_error("write", path))?;
+        private_file::write(path, &text).map_err(io_error("write", path))?;
         Ok(key_ring)
     }
 }
@@ -112,43 +114,6 @@ fn parse(bytes: &[u8]) -> Result<KeyRing, String> {
     let digest =
         |key: &StoredKey| KeyDigest::from_hex(&key.sha256).ok_or_else(|| format!("key {} has no valid sha256", key.id));
     Ok(KeyRing { primary: digest(&stored.primary)?, secondary: digest(&stored.secondary)? })
-}
-
-/// Writes a whole file or none: a temporary one in the same folder, synced, renamed, and the folder synced.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    let mut file = private_file(&temporary, OpenOptions::new().create(true).write(true).truncate(true))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-#[cfg(unix)]
-fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.open(path)
-}
-
-#[cfg(unix)]
-fn create_private_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn create_private_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyStoreError {

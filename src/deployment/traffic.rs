@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::name::Name;
 use crate::registry::Share;
+use crate::splitmix::{fnv1a, mix, mix_count};
 
 /// The shares of an endpoint's deployments, by their position in the order of names. At least one deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,23 +95,13 @@ impl Dice {
     }
 
     pub fn roll(&self) -> u64 {
-        mix(self.seed.wrapping_add(self.rolled.fetch_add(1, Ordering::Relaxed)))
+        mix_count(self.seed.wrapping_add(self.rolled.fetch_add(1, Ordering::Relaxed)))
     }
 }
 
-/// FNV-1a (Fowler, Noll and Vo), whose low quality in the high bits [`mix`] makes good. Nobody gains by making users collide:
-/// they would only share a deployment.
+/// Nobody gains by making users collide: they would only share a deployment.
 fn hash(bytes: &[u8], salt: u64) -> u64 {
-    let begin = 0xcbf2_9ce4_8422_2325 ^ salt;
-    mix(bytes.iter().fold(begin, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
-}
-
-/// The output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-fn mix(z: u64) -> u64 {
-    let z = z.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    mix(fnv1a(bytes, salt))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! that has webhooks tells everything; the ids of events are the same, by which receivers know what they have seen.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::events;
 use crate::moment::Moment;
 use crate::name::Name;
+use crate::private_file;
 use crate::registry::{ModelRef, Registry, RegistryError};
 use crate::webhook::Webhooks;
 
@@ -67,7 +68,8 @@ impl Announcer {
                     return;
                 }
                 // First on disk: an event that is told twice has the same id, one that is not told is lost.
-                if let Err(error) = write(&self.path, &marks) {
+                let text = serde_json::to_vec(&marks).expect("names and numbers always serialize");
+                if let Err(error) = private_file::write(&self.path, &text) {
                     tracing::warn!(path = %self.path.display(), %error, "what has been told cannot be kept");
                 }
                 self.come_to = Some(marks);
@@ -119,18 +121,5 @@ impl Announcer {
             marks.endpoints.insert(name, newest);
         }
         Ok(marks)
-    }
-}
-
-/// Writes a whole file or none.
-fn write(path: &Path, marks: &Marks) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec(marks)?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }

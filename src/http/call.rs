@@ -11,6 +11,7 @@ use super::header_text::HeaderText;
 use super::request_tag::{ID_BYTES, RequestTag};
 use crate::error::ErrorKind;
 use crate::name::Name;
+use crate::splitmix::mix_count;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -149,8 +150,8 @@ impl IdSource {
     /// counter by a bijection each, so that two of one server never meet.
     pub fn next(&self) -> HeaderValue {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        let high = mix(self.seed[0].wrapping_add(count)) & !0xf000 | 0x4000;
-        let low = mix(self.seed[1].wrapping_add(count)) & !(0b11 << 62) | 0b10 << 62;
+        let high = mix_count(self.seed[0].wrapping_add(count)) & !0xf000 | 0x4000;
+        let low = mix_count(self.seed[1].wrapping_add(count)) & !(0b11 << 62) | 0b10 << 62;
         let (mut text, mut at) = ([b'-'; 36], 0);
         for (i, byte) in [high.to_be_bytes(), low.to_be_bytes()].as_flattened().iter().enumerate() {
             at += usize::from(matches!(i, 4 | 6 | 8 | 10));
@@ -163,14 +164,6 @@ impl IdSource {
 }
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// The output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
 
 #[cfg(test)]
 mod tests {

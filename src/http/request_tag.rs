@@ -6,6 +6,7 @@
 //! other endpoints and of clients' own making are known. It is no signature: who can report holds the endpoint's key.
 
 use crate::name::Name;
+use crate::splitmix::{fnv1a, mix};
 
 /// Bytes of a UUID's text, and where its version and its last group are.
 pub const ID_BYTES: usize = 36;
@@ -57,25 +58,14 @@ impl RequestTag {
 /// Over the tag, the rest of the id and the endpoint.
 fn check(id: &[u8; ID_BYTES], bits: u64, endpoint: &Name) -> u64 {
     let word = |at: usize| id[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
-    let mixed = [word(0), word(8), word(16), bits].into_iter().fold(hash(endpoint), |sum, word| mix(sum ^ word));
+    let mixed = [word(0), word(8), word(16), bits]
+        .into_iter()
+        .fold(fnv1a(endpoint.as_str().as_bytes(), 0), |sum, word| mix(sum ^ word));
     mixed >> (64 - CHECK_BITS)
 }
 
 fn fold(deployment: &Name) -> u16 {
-    (mix(hash(deployment)) >> 48) as u16
-}
-
-/// FNV-1a (Fowler, Noll and Vo).
-fn hash(name: &Name) -> u64 {
-    let bytes = name.as_str().bytes();
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    (mix(fnv1a(deployment.as_str().as_bytes(), 0)) >> 48) as u16
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 
+use crate::splitmix::SplitMix64;
 use crate::tensor::{DType, Dim, Element, Signature, Tensor, element_count};
 
 /// How adventurous the values are. A model that looks things up takes few numbers, one that parses texts few texts.
@@ -79,7 +80,7 @@ impl Shapes {
         if total > max_elements {
             return None;
         }
-        let mut random = SplitMix64(seed);
+        let mut random = Numbers(SplitMix64::new(seed));
         let tensors =
             signature.inputs.iter().zip(&self.0).map(|(input, shape)| fill(input.dtype, shape, values, &mut random));
         Some(tensors.collect())
@@ -96,7 +97,7 @@ pub fn typical_inputs(signature: &Signature, max_elements: usize) -> Option<Vec<
     shapes.fill(signature, Values::Narrow, 1, max_elements)
 }
 
-fn fill(dtype: DType, shape: &[usize], values: Values, random: &mut SplitMix64) -> Tensor {
+fn fill(dtype: DType, shape: &[usize], values: Values, random: &mut Numbers) -> Tensor {
     fn tensor<T: Element>(shape: &[usize], mut value: impl FnMut() -> T) -> Tensor {
         T::wrap(ArrayD::from_shape_simple_fn(IxDyn(shape), &mut value))
     }
@@ -132,26 +133,18 @@ fn fill(dtype: DType, shape: &[usize], values: Values, random: &mut SplitMix64) 
     }
 }
 
-/// Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014): small, and the same everywhere.
-struct SplitMix64(u64);
+/// Made-up numbers.
+struct Numbers(SplitMix64);
 
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
+impl Numbers {
     /// For bounds that are powers of two.
     fn below(&mut self, bound: u64) -> u64 {
-        self.next() >> 32 & (bound - 1)
+        self.0.draw() >> 32 & (bound - 1)
     }
 
     /// From -1 to 1.
     fn float(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        (self.0.draw() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 }
 

@@ -17,6 +17,7 @@ use crate::deployment::Deployment;
 use crate::memory;
 use crate::objective::Objective;
 use crate::schedule::{Priority, ScheduleError};
+use crate::splitmix::SplitMix64;
 use crate::tensor::Tensor;
 
 /// What is offered.
@@ -159,25 +160,18 @@ impl Tally {
 
 /// Exponentially distributed times between requests; the same in each trial, so that candidates meet the same.
 struct Gaps {
-    state: u64,
+    numbers: SplitMix64,
     mean_s: f64,
 }
 
 impl Gaps {
     fn new(rate: f64) -> Gaps {
-        Gaps { state: 0, mean_s: 1.0 / rate.max(1e-6) }
+        Gaps { numbers: SplitMix64::new(0), mean_s: 1.0 / rate.max(1e-6) }
     }
 
-    /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), and the inverse of the distribution.
+    /// By the inverse of the distribution.
     fn next(&mut self) -> Duration {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.state;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        // Above 0 and up to 1, so that the logarithm is finite.
-        let uniform = ((bits >> 11) + 1) as f64 / (1u64 << 53) as f64;
-        Duration::from_secs_f64(-uniform.ln() * self.mean_s)
+        Duration::from_secs_f64(-self.numbers.share().ln() * self.mean_s)
     }
 }
 

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
+use crate::private_file;
 
 /// Messages that one receiver may have waiting. Beyond, the oldest is dropped, and told of in the log.
 pub const LETTERS_MAX: usize = 1_000;
@@ -49,8 +50,9 @@ impl Outbox {
     pub fn open(folder: &Path, receiver: &str) -> io::Result<Outbox> {
         for place in 0..PLACES_MAX {
             let folder = folder.join(place.to_string()).join(receiver);
-            create_private_folder(&folder)?;
-            let lock = private_file(&folder.join("lock"), OpenOptions::new().create(true).write(true).truncate(false))?;
+            private_file::create_folder(&folder)?;
+            let lock =
+                private_file::open(&folder.join("lock"), OpenOptions::new().create(true).write(true).truncate(false))?;
             match lock.try_lock() {
                 Ok(()) => {
                     let waiting = Mutex::new(waiting(&folder)?);
@@ -69,12 +71,7 @@ impl Outbox {
         let number = waiting.last_key_value().map_or(0, |(number, _)| number + 1);
         let path = self.folder.join(format!("{number:020}.json"));
         let text = serde_json::to_vec(letter).map_err(io::Error::other)?;
-        let temporary = path.with_extension("tmp");
-        let mut file = private_file(&temporary, OpenOptions::new().create(true).write(true).truncate(true))?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(&self.folder)?.sync_all()?;
+        private_file::write(&path, &text)?;
         waiting.insert(number, path);
         let mut dropped = Vec::new();
         while waiting.len() > LETTERS_MAX {
@@ -134,26 +131,4 @@ fn waiting(folder: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
 fn read(path: &Path) -> Option<Letter> {
     let is_short = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= LETTER_BYTES_MAX);
     serde_json::from_slice(&fs::read(path).ok().filter(|_| is_short)?).ok()
-}
-
-#[cfg(unix)]
-fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.open(path)
-}
-
-#[cfg(unix)]
-fn create_private_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn create_private_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
 }

@@ -29,7 +29,7 @@ fn too_few_numbers_or_a_baseline_about_zero_say_nothing() {
 
 #[test]
 fn peeking_raises_no_false_alarms_even_where_numbers_are_skewed() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for skewed in [false, true] {
         let mut draw = |shift: f64| shift + if skewed { random.normal().exp() } else { random.normal() };
         let mut alarm = |shift: f64| {

@@ -1,6 +1,7 @@
 //! Known answers, and simulations with fixed seeds. Larger ones: `cargo run --release --example experiments`.
 
 use crate::name::Name;
+use crate::splitmix::SplitMix64;
 
 mod evidence;
 mod means;
@@ -12,20 +13,20 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-/// A stream of random numbers that is the same each time: SplitMix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
+/// Random numbers that are the same each time.
+struct Random(SplitMix64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    fn new(seed: u64) -> Random {
+        Random(SplitMix64::new(seed))
     }
 
-    /// Between 0 and 1, 0 excluded.
+    fn next(&mut self) -> u64 {
+        self.0.draw()
+    }
+
     fn share(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+        self.0.share()
     }
 
     fn happens(&mut self, probability: f64) -> bool {

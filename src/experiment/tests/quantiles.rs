@@ -31,7 +31,7 @@ fn quantiles_are_compared_in_both_ways() {
 
 #[test]
 fn peeking_hardly_ever_excludes_the_true_quantile_ties_or_not() {
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     for coarseness in [1, 400] {
         let mut wrong = 0;
         for _ in 0..150 {

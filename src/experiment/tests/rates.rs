@@ -58,7 +58,7 @@ fn alarm(random: &mut Random, rates: [f64; 2], looks: u64) -> Option<u64> {
 
 #[test]
 fn peeking_raises_no_false_alarms_and_differences_are_found() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     for rate in [0.02, 0.4] {
         let alarms = (0..150).filter(|_| alarm(&mut random, [rate, rate], 400).is_some()).count() as u64;
         assert!(alarms <= at_most(0.05, 150), "{alarms} of 150 at {rate}");
