@@ -37,7 +37,6 @@ def test_odd_paths_lead_nowhere(hostile):
         "/api/v1/service",
         "/api/v1/service/matrix/score;x",
         "/api/v1/service/matrix /score".replace(" ", "%20"),
-        "/v1/models/matrix:predict",
         "/score",
     ]
     for path in paths:
@@ -45,6 +44,10 @@ def test_odd_paths_lead_nowhere(hostile):
             status, _, content = hostile.request(method, path, body if method != "GET" else None)
             assert status in (404, 405), (method, path, status)
             check_error(content)
+    # Other servers' clients get refusals in the form that they know.
+    for path in ("/v1/models/Matrix:predict", "/v1/models/matrix:explain", "/v1/models/matrix/../matrix:predict"):
+        status, _, content = hostile.request("POST", path, body)
+        assert status in (404, 405) and json.loads(content)["error"], (path, status)
     for method in ("PUT", "DELETE", "PATCH", "TRACE", "BREW", "PROPFIND"):
         status, headers, content = hostile.request(method, "/api/v1/service/matrix/score", body)
         assert status == 405 and "POST" in headers["allow"], (method, status)
