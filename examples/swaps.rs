@@ -15,7 +15,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -33,7 +33,26 @@ struct Tally {
     stop: AtomicBool,
     is_swapping: AtomicBool,
     answered: AtomicU64,
+    /// The number of answers that the main thread waits for.
+    due: AtomicU64,
     wrong: AtomicU64,
+}
+
+impl Tally {
+    /// Counts an answer, and wakes the main thread if it is the last that was due.
+    fn count(&self, main: &Thread) {
+        if self.answered.fetch_add(1, Ordering::SeqCst) + 1 == self.due.load(Ordering::SeqCst) {
+            main.unpark();
+        }
+    }
+
+    /// Keeps the main thread, asleep, until so many were answered: awake, it would take a core from what is measured.
+    fn wait_for(&self, due: u64) {
+        self.due.store(due, Ordering::SeqCst);
+        while self.answered.load(Ordering::SeqCst) < due {
+            thread::park();
+        }
+    }
 }
 
 /// The server, which ends with whoever started it, by whatever way.
@@ -133,7 +152,7 @@ fn connect(address: &str) -> BufReader<TcpStream> {
     BufReader::new(stream)
 }
 
-fn client(address: &str, tally: &Tally, all: &Mutex<Latencies>) {
+fn client(address: &str, main: &Thread, tally: &Tally, all: &Mutex<Latencies>) {
     let mut stream = connect(address);
     let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).unwrap();
     let mut own = Latencies { quiet: histogram(), swapping: histogram() };
@@ -147,7 +166,7 @@ fn client(address: &str, tally: &Tally, all: &Mutex<Latencies>) {
             tally.wrong.fetch_add(1, Ordering::Relaxed);
             eprintln!("{status}: {}", String::from_utf8_lossy(&body));
         }
-        tally.answered.fetch_add(1, Ordering::Relaxed);
+        tally.count(main);
         let histogram = if began_in_swap { &mut own.swapping } else { &mut own.quiet };
         histogram.saturating_record(took_us);
     }
@@ -197,10 +216,11 @@ fn main() {
     let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).unwrap();
     let all = Mutex::new(Latencies { quiet: histogram(), swapping: histogram() });
     let (begun, mut early_kib, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+    let main = thread::current();
     thread::scope(|scope| {
         let _stop = Stop(&tally);
         for _ in 0..CLIENTS {
-            scope.spawn(|| client(&scoring, &tally, &all));
+            scope.spawn(|| client(&scoring, &main, &tally, &all));
         }
         for swap in 1..=swaps {
             let version = 1 + swap % 2;
@@ -216,11 +236,7 @@ fn main() {
             }
             // As many requests in quiet as during the change, and in the end all that were asked for.
             let after = tally.answered.load(Ordering::Relaxed);
-            let due = (2 * after - before).max(requests * swap / swaps);
-            while tally.answered.load(Ordering::Relaxed) < due {
-                // Awake, it would take a core from those that are measured.
-                thread::sleep(Duration::from_millis(1));
-            }
+            tally.wait_for((2 * after - before).max(requests * swap / swaps));
         }
     });
     let took = begun.elapsed();
