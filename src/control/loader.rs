@@ -245,7 +245,7 @@ impl Loader {
             let deadline = Instant::now() + WARM_UP_MAX;
             let mut run = |inputs: &[Tensor]| lane.hold().run(inputs, Instant::now(), deadline, Place::Worker);
             let max_elements = self.settings.endpoint.max_elements;
-            let joining = joining::examine(&graph.signature, Some(inputs), max_elements, &mut run);
+            let joining = joining::examine(graph, Some(inputs), max_elements, &mut run);
             if !joining.is_safe() {
                 if asked > 1 {
                     tracing::warn!(

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::findings::Findings;
 use super::problem::{Code, Severity};
+use crate::engine::RowWise;
 use crate::probe::joining::{Evidence, Joining, Obstacle, ObstacleKind, Place};
 
 /// The verdict on joining rows, and what it rests on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Batching {
-    /// Declared so, and shown so.
+    /// Declared or proven so, and shown so.
     pub safe: bool,
     /// A sentence.
     pub reason: String,
@@ -25,14 +26,12 @@ const NAME_REMEDY: &str = "name it when exporting (dynamic_axes={'x': {0: 'batch
 
 impl Batching {
     pub(super) fn new(found: Joining) -> Batching {
-        let reason = match (&found.obstacle, &found.evidence) {
+        let reason = match (found.objection(), &found.evidence) {
             (Some(obstacle), Some(evidence)) => {
-                format!("{}; tried all the same, {}", declared(obstacle), shown(evidence))
+                format!("{}{}; tried all the same, {}", declared(obstacle), unproven(&found.row_wise), shown(evidence))
             }
             (Some(obstacle), None) => declared(obstacle),
-            (None, Some(evidence)) => {
-                format!("every input and output has the same dynamic first dimension, and {}", shown(evidence))
-            }
+            (None, Some(evidence)) => format!("{}, and {}", proven(&found), shown(evidence)),
             (None, None) => "it was not tried".to_owned(),
         };
         Batching { safe: found.is_safe(), reason, found }
@@ -40,7 +39,7 @@ impl Batching {
 
     /// What is to be said about it, with remedies.
     pub(super) fn report(&self, findings: &mut Findings) {
-        if let Some(obstacle) = &self.found.obstacle {
+        if let Some(obstacle) = self.found.objection() {
             let message = format!("rows of several requests will not share a run: {}", declared(obstacle));
             match obstacle.kind {
                 ObstacleKind::FixedRows(_) => {
@@ -82,6 +81,22 @@ impl Batching {
                 findings.add(Code::BatchFails, Severity::Warning, message, remedy);
             }
         }
+    }
+}
+
+/// Why it is believed that rows stay apart, where nothing speaks against it.
+fn proven(found: &Joining) -> &'static str {
+    match found.row_wise {
+        RowWise::Proven => "every operator keeps rows apart",
+        RowWise::Unknown | RowWise::Unproven { .. } => "every input and output has the same dynamic first dimension",
+    }
+}
+
+/// The operator that keeps an obstacle from being refuted.
+fn unproven(row_wise: &RowWise) -> String {
+    match row_wise {
+        RowWise::Unproven { operator } => format!(", and {operator} may mix rows"),
+        RowWise::Proven | RowWise::Unknown => String::new(),
     }
 }
 

@@ -205,7 +205,7 @@ fn tensors_of_graph<'a>(graph: &'a Graph, tensors: &mut Vec<&'a Tensor>) {
 
 fn tensors_of_nodes<'a>(nodes: &'a [Node], tensors: &mut Vec<&'a Tensor>) {
     for attribute in nodes.iter().flat_map(|node| &node.attribute) {
-        let Attribute { tensor, graph, tensors: list, graphs, sparse_tensor, sparse_tensors } = attribute;
+        let Attribute { tensor, graph, tensors: list, graphs, sparse_tensor, sparse_tensors, .. } = attribute;
         tensors.extend(tensor.iter().chain(list));
         tensors.extend(sparse_tensor.iter().chain(sparse_tensors).flat_map(tensors_of_sparse));
         // The decoder has bounded how deep graphs are nested.

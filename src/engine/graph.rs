@@ -6,7 +6,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::onnx_file::{self, FileState};
+use super::row_wise::RowWise;
 use super::{element_name, external_data, onnx};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
@@ -14,6 +17,8 @@ use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
     pub signature: Signature,
+    /// Whether its operators keep rows apart.
+    pub row_wise: RowWise,
     /// `(domain, version)`; the default domain is `ai.onnx`.
     pub opsets: Vec<(String, i64)>,
     /// The exporter, as it named itself.
@@ -54,13 +59,14 @@ impl Graph {
 
     /// [`Graph::read`] of bytes that came from `path`. What becomes of that file is not followed.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Graph, GraphError> {
-        Graph::of(onnx_file::parse(bytes, path)?, path, None)
+        Graph::of(onnx_file::parse(Bytes::copy_from_slice(bytes), path)?, path, None)
     }
 
     fn of(model: onnx::Model, path: &Path, file: Option<FileState>) -> Result<Graph, GraphError> {
         let external_files = external_data::files(&model, onnx_file::folder(path))?;
-        let signature = signature(&model.graph.unwrap_or_default())?;
+        let signature = signature(model.graph.as_ref().unwrap_or(&onnx::Graph::default()))?;
         Ok(Graph {
+            row_wise: RowWise::of(&model, &signature),
             opsets: opsets(&model.opset_import),
             producer: [model.producer_name, model.producer_version].join(" ").trim().to_owned(),
             signature,

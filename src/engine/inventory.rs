@@ -135,7 +135,7 @@ mod tests {
 
     fn node(domain: &str, op_type: &str, bodies: Vec<Graph>) -> Node {
         let attribute = Attribute { graphs: bodies, ..Attribute::default() };
-        Node { op_type: op_type.to_owned(), domain: domain.to_owned(), attribute: vec![attribute] }
+        Node { op_type: op_type.to_owned(), domain: domain.to_owned(), attribute: vec![attribute], ..Node::default() }
     }
 
     fn graph(node: Vec<Node>) -> Graph {

@@ -16,6 +16,7 @@ mod onnx;
 mod onnx_file;
 pub mod ort;
 mod provider;
+mod row_wise;
 #[cfg(feature = "tract")]
 pub mod tract;
 
@@ -27,6 +28,7 @@ pub use file_kind::kind as file_kind;
 pub use graph::{Graph, GraphError};
 pub use inventory::{Initializers, Inventory, Operator};
 pub use onnx_file::FileState;
+pub use row_wise::RowWise;
 
 use self::element_type::{element_bits, element_name};
 use crate::error::ErrorKind;

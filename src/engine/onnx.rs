@@ -1,7 +1,8 @@
 //! The subset of onnx.proto (IR version 11) that is read; field numbers are the format's.
 //!
-//! What the messages do not name, weights above all, is skipped without being copied.
+//! What the messages do not name is skipped, and weights are not copied: decode [`Bytes`].
 
+use bytes::Bytes;
 use prost::{Message, Oneof};
 
 #[derive(Clone, PartialEq, Message)]
@@ -58,6 +59,11 @@ pub struct Function {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Node {
+    /// An optional one that is absent is empty.
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
     #[prost(string, tag = "4")]
     pub op_type: String,
     #[prost(message, repeated, tag = "5")]
@@ -68,10 +74,16 @@ pub struct Node {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int64, tag = "3")]
+    pub i: i64,
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<Tensor>,
     #[prost(message, optional, boxed, tag = "6")]
     pub graph: Option<Box<Graph>>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
@@ -82,15 +94,20 @@ pub struct Attribute {
     pub sparse_tensors: Vec<SparseTensor>,
 }
 
-/// A constant tensor, without its elements.
+/// A constant tensor. Of its elements, those that can be a shape or axes.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     pub data_type: i32,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
+    /// A part of the bytes that were decoded, which are not copied.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub raw_data: Bytes,
     /// Where the elements are, if they are not in the model's file: `location`, `offset`, `length`, `checksum`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<Entry>,

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::{GraphError, file_kind, onnx};
@@ -75,20 +76,20 @@ pub fn read(path: &Path) -> Result<(onnx::Model, FileState), GraphError> {
     let mut bytes = Vec::with_capacity(usize::try_from(state.bytes).unwrap_or_default());
     // A file that grows meanwhile is read no further than it was long.
     file.take(state.bytes).read_to_end(&mut bytes).map_err(not_read)?;
-    Ok((parse(&bytes, path)?, state))
+    Ok((parse(bytes.into(), path)?, state))
 }
 
 /// Reads a model from the bytes of its file, which has a graph then.
-pub fn parse(bytes: &[u8], path: &Path) -> Result<onnx::Model, GraphError> {
+pub fn parse(bytes: Bytes, path: &Path) -> Result<onnx::Model, GraphError> {
     decode(bytes).map_err(|reason| GraphError::NotOnnx { path: path.to_owned(), reason })
 }
 
-fn decode(bytes: &[u8]) -> Result<onnx::Model, String> {
+fn decode(bytes: Bytes) -> Result<onnx::Model, String> {
     if bytes.is_empty() {
         return Err("the file is empty".to_owned());
     }
-    let explain = |reason: String| file_kind::explain(bytes).unwrap_or(reason);
-    let model = onnx::Model::decode(bytes).map_err(|error| explain(error.to_string()))?;
+    let explain = |reason: String| file_kind::explain(&bytes).unwrap_or(reason);
+    let model = onnx::Model::decode(bytes.clone()).map_err(|error| explain(error.to_string()))?;
     if model.graph.is_none() {
         return Err(explain("it holds no graph".to_owned()));
     }

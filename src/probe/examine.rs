@@ -77,7 +77,7 @@ fn steps(engine: &dyn Engine, subject: Subject<'_>, tell: &mut dyn FnMut(Event))
 
     tell(Event::Stage(Stage::Join));
     let mut run = |inputs: &[Tensor]| session.run(inputs);
-    tell(Event::Joining(joining::examine(signature, sample.as_deref(), subject.policy.max_elements, &mut run)));
+    tell(Event::Joining(joining::examine(&graph, sample.as_deref(), subject.policy.max_elements, &mut run)));
     Ok(())
 }
 

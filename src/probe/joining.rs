@@ -1,15 +1,16 @@
 //! Whether rows of several requests may be joined into one run.
 //!
-//! Two things have to hold. The signature says that the first dimension of every input and output is the same dynamic one, by
-//! its name; and rows that are run together give what they give apart. The first can be wrong, since exporters write what they
-//! like, and the second is found out on made-up rows, which prove nothing about others; so both are asked.
+//! Two things have to hold. Every input and output has one row for each of the request's: its operators prove it ([`RowWise`]), or
+//! else the signature says that the first dimension of all is the same dynamic one, by its name. And rows that are run together
+//! give what they give apart. The name can be wrong, since exporters write what they like, and the runs are on made-up rows, which
+//! prove nothing about others; so both are asked.
 //!
 //! [`examine`] runs a model through whatever the caller has: a session of its own, or one in use under a deadline.
 
 use serde::{Deserialize, Serialize};
 
 use super::made_up::{Shapes, Values};
-use crate::engine::RunError;
+use crate::engine::{Graph, RowWise, RunError};
 use crate::tensor::{DType, Difference, Dim, Signature, Tensor, Value, ValueType, difference, join_rows, split_rows};
 
 /// Rows of the requests that are joined, test after test. Batches of one, two and three, since kernels differ between one row
@@ -21,6 +22,8 @@ const TESTS: [&[usize]; 3] = [&[1, 2], &[3, 1], &[1, 1, 2, 1]];
 pub struct Joining {
     /// What the signature says against it.
     pub obstacle: Option<Obstacle>,
+    /// What the operators say of it.
+    pub row_wise: RowWise,
     /// What runs have shown; `None` where the signature leaves nothing to try.
     pub evidence: Option<Evidence>,
 }
@@ -81,9 +84,15 @@ pub enum Evidence {
 }
 
 impl Joining {
-    /// Whether rows may be joined: declared so, and shown so.
+    /// Whether rows may be joined: declared or proven so, and shown so.
     pub fn is_safe(&self) -> bool {
-        self.obstacle.is_none() && self.evidence.as_ref().is_some_and(Evidence::is_for)
+        self.objection().is_none() && self.evidence.as_ref().is_some_and(Evidence::is_for)
+    }
+
+    /// The obstacle, unless it is one that the operators refute.
+    pub fn objection(&self) -> Option<&Obstacle> {
+        let is_refuted = |obstacle: &Obstacle| obstacle.kind.can_be_tried() && self.row_wise == RowWise::Proven;
+        self.obstacle.as_ref().filter(|obstacle| !is_refuted(obstacle))
     }
 }
 
@@ -149,18 +158,14 @@ pub type RunModel<'a> = dyn FnMut(&[Tensor]) -> Result<Vec<Value>, RunError> + '
 ///
 /// `sample` is a request that the model takes, if one is known: its other dimensions are used. No input has more than
 /// `max_elements`.
-pub fn examine(
-    signature: &Signature,
-    sample: Option<&[Tensor]>,
-    max_elements: usize,
-    run: &mut RunModel<'_>,
-) -> Joining {
+pub fn examine(graph: &Graph, sample: Option<&[Tensor]>, max_elements: usize, run: &mut RunModel<'_>) -> Joining {
+    let Graph { signature, row_wise, .. } = graph;
     let obstacle = obstacle(signature);
     let evidence = match &obstacle {
         Some(obstacle) if !obstacle.kind.can_be_tried() => None,
         _ => Some(Trial { signature, max_elements, run }.evidence(sample)),
     };
-    Joining { obstacle, evidence }
+    Joining { obstacle, row_wise: row_wise.clone(), evidence }
 }
 
 struct Trial<'a, 'r> {

@@ -14,11 +14,17 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.decomposition import PCA
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVR, LinearSVC
 
 from scoria_server import wait_until
 from zoo import graphs
@@ -103,16 +109,41 @@ def test_remedy_for_zipmap_mends_it(classifier, iris, tmp_path):
     assert_same_signature(report, tmp_path / "m.onnx")
 
 
-def test_unnamed_batch_dimension_is_told_and_its_remedy_mends_it(iris, tmp_path):
-    model = export(CLASSIFIERS[0], iris, options={"zipmap": False})
+@pytest.mark.parametrize(
+    "model",
+    [
+        *CLASSIFIERS,
+        GradientBoostingClassifier(n_estimators=5),
+        MLPClassifier((5,), max_iter=50),
+        GaussianNB(),
+        LinearSVC(),
+        KMeans(3, n_init=1),
+        make_pipeline(MinMaxScaler(), PCA(2), Ridge()),
+        GradientBoostingRegressor(n_estimators=5),
+        SVR(),
+    ],
+    ids=lambda model: type(model[-1] if isinstance(model, Pipeline) else model).__name__,
+)
+def test_rows_of_an_unnamed_dimension_are_joined_where_the_operators_prove_that_they_may_be(model, iris, tmp_path):
+    model = export(model, iris, options={"zipmap": False} if hasattr(model, "predict_proba") else None)
+    assert not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    report = report_on(model, tmp_path)
+    assert report["batching"]["safe"] and report["batching"]["row_wise"] == "proven", report["batching"]
+    assert "unnamed_batch" not in dict(map(reversed, problems(report)))
+
+
+def test_unnamed_batch_dimension_is_told_where_it_matters_and_its_remedy_mends_it(iris, tmp_path):
+    # Its neighbours are found by a loop, of which nothing is known.
+    model = export(KNeighborsClassifier(), iris, options={"zipmap": False})
     report = report_on(model, tmp_path)
     (found,) = [problem for problem in report["problems"] if problem["code"] == "unnamed_batch"]
     assert found["severity"] == "info" and not report["batching"]["safe"]
+    assert report["batching"]["row_wise"] == {"unproven": {"operator": "'Scan'"}}
     remedy = re.search(r"for v in \[\*model.*?dim_param = 'batch'", found["remedy"])
     # The line is Python, and does what it promises.
     exec(remedy.group(0), {"model": model})
     report = report_on(model, tmp_path)
-    assert report["batching"]["safe"] and problems(report) == []
+    assert report["batching"]["safe"] and "unnamed_batch" not in dict(map(reversed, problems(report)))
 
 
 def torch_like(training):

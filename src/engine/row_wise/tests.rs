@@ -1,0 +1,249 @@
+use super::*;
+use crate::engine::onnx::{Attribute, Dimension, DimensionValue, Function, Graph, Model, Node, Shape, Tensor};
+use crate::engine::onnx::{TensorType, Type, TypeValue, ValueInfo};
+
+/// An operator of a test: its name, inputs and outputs, as in `"Gemm x w b > y"`; `_` is an input that is left out, `ml.` the other
+/// domain.
+fn node(text: &str, attributes: Attributes<'_>) -> Node {
+    let (call, outputs) = text.split_once(" > ").expect("an arrow");
+    let mut words = call.split(' ');
+    let op = words.next().expect("a name");
+    let attribute = |(name, ints): &(&str, &[i64])| Attribute {
+        name: name.to_string(),
+        i: ints.first().copied().unwrap_or_default(),
+        ints: ints.to_vec(),
+        ..Attribute::default()
+    };
+    Node {
+        op_type: op.trim_start_matches("ml.").to_owned(),
+        domain: if op.starts_with("ml.") { "ai.onnx.ml".to_owned() } else { String::new() },
+        input: words.map(|word| if word == "_" { String::new() } else { word.to_owned() }).collect(),
+        output: outputs.split(' ').map(str::to_owned).collect(),
+        attribute: attributes.iter().map(attribute).collect(),
+    }
+}
+
+fn value(name: &str, dims: &[Option<i64>]) -> ValueInfo {
+    let dim = |size: &Option<i64>| Dimension { value: size.map(DimensionValue::Size) };
+    let shape = Some(Shape { dim: dims.iter().map(dim).collect() });
+    let kind = Some(Type { value: Some(TypeValue::Tensor(TensorType { elem_type: 1, shape })) });
+    ValueInfo { name: name.to_owned(), kind }
+}
+
+fn constant(name: &str, dims: &[i64]) -> Tensor {
+    Tensor { name: name.to_owned(), dims: dims.to_vec(), data_type: 1, ..Tensor::default() }
+}
+
+fn integers(name: &str, elements: &[i64]) -> Tensor {
+    let dims = vec![elements.len() as i64];
+    Tensor { name: name.to_owned(), dims, data_type: 7, int64_data: elements.to_vec(), ..Tensor::default() }
+}
+
+/// What is said of `[?, 4]` input `x`, `[?, 2, 3]` input `z` and these nodes, whose output is `y`.
+fn said(nodes: &[Node]) -> RowWise {
+    let raw = Tensor {
+        int64_data: Vec::new(),
+        raw_data: [-1i64, 2, 2].map(i64::to_le_bytes).concat().into(),
+        ..integers("to_2_2", &[0; 3])
+    };
+    let graph = Graph {
+        node: nodes.to_vec(),
+        input: vec![value("x", &[None, Some(4)]), value("z", &[None, Some(2), Some(3)])],
+        output: vec![value("y", &[None])],
+        initializer: vec![
+            constant("w4x5", &[4, 5]),
+            constant("w5x4", &[5, 4]),
+            constant("w3x6", &[3, 6]),
+            constant("w7x2", &[7, 2]),
+            constant("b4", &[4]),
+            constant("b1x4", &[1, 4]),
+            constant("b8x4", &[8, 4]),
+            constant("kernel", &[8, 2, 3]),
+            constant("one", &[]),
+            constant("names", &[3]),
+            integers("line", &[-1]),
+            integers("column", &[-1, 1]),
+            integers("keep", &[0, -1]),
+            integers("eight", &[8, -1]),
+            integers("axis0", &[0]),
+            integers("axis1", &[1]),
+            integers("last", &[-1]),
+            integers("two", &[2]),
+            raw,
+        ],
+        ..Graph::default()
+    };
+    let signature = crate::engine::graph::signature(&graph).expect("tensors");
+    RowWise::of(&Model { graph: Some(graph), ..Model::default() }, &signature)
+}
+
+/// An operator's attributes, with their integers.
+type Attributes<'a> = &'a [(&'a str, &'a [i64])];
+
+const NONE: Attributes<'_> = &[];
+
+/// What is said of one node.
+fn of(text: &str, attributes: Attributes<'_>) -> RowWise {
+    said(&[node(text, attributes)])
+}
+
+fn unproven(operator: &str) -> RowWise {
+    RowWise::Unproven { operator: operator.to_owned() }
+}
+
+#[test]
+fn operators_on_rows_keep_them_apart() {
+    let cases: &[(&str, Attributes<'_>)] = &[
+        ("Relu x > y", NONE),
+        ("Add x b4 > y", NONE),
+        ("Add b1x4 x > y", NONE),
+        ("Mul x one > y", NONE),
+        ("Add x x > y", NONE),
+        ("Clip x _ one > y", NONE),
+        ("MatMul x w4x5 > y", NONE),
+        ("MatMul z w3x6 > y", NONE),
+        ("MatMul w7x2 z > y", NONE),
+        ("MatMul z z > y", NONE),
+        ("Gemm x w4x5 b4 > y", NONE),
+        ("Gemm x w5x4 > y", &[("transB", &[1])]),
+        ("Concat x x > y", &[("axis", &[1])]),
+        ("Concat x x > y", &[("axis", &[-1])]),
+        ("Softmax x > y", NONE),
+        ("ReduceMean z > y", &[("axes", &[1, -1]), ("keepdims", &[0])]),
+        ("ReduceSum x axis1 > y", NONE),
+        ("ArgMax x > y", &[("axis", &[1])]),
+        ("Transpose z > y", &[("perm", &[0, 2, 1])]),
+        ("Squeeze z axis1 > y", NONE),
+        ("Unsqueeze x last > y", NONE),
+        ("Reshape x to_2_2 > y", NONE),
+        ("Reshape z keep > y", NONE),
+        ("Flatten z > y", NONE),
+        ("Gather x two > y", &[("axis", &[1])]),
+        ("Slice x axis0 two axis1 > y", NONE),
+        ("Split x > y rest", &[("axis", &[1])]),
+        ("TopK x two > best y", NONE),
+        ("Conv z kernel > y", NONE),
+        ("GlobalAveragePool z > y", NONE),
+        ("BatchNormalization x b4 b4 b4 b4 > y", NONE),
+        ("LayerNormalization x b4 > y", NONE),
+        ("Dropout x > y", NONE),
+        ("ml.Scaler x > y", NONE),
+        ("ml.TreeEnsembleRegressor x > y", &[("n_targets", &[1])]),
+        ("ml.TreeEnsembleClassifier x > label y", NONE),
+        ("ml.TreeEnsembleClassifier x > y scores", NONE),
+        ("ml.ArrayFeatureExtractor x two > y", NONE),
+    ];
+    for (text, attributes) in cases {
+        assert_eq!(of(text, attributes), RowWise::Proven, "{text}");
+    }
+}
+
+#[test]
+fn what_reaches_across_rows_is_not_proven() {
+    let cases: &[(&str, Attributes<'_>)] = &[
+        ("Add x b8x4 > y", NONE),
+        // Rows of one would meet columns of the other.
+        ("Add x z > y", NONE),
+        ("MatMul w5x4 x > y", NONE),
+        ("Gemm x w4x5 > y", &[("transA", &[1])]),
+        ("Gemm x w4x5 b8x4 > y", NONE),
+        ("Concat x x > y", &[("axis", &[0])]),
+        ("Concat x b8x4 > y", &[("axis", &[1])]),
+        ("Softmax x > y", &[("axis", &[0])]),
+        ("ReduceSum x > y", NONE),
+        ("ReduceSum x axis0 > y", NONE),
+        ("ReduceMean x > y", &[("axes", &[-2])]),
+        ("ArgMax x > y", NONE),
+        ("Transpose x > y", NONE),
+        ("Transpose x > y", &[("perm", &[1, 0])]),
+        ("Squeeze x > y", NONE),
+        ("Unsqueeze x axis0 > y", NONE),
+        ("Reshape x line > y", NONE),
+        ("Reshape x column > y", NONE),
+        ("Reshape x eight > y", NONE),
+        ("Reshape z to_2_2 > y", NONE),
+        ("Flatten x > y", &[("axis", &[0])]),
+        ("Gather x two > y", NONE),
+        ("Slice x axis0 two > y", NONE),
+        ("Slice x axis0 two axis0 > y", NONE),
+        ("Split x > y rest", NONE),
+        ("CumSum x axis0 > y", NONE),
+        ("MaxPool z > pooled y", NONE),
+        ("BatchNormalization x b4 b4 b4 b4 > y mean var", NONE),
+        ("BatchNormalization x b4 b4 b4 b4 > y", &[("training_mode", &[1])]),
+        ("Dropout x one one > y", NONE),
+        ("Shape x > y", NONE),
+        ("RandomNormalLike x > y", NONE),
+        ("ml.Scaler z > y", NONE),
+    ];
+    for (text, attributes) in cases {
+        let operator = text.split(' ').next().expect("a name").trim_start_matches("ml.");
+        assert_eq!(of(text, attributes), unproven(&format!("'{operator}'")), "{text}");
+    }
+}
+
+#[test]
+fn the_first_operator_that_is_not_known_is_told() {
+    let nodes = [node("Shape x > s", NONE), node("Loop s > l", NONE), node("Mul x l > y", NONE)];
+    assert_eq!(said(&nodes), unproven("'Shape'"));
+    // What no output needs does not matter.
+    assert_eq!(said(&[node("Shape x > s", NONE), node("Relu x > y", NONE)]), RowWise::Proven);
+    assert_eq!(said(&[node("Relu b4 > y", NONE)]), unproven("output 'y'"));
+}
+
+#[test]
+fn constants_may_be_computed_and_lots_may_not_be_drawn() {
+    let table = [node("Transpose w5x4 > t", NONE), node("Gather w7x2 two > g", NONE), node("Mul x one > y", NONE)];
+    assert_eq!(said(&table), RowWise::Proven);
+    let shape = node("Constant > to", &[("value_ints", &[-1, 4])]);
+    let shape = Node { input: Vec::new(), ..shape };
+    assert_eq!(said(&[shape, node("Reshape x to > y", NONE)]), RowWise::Proven);
+    let noise = Node { input: Vec::new(), ..node("RandomNormal > noise", NONE) };
+    assert_eq!(said(&[noise, node("Add x noise > y", NONE)]), unproven("'RandomNormal'"));
+}
+
+#[test]
+fn the_names_of_classes_are_found_row_by_row() {
+    let class = || node("ArgMax x > class", &[("axis", &[1])]);
+    let name = || node("ml.ArrayFeatureExtractor names class > line1", NONE);
+    let cast = || node("Cast line1 > line2", NONE);
+    assert_eq!(said(&[class(), name(), cast(), node("Reshape line2 line > y", NONE)]), RowWise::Proven);
+    assert_eq!(said(&[class(), name(), cast(), node("Reshape line2 column > y", NONE)]), RowWise::Proven);
+    // Rows are columns there.
+    assert_eq!(said(&[class(), name(), node("Cast line1 > y", NONE)]), unproven("output 'y'"));
+    assert_eq!(said(&[class(), name(), node("Add line1 one > y", NONE)]), unproven("'Add'"));
+    let two = node("ml.ArrayFeatureExtractor names x > line2", NONE);
+    assert_eq!(said(&[two, node("Reshape line2 line > y", NONE)]), unproven("'ArrayFeatureExtractor'"));
+}
+
+#[test]
+fn a_function_with_an_operators_name_proves_nothing() {
+    let graph = Graph {
+        node: vec![node("Relu x > y", NONE)],
+        input: vec![value("x", &[None, Some(4)])],
+        output: vec![value("y", &[None, Some(4)])],
+        ..Graph::default()
+    };
+    let signature = crate::engine::graph::signature(&graph).expect("tensors");
+    let function = |domain: &str| Function { name: "Relu".into(), domain: domain.into(), ..Function::default() };
+    let model = |functions| Model { graph: Some(graph.clone()), functions, ..Model::default() };
+    assert_eq!(RowWise::of(&model(vec![function("own")]), &signature), RowWise::Proven);
+    assert_eq!(RowWise::of(&model(vec![function("")]), &signature), unproven("'Relu'"));
+}
+
+#[test]
+fn inputs_need_rows() {
+    let of_input = |dims: &[Option<i64>]| {
+        let graph = Graph {
+            node: vec![node("Relu x > y", NONE)],
+            input: vec![value("x", dims)],
+            output: vec![value("y", dims)],
+            ..Graph::default()
+        };
+        let signature = crate::engine::graph::signature(&graph).expect("tensors");
+        RowWise::of(&Model { graph: Some(graph), ..Model::default() }, &signature)
+    };
+    assert_eq!(of_input(&[None]), RowWise::Proven);
+    assert_eq!(of_input(&[]), unproven("input 'x'"));
+    assert_eq!(of_input(&[Some(1), None]), unproven("input 'x'"));
+}
