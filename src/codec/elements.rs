@@ -1,16 +1,15 @@
-//! A tensor's elements as little-endian bytes: lent to be filled, handed over to be sent.
+//! A tensor's elements as little-endian bytes, handed over to be sent.
 //!
-//! The only place that looks at a buffer as bytes; it never copies one, except to make it row-major. Strings have no such
-//! bytes and are left to each dialect. Called by [`fill`](super::fill) and by every binary dialect's `encode`.
+//! A buffer is looked at as bytes and never copied, except to make it row-major. Strings have no such bytes and are left to each
+//! dialect. Called by every binary dialect's `encode`.
 
 use std::ops::Range;
 
-use bytemuck::{NoUninit, Pod, Zeroable};
+use bytemuck::{NoUninit, Pod};
 use bytes::Bytes;
-use half::{bf16, f16};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 
-use crate::tensor::{DType, Element, Tensor};
+use crate::tensor::Tensor;
 
 /// Picks by kind of element: numbers are seen as bytes, bools are not (most bytes are no bool), strings cannot be.
 macro_rules! by_kind {
@@ -46,35 +45,8 @@ impl<T: NoUninit> AsRef<[u8]> for Elements<T> {
     }
 }
 
-/// A tensor of zeros (of `false`), in memory that the system hands out as it is written.
-///
-/// `None` for strings, for a shape that no array can have, and when there is no such memory.
-pub fn zeroed(dtype: DType, shape: &[usize]) -> Option<Tensor> {
-    fn of<T: Element + Zeroable>(shape: &[usize]) -> Option<Tensor> {
-        let count = crate::tensor::element_count(shape)?;
-        let buffer = bytemuck::try_zeroed_vec::<T>(count).ok()?;
-        ArrayD::from_shape_vec(IxDyn(shape), buffer).ok().map(T::wrap)
-    }
-    match dtype {
-        DType::Bool => of::<bool>(shape),
-        DType::I8 => of::<i8>(shape),
-        DType::I16 => of::<i16>(shape),
-        DType::I32 => of::<i32>(shape),
-        DType::I64 => of::<i64>(shape),
-        DType::U8 => of::<u8>(shape),
-        DType::U16 => of::<u16>(shape),
-        DType::U32 => of::<u32>(shape),
-        DType::U64 => of::<u64>(shape),
-        DType::F16 => of::<f16>(shape),
-        DType::BF16 => of::<bf16>(shape),
-        DType::F32 => of::<f32>(shape),
-        DType::F64 => of::<f64>(shape),
-        DType::String => None,
-    }
-}
-
 /// The memory of a tensor of numbers, in the host's byte order; `None` for bools and strings.
-pub fn bytes_mut(tensor: &mut Tensor) -> Option<&mut [u8]> {
+fn bytes_mut(tensor: &mut Tensor) -> Option<&mut [u8]> {
     fn of<T: Pod>(array: &mut ArrayD<T>) -> Option<&mut [u8]> {
         array.as_slice_mut().map(bytemuck::cast_slice_mut)
     }

@@ -3,6 +3,7 @@
 //! Owns the check that comes before any memory is taken ([`Allowance`]) and the filling itself ([`Fill`]). Knows no file
 //! format: the dialects say which input comes next and with what shape, and push little-endian elements.
 
+use super::gather::{Gather, NotABool, gather};
 use super::{DecodeError, DecodeFault, Request, elements, refusal};
 use crate::tensor::{DType, Element, Shape, Tensor, TensorSpec, element_count, extent};
 
@@ -33,7 +34,7 @@ pub struct Fill<'a> {
 
 #[derive(Debug)]
 enum Data {
-    Fixed { tensor: Tensor, filled_bytes: usize, needed_bytes: usize },
+    Fixed { elements: Box<dyn Gather>, shape: Vec<usize>, filled_bytes: usize, needed_bytes: usize },
     Strings(Strings),
 }
 
@@ -174,12 +175,10 @@ impl<'a> Fill<'a> {
             let count = allowance.take(spec, shape, STRING_LENGTH_BYTES)?;
             return Ok(Fill { spec, data: Data::Strings(Strings::new(shape, count, allowance.bytes_to_come())) });
         };
-        let needed_bytes = allowance.take(spec, shape, size)? * size;
-        let tensor = elements::zeroed(spec.dtype, shape).ok_or_else(|| {
-            let message = format!("input '{}' of shape {} is too large for this server", spec.name, Shape(shape));
-            DecodeError::new(DecodeFault::TooLarge, message).at(&spec.name).got(Shape(shape).to_string())
-        })?;
-        Ok(Fill { spec, data: Data::Fixed { tensor, filled_bytes: 0, needed_bytes } })
+        let count = allowance.take(spec, shape, size)?;
+        let elements = gather(spec.dtype, count).ok_or_else(|| too_large(spec, shape))?;
+        let data = Data::Fixed { elements, shape: shape.to_vec(), filled_bytes: 0, needed_bytes: count * size };
+        Ok(Fill { spec, data })
     }
 
     /// The same for elements that do not come in the body, whose length says nothing of them.
@@ -201,9 +200,9 @@ impl<'a> Fill<'a> {
     /// Takes what is still needed from the front of `chunk` and leaves the rest in it.
     pub fn push(&mut self, chunk: &mut &[u8]) -> Result<(), DecodeError> {
         match &mut self.data {
-            Data::Fixed { tensor, filled_bytes, needed_bytes } => {
+            Data::Fixed { elements, filled_bytes, needed_bytes, .. } => {
                 let (now, rest) = chunk.split_at(chunk.len().min(*needed_bytes - *filled_bytes));
-                write(self.spec, tensor, *filled_bytes, now)?;
+                elements.push(now).map_err(|not| not_a_bool(self.spec, not))?;
                 *filled_bytes += now.len();
                 *chunk = rest;
                 Ok(())
@@ -216,7 +215,8 @@ impl<'a> Fill<'a> {
     pub fn finish(self) -> Result<Tensor, DecodeError> {
         let full = self.is_full();
         match self.data {
-            Data::Fixed { mut tensor, .. } if full => {
+            Data::Fixed { elements, shape, .. } if full => {
+                let mut tensor = elements.finish(&shape).ok_or_else(|| too_large(self.spec, &shape))?;
                 if cfg!(target_endian = "big") {
                     elements::swap_bytes(&mut tensor);
                 }
@@ -303,24 +303,13 @@ pub fn not_utf8(spec: &TensorSpec, index: usize) -> DecodeError {
     DecodeError::new(DecodeFault::Malformed, message).at(&spec.name).expected("UTF-8 text")
 }
 
-/// Writes bytes of elements at an offset, which is in bytes because a frame may end inside an element.
-fn write(spec: &TensorSpec, tensor: &mut Tensor, at: usize, bytes: &[u8]) -> Result<(), DecodeError> {
-    if let Tensor::Bool(array) = tensor {
-        if let Some(i) = bytes.iter().position(|&byte| byte > 1) {
-            let (index, value) = (at + i, bytes[i]);
-            let message = format!("element {index} of '{}' is {value}; a {} is 0 or 1", spec.name, DType::Bool);
-            return Err(DecodeError::new(DecodeFault::Malformed, message)
-                .at(&spec.name)
-                .expected("0 or 1")
-                .got(value.to_string()));
-        }
-        let slots = array.as_slice_mut().expect("a new array is contiguous");
-        for (slot, &byte) in slots[at..].iter_mut().zip(bytes) {
-            *slot = byte != 0;
-        }
-        return Ok(());
-    }
-    let memory = elements::bytes_mut(tensor).expect("neither bool nor string, and a new array is contiguous");
-    memory[at..at + bytes.len()].copy_from_slice(bytes);
-    Ok(())
+fn not_a_bool(spec: &TensorSpec, NotABool { index, byte }: NotABool) -> DecodeError {
+    let message = format!("element {index} of '{}' is {byte}; a {} is 0 or 1", spec.name, DType::Bool);
+    DecodeError::new(DecodeFault::Malformed, message).at(&spec.name).expected("0 or 1").got(byte.to_string())
+}
+
+/// An array that no memory can hold.
+fn too_large(spec: &TensorSpec, shape: &[usize]) -> DecodeError {
+    let message = format!("input '{}' of shape {} is too large for this server", spec.name, Shape(shape));
+    DecodeError::new(DecodeFault::TooLarge, message).at(&spec.name).got(Shape(shape).to_string())
 }

@@ -10,6 +10,7 @@ mod elements;
 mod error;
 mod fill;
 mod format;
+mod gather;
 pub mod json;
 mod npy;
 mod npz;

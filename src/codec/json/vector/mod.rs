@@ -1,4 +1,5 @@
-//! Numbers of an array by vector instructions: AVX-512 on x86-64, where the processor has it.
+//! Numbers of an array by vector instructions: AVX-512 on x86-64, where the processor has it. [`read`] takes them from a request's
+//! text, [`write`] puts them into an answer's.
 //!
 //! A processor reads numbers slowly one after the other, because each starts where the last has ended. Here 64 bytes of text
 //! are looked at together: bits say what each byte is, bit operations say which elements are well formed and where their
@@ -8,9 +9,13 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod shortest;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx512::read;
+#[cfg(target_arch = "x86_64")]
+pub(super) use shortest::write;
 
 /// How far a run of elements was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,4 +30,14 @@ pub(super) enum Stop {
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn read<T>(_body: &[u8], at: usize, _values: &mut Vec<T>, _most: usize) -> Stop {
     Stop::Before(at)
+}
+
+/// Writes values with a comma behind each: none.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn write<T, E>(
+    _values: &[T],
+    _text: &mut Vec<u8>,
+    _other: impl FnMut(&T, &mut Vec<u8>) -> Result<(), E>,
+) -> Result<bool, E> {
+    Ok(false)
 }
