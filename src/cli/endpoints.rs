@@ -6,10 +6,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::columns::{columns, output_flag, pairs, plain, show};
 use super::deploy::{given_settings, share};
-use super::{Failure, arguments, registry};
+use super::{Failure, arguments, registry, replicas};
 use crate::config::Config;
 use crate::control::operations::{Amendment, EndpointView, OperationError, Operations, RevisionView};
 use crate::error::ErrorKind;
+use crate::moment::Moment;
 use crate::name::Name;
 use crate::registry::{EndpointSpec, ModelSelector, Presence, RegistryError, Revision, Share, Sticky};
 
@@ -101,7 +102,7 @@ pub fn command(configured: fn(Command) -> Command) -> Command {
             .arg(reason_flag());
     Command::new("endpoints").about("What is served of the registry").subcommand_required(true).subcommands([
         configured(Command::new("list").about("List all endpoints").arg(output_flag())),
-        configured(one("show", "Show one endpoint")),
+        configured(one("show", "Show one endpoint: what it is to be, and what every server says of it")),
         configured(history),
         configured(set),
         configured(delete),
@@ -160,7 +161,7 @@ pub fn endpoints(matches: &ArgMatches) -> Result<(), Failure> {
         "show" => {
             let endpoint = endpoint(matches)?;
             let operations = operations(&arguments::config(matches)?.0)?;
-            let view = registry::runtime()?.block_on(operations.show(&endpoint))?;
+            let view = registry::runtime()?.block_on(operations.show(&endpoint, Moment::now()))?;
             show(matches, &view, || described(&view))
         }
         "history" => history(matches),
@@ -285,7 +286,11 @@ pub fn described(view: &EndpointView) -> String {
             ]
         })
         .collect();
-    text + &columns(&["DEPLOYMENT", "MODEL", "TRAFFIC", "MIRROR", "SETTINGS"], &rows)
+    text += &columns(&["DEPLOYMENT", "MODEL", "TRAFFIC", "MIRROR", "SETTINGS"], &rows);
+    match &view.replicas {
+        Some(replicas) => text + &replicas::described(replicas, view.revision),
+        None => text,
+    }
 }
 
 /// `header:<name>`, `cookie:<name>`, `key`, or `none`.

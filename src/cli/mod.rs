@@ -17,6 +17,7 @@ mod probe;
 mod profile;
 mod register;
 mod registry;
+mod replicas;
 mod serve;
 
 use std::ffi::OsString;

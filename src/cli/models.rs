@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::columns::{columns, output_flag, pairs, plain, show, size};
+use super::columns::{columns, output_flag, pairs, plain, plain_long, show, size};
 use super::meter::Meter;
 use super::register::given_pairs;
 use super::{Failure, arguments, registry};
@@ -201,10 +201,6 @@ pub fn describe(version: &ModelVersion) -> String {
         field("golden", &format!("{} requests", content.golden.len() / 2));
     }
     text
-}
-
-fn plain_long(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 fn input_text(input: &TensorSpec) -> String {

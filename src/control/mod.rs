@@ -20,7 +20,7 @@ pub use description::Description;
 pub use loader::{Loader, Seat, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 pub use replica::{Interpret, Known, Replica};
-pub use replica_status::{DeploymentStatus, ReplicaStatus, ledger, statuses};
+pub use replica_status::{DeploymentStatus, HEARTBEAT_S, ReplicaStatus, keys_used, ledger, statuses};
 pub use repository::{Prepare, Repository, RepositoryError};
 pub use shelf::{Open, Shelf, Trial};
 pub use threads::{Obtain, Obtained, Order, Orders, Running, Workshop, start};

@@ -79,7 +79,7 @@ impl Companion {
                 }
             });
         }
-        let mut reporter = Reporter::new(registry, routing, identity, waits);
+        let mut reporter = Reporter::new(registry, routing, identity, waits, every);
         let mut ticks = ticks(every);
         loop {
             tokio::select! {
@@ -89,7 +89,7 @@ impl Companion {
             }
         }
         tasks.shutdown().await;
-        if timeout(LAST_REPORT, reporter.report(Moment::now())).await.is_err() {
+        if timeout(LAST_REPORT, reporter.end(Moment::now())).await.is_err() {
             tracing::warn!("the last counts could not be written in time");
         }
     }

@@ -105,7 +105,7 @@ impl Follower {
         };
         let target = newest(self.operations.registry(), follow).await?.map(|version| version.manifest.model_ref());
         let ledger = match spec.rollout {
-            Some(_) => ledger(&statuses(self.operations.registry(), name).await?),
+            Some(_) => ledger(statuses(self.operations.registry(), name).await?.values()),
             None => Ledger::default(),
         };
         let condition =

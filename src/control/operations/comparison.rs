@@ -1,5 +1,7 @@
 //! An experiment as it stands: who has which traffic, what was counted of each since that has been so, and what follows from it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{OperationError, Operations};
@@ -130,7 +132,7 @@ impl Operations {
 fn experiment(
     endpoint: &Name,
     history: &[Revision<EndpointSpec>],
-    statuses: &[ReplicaStatus],
+    statuses: &BTreeMap<Name, ReplicaStatus>,
     level: Level,
 ) -> Option<Experiment> {
     let latest = history.first()?;
@@ -140,8 +142,8 @@ fn experiment(
         None => baseline(spec).cloned()?,
     };
     let since = begin(history);
-    let newest = statuses.iter().filter(|status| status.waits_for.is_some()).max_by_key(|status| status.at);
-    let tallies = replica_status::ledger(statuses).total(|revision| revision >= since.revision);
+    let newest = statuses.values().filter(|status| status.waits_for.is_some()).max_by_key(|status| status.at);
+    let tallies = replica_status::ledger(statuses.values()).total(|revision| revision >= since.revision);
     Some(Experiment {
         endpoint: endpoint.clone(),
         revision: latest.revision,

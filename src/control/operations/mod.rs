@@ -7,6 +7,7 @@ mod comparison;
 mod desk;
 mod error;
 mod keys;
+mod replicas;
 mod view;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,13 @@ pub use change::{Addition, Amendment};
 pub use comparison::{Arm, Decision, Experiment};
 pub use desk::Desk;
 pub use error::OperationError;
-pub use keys::FreshKeys;
+pub use keys::{FreshKeys, KeyView};
+pub use replicas::{ReplicaStanding, ReplicaView};
 pub use view::{DeploymentView, EndpointView, RevisionView};
 
+use super::statuses;
 use crate::config::{Config, Overrides};
+use crate::moment::Moment;
 use crate::name::Name;
 use crate::registry::{Change, EndpointSpec, ModelRef, ModelSelector, Registry, RegistryError, Revision, Share};
 use crate::rollout::without_rollout;
@@ -216,9 +220,12 @@ impl Operations {
         Ok(views)
     }
 
-    /// One endpoint, as it is to be.
-    pub async fn show(&self, endpoint: &Name) -> Result<EndpointView, OperationError> {
-        Ok(EndpointView::of(endpoint, &self.current(endpoint).await?))
+    /// One endpoint, as it is to be, and what every server says of it.
+    pub async fn show(&self, endpoint: &Name, now: Moment) -> Result<EndpointView, OperationError> {
+        let view = EndpointView::of(endpoint, &self.current(endpoint).await?);
+        let statuses = statuses(&self.registry, endpoint).await?;
+        let replicas = statuses.into_iter().map(|(replica, status)| ReplicaView::of(replica, status, now));
+        Ok(EndpointView { replicas: Some(replicas.collect()), ..view })
     }
 
     /// The last revisions of an endpoint, deleted or not, the newest first.

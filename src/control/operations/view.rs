@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ReplicaView;
 use crate::name::Name;
 use crate::registry::{EndpointSpec, Revision, Share, Sticky};
 
 /// An endpoint as it is to be.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct EndpointView {
     pub name: String,
     pub revision: u64,
@@ -28,10 +28,13 @@ pub struct EndpointView {
     pub tags: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// What every server says of it; `None` where they were not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Vec<ReplicaView>>,
 }
 
 /// One deployment of it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct DeploymentView {
     pub name: String,
     /// `ridge:3`.
@@ -46,7 +49,7 @@ pub struct DeploymentView {
 }
 
 /// One revision of an endpoint, in a line.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RevisionView {
     pub revision: u64,
     pub at: String,
@@ -77,6 +80,7 @@ impl EndpointView {
             settings: spec.settings.clone(),
             tags: spec.tags.clone(),
             description: spec.description.clone(),
+            replicas: None,
         }
     }
 }
