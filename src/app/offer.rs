@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::{StartError, settings, state_dir};
 use crate::auth::{KeyDigest, KeyRing};
 use crate::config::{Auth, Config};
@@ -13,7 +15,7 @@ use crate::control::{
 };
 use crate::engine::EngineInfo;
 use crate::name::Name;
-use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Registry, RegistryUrl};
+use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Recommended, Registry, RegistryUrl};
 use crate::schedule::Cores;
 
 /// What is to be served.
@@ -113,7 +115,7 @@ fn interpret(name: &Name, known: &Known, config: &Config, cores: &Arc<Cores>) ->
     let own = config.of_endpoint(name);
     let invalid = spec.check().err().map(|error| error.to_string());
     let deployment = |deployment: &DeploymentSpec| {
-        let resolved = own.with_overrides(&[&spec.settings, &deployment.settings]);
+        let resolved = own.with_overrides(&[profile(deployment, cores), &spec.settings, &deployment.settings]);
         let reason = invalid.clone().or(resolved.as_ref().err().map(ToString::to_string));
         WantedDeployment {
             settings: settings(resolved.as_ref().unwrap_or(own), cores),
@@ -141,6 +143,21 @@ fn interpret(name: &Name, known: &Known, config: &Config, cores: &Arc<Cores>) ->
             .map_or(Guard::default().answer_tolerance, |follow| follow.guard.answer_tolerance),
         sticky: spec.sticky.clone(),
     }
+}
+
+/// What of a deployment's profile holds here. One that was made where there are more cores would have them wait for each other.
+fn profile<'a>(deployment: &'a DeploymentSpec, cores: &Cores) -> &'a Recommended {
+    static NONE: Recommended = Recommended::new();
+    let asked = |key| deployment.profile.get(key).and_then(Json::as_u64).unwrap_or(1).max(1);
+    let needed = asked("workers").saturating_mul(asked("intra_op_threads"));
+    if needed <= cores.total() as u64 {
+        return &deployment.profile;
+    }
+    tracing::warn!(
+        model = %deployment.model, needed, cores = cores.total(),
+        "its profile is of a larger machine, and is left out; it is measured anew"
+    );
+    &NONE
 }
 
 /// The endpoint's keys. One whose keys are not known, or cannot be read, is open to nobody.

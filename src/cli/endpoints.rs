@@ -287,6 +287,10 @@ pub fn described(view: &EndpointView) -> String {
         })
         .collect();
     text += &columns(&["DEPLOYMENT", "MODEL", "TRAFFIC", "MIRROR", "SETTINGS"], &rows);
+    for deployment in view.deployments.iter().filter(|deployment| !deployment.profile.is_empty()) {
+        let recommended = settings(&deployment.profile);
+        text += &format!("  {} has, as profiled and where nothing else is said: {recommended}\n", deployment.name);
+    }
     match &view.replicas {
         Some(replicas) => text + &replicas::described(replicas, view.revision),
         None => text,

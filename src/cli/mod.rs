@@ -15,6 +15,7 @@ mod meter;
 mod models;
 mod probe;
 mod profile;
+mod profiled;
 mod register;
 mod registry;
 mod replicas;

@@ -21,6 +21,7 @@ mod model_selector;
 mod model_view;
 mod models;
 mod nonce;
+mod profile;
 #[allow(clippy::module_inception, reason = "the noun of this module, in its file")]
 mod registry;
 mod revision;
@@ -45,6 +46,7 @@ pub use model_selector::ModelSelector;
 pub use model_view::ModelView;
 pub use models::{Draft, ModelVersion, Models};
 pub use nonce::Nonce;
+pub use profile::{ProfileView, Recommended, recommended};
 pub use registry::{Registry, Status};
 pub use revision::{Change, Revision, RevisionLog};
 pub use rollout_spec::{Guard, InvalidGuard, Rollout, Stage};

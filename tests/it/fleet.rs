@@ -111,9 +111,10 @@ impl Fleet {
         traffic: Option<f64>,
     ) -> Result<Deployed, OperationError> {
         let model: ModelSelector = model.parse().expect("a model");
-        let addition = |model| Addition {
+        let addition = |model, profile| Addition {
             name: deployment.map(name),
             model,
+            profile,
             traffic: traffic.map(percent),
             settings: std::collections::BTreeMap::new(),
         };

@@ -164,7 +164,8 @@ fn those_who_deploy_at_the_same_time_share_one_history() {
             let (name, operations) = (name.clone(), fleet.operations());
             scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let addition = |model| scoria::control::operations::Addition {
+                let addition = |model, profile| scoria::control::operations::Addition {
+                    profile,
                     name: Some(crate::fleet::name(&name)),
                     model,
                     traffic: None,

@@ -130,6 +130,7 @@ fn the_last_use_of_a_key_is_told_by_whichever_server_saw_it() {
     wait_for(&second, "e", "blue", "m:2");
     let kept = fleet.run(operations.keys(&endpoint, Moment::now())).expect("it has keys");
     assert_eq!(kept[0].last_used, shown[0].last_used);
+    drop(second);
     let why = change("replaced");
     fleet.run(operations.rotate_key(&endpoint, Slot::Primary, &why)).expect("it is replaced");
     let fresh = fleet.run(operations.keys(&endpoint, Moment::now())).expect("it has keys");

@@ -193,6 +193,21 @@ fn a_new_version_takes_over_by_itself_and_one_that_answers_otherwise_does_not() 
 }
 
 #[test]
+fn a_candidate_runs_as_its_version_was_profiled() {
+    let site = Site::new();
+    site.register(&[]);
+    let report = site.run(&["profile", "ridge:2", "--slo", "p50=5s", "--rate", "50", "--duration", "2s"]);
+    let replica = site.serve("one", &[]);
+    let mut connection = replica.connect();
+    site.follow(&["hold_s=0", "min_requests=1", "steps=[50, 100]"]);
+    let done = site
+        .until(|| drop(connection.request("POST", SCORE, &[], BODY)), |latest| latest.why.contains("has taken over"));
+    let candidate = done.body.deployments.values().next().unwrap();
+    let recommended: std::collections::BTreeMap<_, _> = serde_json::from_value(report["recommended"].clone()).unwrap();
+    assert_eq!((candidate.model.version, &candidate.profile), (2, &recommended), "{done:?}");
+}
+
+#[test]
 fn an_operator_can_go_back_and_nothing_begins_again_by_itself() {
     let site = Site::new();
     let replica = site.serve("one", &[]);

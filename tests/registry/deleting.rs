@@ -10,7 +10,7 @@ use crate::support::Folder;
 fn uses(version: Option<u64>, deleted: bool) -> EndpointSpec {
     let deployments = version.map(|version| {
         let model = ModelRef { name: name("ridge"), version };
-        (name("blue"), DeploymentSpec { model, settings: Default::default() })
+        (name("blue"), DeploymentSpec::of(model))
     });
     EndpointSpec { deployments: deployments.into_iter().collect(), deleted, ..EndpointSpec::default() }
 }

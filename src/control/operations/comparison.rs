@@ -115,14 +115,19 @@ impl Operations {
         .await
     }
 
-    /// Takes a step of a rollout: the revision after `latest`, if nobody else has made one.
+    /// Takes a step of a rollout: the revision after `latest`, if nobody else has made one. A deployment that is new runs as its
+    /// version's profile recommends.
     pub async fn step(
         &self,
         endpoint: &Name,
         latest: &Revision<EndpointSpec>,
         change: &Change,
-        spec: EndpointSpec,
+        mut spec: EndpointSpec,
     ) -> Result<Revision<EndpointSpec>, OperationError> {
+        let is_new = |name: &Name| !latest.body.deployments.contains_key(name);
+        for (_, deployment) in spec.deployments.iter_mut().filter(|(name, _)| is_new(name)) {
+            deployment.profile = self.profiled(deployment.model.clone()).await?.1;
+        }
         spec.check().map_err(OperationError::Invalid)?;
         self.append(endpoint, Some(latest), change, spec).await
     }

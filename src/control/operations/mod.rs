@@ -24,7 +24,9 @@ use super::statuses;
 use crate::config::{Config, Overrides};
 use crate::moment::Moment;
 use crate::name::Name;
-use crate::registry::{Change, EndpointSpec, ModelRef, ModelSelector, Registry, RegistryError, Revision, Share};
+use crate::registry::{
+    Change, EndpointSpec, ModelRef, ModelSelector, Recommended, Registry, RegistryError, Revision, Share,
+};
 use crate::rollout::without_rollout;
 
 /// How often an operation starts anew because somebody else was faster.
@@ -61,11 +63,12 @@ impl Operations {
         &self,
         endpoint: &Name,
         model: &ModelSelector,
-        addition: impl Fn(ModelRef) -> Addition,
+        addition: impl Fn(ModelRef, Recommended) -> Addition,
         amendment: &Amendment,
         change: &Change,
     ) -> Result<Deployed, OperationError> {
-        let addition = addition(self.version(model).await?);
+        let (version, profile) = self.profiled(self.version(model).await?).await?;
+        let addition = addition(version, profile);
         self.check_settings(&[&amendment.settings, &addition.settings])?;
         let (mut deployment, mut is_new) = (None, false);
         let revision = self
@@ -97,7 +100,7 @@ impl Operations {
         // The endpoint first: a wrong name of it would be told as a wrong model otherwise.
         self.current(endpoint).await?;
         let model = match model {
-            Some(model) => Some(self.version(model).await?),
+            Some(model) => Some(self.profiled(self.version(model).await?).await?),
             None => None,
         };
         self.alter(endpoint, change, |spec| change::update(spec, deployment, model.as_ref(), settings)).await
@@ -263,6 +266,18 @@ impl Operations {
                 Err(OperationError::UnknownModel { near, name: model.name.clone(), known })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A version with what its profile recommends, if that can be set here.
+    async fn profiled(&self, model: ModelRef) -> Result<(ModelRef, Recommended), OperationError> {
+        let recommended = self.registry.models().recommended(&model).await?;
+        match self.check_settings(&[&recommended]) {
+            Ok(()) => Ok((model, recommended)),
+            Err(error) => {
+                tracing::warn!(%model, %error, "what its profile recommends cannot be set, and is left out");
+                Ok((model, Recommended::new()))
+            }
         }
     }
 

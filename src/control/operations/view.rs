@@ -44,6 +44,9 @@ pub struct DeploymentView {
     /// The share of the answered requests that it runs again, in percent.
     #[serde(skip_serializing_if = "is_nothing")]
     pub mirror: f64,
+    /// What its version's profile recommended when it was deployed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub profile: BTreeMap<String, serde_json::Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
 }
@@ -117,6 +120,7 @@ fn deployments(spec: &EndpointSpec) -> Vec<DeploymentView> {
         model: deployment.model.to_string(),
         traffic: percent(&shares, name),
         mirror: percent(&spec.mirror, name),
+        profile: deployment.profile.clone(),
         settings: deployment.settings.clone(),
     });
     view.collect()

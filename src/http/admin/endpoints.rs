@@ -235,7 +235,8 @@ async fn deploy(
     let sticky = sticky.map(|text| text.parse().map(Some).map_err(invalid)).transpose()?;
     let amendment = Amendment { tags, description, sticky, ..Amendment::default() };
     let change = change(reason, format!("deployed {model}"));
-    let addition = |model| Addition { name: name.clone(), model, traffic, settings: settings.clone() };
+    let addition =
+        |model, profile| Addition { name: name.clone(), model, profile, traffic, settings: settings.clone() };
     let deployed = operations.deploy(endpoint, &model, addition, &amendment, &change).await.map_err(refused)?;
     let keys =
         deployed.keys.map(|keys| json!({ "primary": keys.primary.reveal(), "secondary": keys.secondary.reveal() }));
