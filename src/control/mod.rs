@@ -1,5 +1,6 @@
 //! Makes what is served match what was asked for: reads the request, loads, warms, publishes, drains.
 
+mod aside;
 mod controller;
 mod description;
 mod loader;
