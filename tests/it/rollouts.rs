@@ -292,6 +292,8 @@ fn feedback_that_cannot_be_counted_is_refused_with_what_would_do() {
     let own = post("{\"request_id\": \"mine-1\", \"outcome\": 12.5, \"deployment\": \"blue\"}");
     assert_eq!(own.json(), json!({"counted": 1, "again": 0, "unknown": 0}));
     assert_eq!(replica.connect().request("GET", FEEDBACK, &[], b"").status, 405);
+    let document = replica.connect().request("GET", "/api/v1/service/ridge/openapi.json", &[], b"").json();
+    assert_eq!(document["paths"][FEEDBACK]["post"]["operationId"], "ReportOutcomes");
     assert_eq!(replica.connect().request("POST", "/api/v1/service/nobody/feedback", &[], b"{}").status, 404);
     let many = vec![json!({"request_id": "x", "outcome": true}); 1_001];
     assert_eq!(post(&serde_json::to_string(&many).unwrap()).code(), "bad_feedback");
