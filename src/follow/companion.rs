@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +22,9 @@ const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long the last report may take.
 const LAST_REPORT: Duration = Duration::from_secs(5);
+
+/// How often it is looked for what killed writers have left.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// What it works with.
 pub struct Companion {
@@ -63,6 +66,14 @@ impl Companion {
         let mut tasks = JoinSet::new();
         let mut follower = Follower::new(operations, Arc::clone(&routing), format!("rollout on {}", identity.name));
         let waits = follower.waits();
+        let swept = registry.clone();
+        tasks.spawn(async move {
+            let mut ticks = ticks(SWEEP_INTERVAL);
+            loop {
+                ticks.tick().await;
+                sweep(&swept).await;
+            }
+        });
         tasks.spawn(async move {
             let mut ticks = ticks(every);
             loop {
@@ -112,6 +123,15 @@ async fn opened(desk: &Desk) -> Operations {
             Err(error) => tracing::debug!(%error, "the registry cannot be opened for reports; it is tried again"),
         }
         sleep(OPEN_AGAIN).await;
+    }
+}
+
+/// Removes what killed writers have left in the registry.
+async fn sweep(registry: &Registry) {
+    match registry.sweep(SystemTime::now()).await {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "what killed writers had left in the registry is removed"),
+        Err(error) => tracing::debug!(%error, "what killed writers may have left stays"),
     }
 }
 

@@ -13,6 +13,7 @@ mod endpoint_keys;
 mod endpoint_spec;
 mod error;
 mod file_path;
+mod leftovers;
 mod limits;
 mod manifest;
 mod model_meta;
