@@ -166,7 +166,7 @@ impl App {
             }
             Some(registry) => {
                 drop(runtime.spawn(registry.replica(config, &budget, controls.orders.clone()).watch()));
-                Some(company::accompany(config, registry.desk(config), Arc::clone(&routing))?)
+                Some(company::accompany(config, registry.desk(config), Arc::clone(&routing), &metrics)?)
             }
         };
 
