@@ -255,6 +255,11 @@ impl App {
         self.runtime.block_on(future)
     }
 
+    /// Where the key for administration was handed over, if the server runs with keys.
+    pub fn admin_key_path(&self) -> Option<PathBuf> {
+        self.keys.as_ref().map(|keys| keys.key_path(Ring::Admin, Slot::Primary))
+    }
+
     /// Where a key was handed over, if the server runs with keys.
     pub fn key_path(&self, endpoint: &Name) -> Option<PathBuf> {
         self.keys.as_ref().map(|keys| keys.key_path(Ring::Endpoint(endpoint), Slot::Primary))

@@ -189,7 +189,8 @@ fn list(matches: &ArgMatches) -> Result<(), Failure> {
 fn history(matches: &ArgMatches) -> Result<(), Failure> {
     let endpoint = endpoint(matches)?;
     let limit = matches.get_one::<String>("limit").map(String::as_str).unwrap_or(HISTORY_SHOWN);
-    let limit = limit.parse().map_err(|_| Failure::Usage(format!("--limit '{limit}': expected a number")))?;
+    let number = limit.parse().ok().filter(|number| *number > 0);
+    let limit = number.ok_or_else(|| usage(format!("--limit '{limit}': expected a number from 1 on")))?;
     let operations = operations(&arguments::config(matches)?.0)?;
     let revisions = registry::runtime()?.block_on(operations.history(&endpoint, limit))?;
     show(matches, &revisions, || {
@@ -265,6 +266,13 @@ pub fn described(view: &EndpointView) -> String {
     }
     if let Some(sticky) = &view.sticky {
         field("sticky", sticky);
+    }
+    if let Some(follow) = &view.follow {
+        let tags = if follow.tags.is_empty() { String::new() } else { format!(" with {}", pairs(&follow.tags)) };
+        field("follows", &format!("{}{tags}", follow.model));
+    }
+    if let Some(rollout) = &view.rollout {
+        field("rollout", &format!("of {} as {} since {}", rollout.model, rollout.candidate, rollout.since));
     }
     let settings = |settings: &BTreeMap<String, serde_json::Value>| {
         let pairs: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -200,6 +200,7 @@ fn a_candidate_runs_as_its_version_was_profiled() {
     let replica = site.serve("one", &[]);
     let mut connection = replica.connect();
     site.follow(&["hold_s=0", "min_requests=1", "steps=[50, 100]"]);
+    assert_eq!(site.run(&["endpoints", "show", "ridge"])["follow"]["model"], "ridge");
     let done = site
         .until(|| drop(connection.request("POST", SCORE, &[], BODY)), |latest| latest.why.contains("has taken over"));
     let candidate = done.body.deployments.values().next().unwrap();

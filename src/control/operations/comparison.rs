@@ -92,13 +92,20 @@ impl Operations {
         .await
     }
 
-    /// Has an endpoint follow a model, or none. What was rolled back of the same model stays so.
+    /// Has an endpoint follow a model that there is, or none. What was rolled back of the same model stays so.
     pub async fn follow(
         &self,
         endpoint: &Name,
         follow: Option<&Follow>,
         change: &Change,
     ) -> Result<Revision<EndpointSpec>, OperationError> {
+        // A slip of the pen would be waited for, and nobody would be told.
+        if let Some(follow) = follow {
+            let known = self.registry.models().names().await?;
+            if !known.contains(&follow.model) {
+                return Err(super::unknown_model(&follow.model, known));
+            }
+        }
         self.alter(endpoint, change, |spec| {
             if let Some(rollout) = &spec.rollout {
                 return Err(OperationError::UnderWay { model: rollout.model.clone() });

@@ -248,7 +248,11 @@ impl Operations {
         }
     }
 
+    /// Why there is no such endpoint: it was deleted, or never there; the others may be what was meant.
     async fn unknown(&self, name: &Name) -> Result<OperationError, RegistryError> {
+        if let Some(last) = self.registry.endpoint(name).latest().await? {
+            return Ok(OperationError::DeletedEndpoint { name: name.clone(), revision: last.revision });
+        }
         let known = self.registry.endpoints().await?;
         Ok(OperationError::UnknownEndpoint { near: nearest(name, &known), name: name.clone(), known })
     }
@@ -262,8 +266,7 @@ impl Operations {
                 if known.contains(&model.name) {
                     return Err(RegistryError::NotFound { what }.into());
                 }
-                let near = nearest(&model.name, &known);
-                Err(OperationError::UnknownModel { near, name: model.name.clone(), known })
+                Err(unknown_model(&model.name, known))
             }
             Err(error) => Err(error.into()),
         }
@@ -381,6 +384,10 @@ impl Operations {
         }
         Ok(())
     }
+}
+
+fn unknown_model(name: &Name, known: Vec<Name>) -> OperationError {
+    OperationError::UnknownModel { near: nearest(name, &known), name: name.clone(), known }
 }
 
 /// The known name that was probably meant.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::ReplicaView;
 use crate::name::Name;
-use crate::registry::{EndpointSpec, Revision, Share, Sticky};
+use crate::registry::{EndpointSpec, Follow, Revision, Rollout, Share, Sticky};
 
 /// An endpoint as it is to be.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +28,12 @@ pub struct EndpointView {
     pub tags: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// The model whose new versions are deployed by themselves, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
+    /// A version that is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// What every server says of it; `None` where they were not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Vec<ReplicaView>>,
@@ -83,6 +89,8 @@ impl EndpointView {
             settings: spec.settings.clone(),
             tags: spec.tags.clone(),
             description: spec.description.clone(),
+            follow: spec.follow.clone(),
+            rollout: spec.rollout.clone(),
             replicas: None,
         }
     }
