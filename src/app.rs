@@ -166,7 +166,13 @@ impl App {
             }
             Some(registry) => {
                 drop(runtime.spawn(registry.replica(config, &budget, controls.orders.clone()).watch()));
-                Some(company::accompany(config, registry.desk(config), Arc::clone(&routing), &metrics)?)
+                Some(company::accompany(
+                    config,
+                    registry.desk(config),
+                    Arc::clone(&routing),
+                    &metrics,
+                    registry.profile(),
+                )?)
             }
         };
 

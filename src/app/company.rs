@@ -9,7 +9,7 @@ use super::{StartError, state_dir};
 use crate::config::Config;
 use crate::control::operations::Desk;
 use crate::deployment::Routing;
-use crate::follow::{Accompanied, Companion, Identity};
+use crate::follow::{Accompanied, Companion, Identity, ProfileCommand};
 use crate::moment::Moment;
 use crate::telemetry::Metrics;
 use crate::webhook::{EventKind, Receiver, Retry, SecretPlace, Webhooks};
@@ -20,13 +20,14 @@ pub(super) fn accompany(
     desk: Desk,
     routing: Arc<Routing>,
     metrics: &Metrics,
+    profile: Option<Arc<ProfileCommand>>,
 ) -> Result<Accompanied, StartError> {
     let state = state_dir(config)?;
     let identity = Arc::new(Identity::claim(&state, Moment::now())?);
     let folder = state.join("webhooks").join(identity.name.as_str());
     let webhooks = webhooks(config, &folder, metrics)?.map(|webhooks| (webhooks, folder));
     let interval = Duration::from_millis(config.status_interval_ms);
-    let companion = Companion { desk, routing, identity, interval, webhooks };
+    let companion = Companion { desk, routing, identity, interval, webhooks, profile };
     companion.start().map_err(|source| StartError::Start { what: "the thread that reports", source })
 }
 

@@ -14,6 +14,7 @@ use crate::control::{
     Known, ModelSpec, NotLoaded, Obtain, Obtained, Orders, Replica, Shelf, Source, Trial, Wanted, WantedDeployment,
 };
 use crate::engine::EngineInfo;
+use crate::follow::ProfileCommand;
 use crate::name::Name;
 use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Recommended, Registry, RegistryUrl};
 use crate::schedule::Cores;
@@ -32,6 +33,8 @@ pub struct RegistryOffer {
     pub access: Access,
     /// How models are tried out before they are loaded; `None` where there is no program to do so.
     pub trial: Option<Arc<Trial>>,
+    /// How versions are profiled before their rollouts begin; `None` likewise.
+    pub profile: Option<Arc<ProfileCommand>>,
 }
 
 impl From<Vec<ModelSpec>> for Offer {
@@ -53,6 +56,7 @@ impl Offer {
 /// A registry that is about to be served.
 pub(super) struct Opened {
     shelf: Shelf,
+    profile: Option<Arc<ProfileCommand>>,
     poll_interval: Duration,
 }
 
@@ -74,7 +78,8 @@ impl RegistryOffer {
             tracing::warn!(registry = %self.url, %error, "the registry cannot be opened; it is tried again while serving");
         }
         let shelf = Shelf { open, url: self.url.clone(), cache, runtime, trial: self.trial.clone(), engine };
-        Ok(Opened { shelf, poll_interval: Duration::from_millis(config.registry_poll_interval_ms) })
+        let profile = self.profile.clone();
+        Ok(Opened { shelf, profile, poll_interval: Duration::from_millis(config.registry_poll_interval_ms) })
     }
 }
 
@@ -83,6 +88,11 @@ impl Opened {
     pub fn obtain(&self) -> Arc<Obtain> {
         let shelf = self.shelf.clone();
         Arc::new(move |model| shelf.obtain(model))
+    }
+
+    /// How its versions are profiled.
+    pub fn profile(&self) -> Option<Arc<ProfileCommand>> {
+        self.profile.clone()
     }
 
     /// Where operations on its endpoints are carried out.

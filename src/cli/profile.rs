@@ -16,6 +16,7 @@ use super::serve::log_settings;
 use super::{Failure, arguments, print};
 use crate::app::{choose_engine, described, settings};
 use crate::config::{Config, LogLevel};
+use crate::control::give_way;
 use crate::memory;
 use crate::profile::{
     Candidate, Goal, LiveBench, Machine, Objective, Progress, Space, Subject, document, parse_time, render, search,
@@ -49,6 +50,12 @@ pub fn command() -> Command {
                 .help("table or json; default: table on a terminal, json otherwise"),
         )
         .arg(
+            Arg::new("aside")
+                .long("aside")
+                .action(ArgAction::SetTrue)
+                .help("Give way to all other processes, such as servers on this machine"),
+        )
+        .arg(
             Arg::new("dry-run")
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
@@ -58,6 +65,10 @@ pub fn command() -> Command {
 
 pub fn profile(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name| matches.get_one::<String>(name).map(String::as_str);
+    if matches.get_flag("aside") {
+        // First of all: threads begin as low as the one that makes them.
+        give_way();
+    }
     let config = arguments::config(matches)?.0;
     let goal = goal(text("slo"), text("rate"))?;
     let time = parse_time(text("duration").unwrap_or("30s")).map_err(|error| usage(format!("--duration: {error}")))?;

@@ -17,7 +17,7 @@ const NICENESS: i32 = 10;
 pub fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let done = thread::scope(|scope| {
         let aside = scope.spawn(|| {
-            lower();
+            give_way();
             work()
         });
         aside.join()
@@ -25,8 +25,8 @@ pub fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     done.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Elsewhere than on Linux a priority is the whole process's.
-fn lower() {
+/// Lowers this thread, and those that it makes from now on. Elsewhere than on Linux a priority is the whole process's, and stays.
+pub fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!(%error, "models are loaded at the priority of threads that serve");

@@ -16,6 +16,7 @@ mod slot;
 mod threads;
 mod wanted;
 
+pub use aside::give_way;
 pub use controller::{Controller, Done, Job, Means, NotLoaded};
 pub use description::Description;
 pub use loader::{Loader, Seat, digest_file, sample_path};

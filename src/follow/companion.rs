@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Announcer, Follower, Identity, Reporter};
+use super::{Announcer, Follower, Identity, ProfileCommand, Reporter};
 use crate::control::operations::{Desk, Operations};
 use crate::deployment::Routing;
 use crate::moment::Moment;
@@ -36,6 +36,8 @@ pub struct Companion {
     pub interval: Duration,
     /// Who is told of what happens, and where it is kept what they have been told.
     pub webhooks: Option<(Webhooks, PathBuf)>,
+    /// How versions are profiled before their rollouts begin; `None` where there is no program to do so.
+    pub profile: Option<Arc<ProfileCommand>>,
 }
 
 /// A companion at work.
@@ -56,7 +58,7 @@ impl Companion {
     }
 
     async fn accompany(self, mut stopped: watch::Receiver<bool>) {
-        let Companion { desk, routing, identity, interval: every, webhooks } = self;
+        let Companion { desk, routing, identity, interval: every, webhooks, profile } = self;
         let mut ended = stopped.clone();
         let operations = tokio::select! {
             operations = opened(&desk) => operations,
@@ -64,7 +66,8 @@ impl Companion {
         };
         let registry = operations.registry().clone();
         let mut tasks = JoinSet::new();
-        let mut follower = Follower::new(operations, Arc::clone(&routing), format!("rollout on {}", identity.name));
+        let mut follower =
+            Follower::new(operations, Arc::clone(&routing), format!("rollout on {}", identity.name), profile);
         let waits = follower.waits();
         let swept = registry.clone();
         tasks.spawn(async move {

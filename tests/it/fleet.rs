@@ -137,7 +137,7 @@ impl Fleet {
 
     /// The same, where models are tried out first.
     pub fn start_with_trial(&self, trial: Option<Arc<Trial>>) -> Start {
-        let offer = RegistryOffer { url: self.url(), access: access(), trial };
+        let offer = RegistryOffer { url: self.url(), access: access(), trial, profile: None };
         Start::with(TractEngine).registry(offer).set("registry_poll_interval_ms", "10")
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scoria::app::{App, Offer, RegistryOffer};
@@ -10,6 +11,7 @@ use scoria::config::{Config, Origin, Setting};
 use scoria::control::operations::Operations;
 use scoria::engine::tract::TractEngine;
 use scoria::experiment::Level;
+use scoria::follow::ProfileCommand;
 use scoria::name::Name;
 use scoria::registry::{Access, EndpointSpec, Presence, Registry, RegistryUrl, Revision, StoreLimits};
 use serde_json::{Value as Json, json};
@@ -69,6 +71,25 @@ impl Site {
             .unwrap()
     }
 
+    /// How a server of it has versions profiled.
+    fn profile(&self) -> Arc<ProfileCommand> {
+        let (registry, state) = (self.path("registry"), self.path("terminal"));
+        Arc::new(move |model, objective, time| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_scoria"));
+            command.args([
+                "profile",
+                "--aside",
+                "--engine",
+                "tract",
+                &format!("--slo={objective}"),
+                &model.to_string(),
+            ]);
+            command.arg(format!("--duration={}s", time.as_secs()));
+            command.env("SCORIA_REGISTRY", &registry).env("SCORIA_STATE_DIR", &state);
+            command
+        })
+    }
+
     /// Another version of the same model.
     fn register(&self, more: &[&str]) {
         let model = bundled("ridge").join("1").display().to_string();
@@ -106,8 +127,9 @@ impl Site {
         let config = Config::resolve(&layers).unwrap();
         let limits = StoreLimits::within(Duration::from_secs(10));
         let access = Access { limits, presence: Presence::Expect, variables: Vec::new() };
-        let offer = Offer::Registry(RegistryOffer { url: self.url(), access, trial: None });
-        let app = App::start(&config, offer, std::sync::Arc::new(TractEngine)).unwrap();
+        let offer =
+            Offer::Registry(RegistryOffer { url: self.url(), access, trial: None, profile: Some(self.profile()) });
+        let app = App::start(&config, offer, Arc::new(TractEngine)).unwrap();
         app.block_on(app.loaded());
         Replica(Some(app))
     }
@@ -206,6 +228,23 @@ fn a_candidate_runs_as_its_version_was_profiled() {
     let candidate = done.body.deployments.values().next().unwrap();
     let recommended: std::collections::BTreeMap<_, _> = serde_json::from_value(report["recommended"].clone()).unwrap();
     assert_eq!((candidate.model.version, &candidate.profile), (2, &recommended), "{done:?}");
+}
+
+#[test]
+fn a_version_is_profiled_against_the_objective_before_its_rollout_begins() {
+    let site = Site::new();
+    let replica = site.serve("one", &[]);
+    let mut connection = replica.connect();
+    site.follow(&["objective=p50=5s", "profile_s=2", "hold_s=0", "min_requests=1", "steps=[100]"]);
+    site.register(&[]);
+    let begun = site.until(|| (), |latest| latest.body.rollout.is_some());
+    let profile = site.run(&["models", "show", "ridge:2"])["profile"].clone();
+    let report = &profile["report"];
+    assert_eq!((&profile["revision"], &report["objective"]), (&1.into(), &"p50=5s".into()), "{profile:#}");
+    let candidate = begun.body.deployments.values().find(|deployment| deployment.model.version == 2).unwrap();
+    assert_eq!(json!(candidate.profile), report["recommended"]);
+    let score = || drop(connection.request("POST", SCORE, &[], BODY));
+    site.until(score, |latest| latest.why.contains("has taken over"));
 }
 
 #[test]
@@ -339,11 +378,8 @@ fn webhooks_need_a_secret_that_is_where_it_is_said_to_be() {
         };
         let limits = StoreLimits::within(Duration::from_secs(10));
         let access = Access { limits, presence: Presence::Expect, variables: Vec::new() };
-        let offer = Offer::Registry(RegistryOffer { url: site.url(), access, trial: None });
-        App::start(&Config::resolve(&layers).unwrap(), offer, std::sync::Arc::new(TractEngine))
-            .err()
-            .unwrap()
-            .to_string()
+        let offer = Offer::Registry(RegistryOffer { url: site.url(), access, trial: None, profile: None });
+        App::start(&Config::resolve(&layers).unwrap(), offer, Arc::new(TractEngine)).err().unwrap().to_string()
     };
     let urls = ("webhook_urls", "http://127.0.0.1:9/");
     for (more, complaint) in [
