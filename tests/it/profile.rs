@@ -140,7 +140,7 @@ impl Kept {
 #[test]
 fn a_registered_version_keeps_its_profile_and_is_deployed_with_it() {
     let kept = Kept::new();
-    let profile = ["profile", "ridge", "--slo", "p50=5s", "--rate", "50", "--duration", "3s"];
+    let profile = ["profile", "ridge", "--slo", "p50=5s", "--rate", "50", "--duration", "5s"];
     let dry = kept.done(&[&profile[..], &["--dry-run"]].concat());
     assert_eq!(dry["objectiveMet"], true, "{dry:#}");
     assert!(kept.done(&["models", "show", "ridge"])["profile"].is_null());
@@ -171,7 +171,7 @@ fn a_registered_version_keeps_its_profile_and_is_deployed_with_it() {
     let back = kept.done(&["rollback", "house"]);
     assert_eq!(blue(&back)["profile"], report["recommended"], "{back:#}");
 
-    let missing = kept.command(&["profile", "rigde"]);
+    let missing = kept.command(&["profile", "rigde", "--aside"]);
     let error = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert_eq!(missing.status.code(), Some(3), "{error}");
     assert!(error.contains("rigde") && error.contains("scoria models list"), "{error}");
