@@ -166,7 +166,13 @@ impl App {
             }
             Some(registry) => {
                 drop(runtime.spawn(registry.replica(config, &budget, controls.orders.clone()).watch()));
-                Some(company::accompany(config, registry.desk(config), Arc::clone(&routing))?)
+                Some(company::accompany(
+                    config,
+                    registry.desk(config),
+                    Arc::clone(&routing),
+                    &metrics,
+                    registry.profile(),
+                )?)
             }
         };
 
@@ -253,6 +259,11 @@ impl App {
     /// Runs `future` on the server's runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
+    }
+
+    /// Where the key for administration was handed over, if the server runs with keys.
+    pub fn admin_key_path(&self) -> Option<PathBuf> {
+        self.keys.as_ref().map(|keys| keys.key_path(Ring::Admin, Slot::Primary))
     }
 
     /// Where a key was handed over, if the server runs with keys.

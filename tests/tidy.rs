@@ -56,6 +56,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     (
         "rustix::",
         &[
+            "src/control/aside.rs",
             "src/control/measure.rs",
             "src/engine/external_data.rs",
             "src/http/descriptors.rs",

@@ -9,23 +9,30 @@ use super::{StartError, state_dir};
 use crate::config::Config;
 use crate::control::operations::Desk;
 use crate::deployment::Routing;
-use crate::follow::{Accompanied, Companion, Identity};
+use crate::follow::{Accompanied, Companion, Identity, ProfileCommand};
 use crate::moment::Moment;
+use crate::telemetry::Metrics;
 use crate::webhook::{EventKind, Receiver, Retry, SecretPlace, Webhooks};
 
 /// Starts it for a server with these settings.
-pub(super) fn accompany(config: &Config, desk: Desk, routing: Arc<Routing>) -> Result<Accompanied, StartError> {
+pub(super) fn accompany(
+    config: &Config,
+    desk: Desk,
+    routing: Arc<Routing>,
+    metrics: &Metrics,
+    profile: Option<Arc<ProfileCommand>>,
+) -> Result<Accompanied, StartError> {
     let state = state_dir(config)?;
     let identity = Arc::new(Identity::claim(&state, Moment::now())?);
     let folder = state.join("webhooks").join(identity.name.as_str());
-    let webhooks = webhooks(config, &folder)?.map(|webhooks| (webhooks, folder));
+    let webhooks = webhooks(config, &folder, metrics)?.map(|webhooks| (webhooks, folder));
     let interval = Duration::from_millis(config.status_interval_ms);
-    let companion = Companion { desk, routing, identity, interval, webhooks };
+    let companion = Companion { desk, routing, identity, interval, webhooks, profile };
     companion.start().map_err(|source| StartError::Start { what: "the thread that reports", source })
 }
 
 /// The receivers that the settings name, if they name any.
-fn webhooks(config: &Config, folder: &Path) -> Result<Option<Webhooks>, StartError> {
+fn webhooks(config: &Config, folder: &Path, metrics: &Metrics) -> Result<Option<Webhooks>, StartError> {
     if config.webhook_urls.0.is_empty() {
         return Ok(None);
     }
@@ -42,5 +49,6 @@ fn webhooks(config: &Config, folder: &Path) -> Result<Option<Webhooks>, StartErr
     let receivers =
         receivers.collect::<Result<Vec<_>, _>>().map_err(|error| refuse(format!("webhook_urls: {error}")))?;
     let timeout = Duration::from_millis(config.webhook_timeout_ms);
-    Webhooks::start(folder, receivers, timeout, Retry::default()).map(Some).map_err(|error| refuse(error.to_string()))
+    let started = Webhooks::start(folder, receivers, timeout, Retry::default(), metrics);
+    started.map(Some).map_err(|error| refuse(error.to_string()))
 }

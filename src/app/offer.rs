@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::{StartError, settings, state_dir};
 use crate::auth::{KeyDigest, KeyRing};
 use crate::config::{Auth, Config};
@@ -12,8 +14,9 @@ use crate::control::{
     Known, ModelSpec, NotLoaded, Obtain, Obtained, Orders, Replica, Shelf, Source, Trial, Wanted, WantedDeployment,
 };
 use crate::engine::EngineInfo;
+use crate::follow::ProfileCommand;
 use crate::name::Name;
-use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Registry, RegistryUrl};
+use crate::registry::{Access, Cache, DeploymentSpec, Guard, ModelRef, Recommended, Registry, RegistryUrl};
 use crate::schedule::Cores;
 
 /// What is to be served.
@@ -30,6 +33,8 @@ pub struct RegistryOffer {
     pub access: Access,
     /// How models are tried out before they are loaded; `None` where there is no program to do so.
     pub trial: Option<Arc<Trial>>,
+    /// How versions are profiled before their rollouts begin; `None` likewise.
+    pub profile: Option<Arc<ProfileCommand>>,
 }
 
 impl From<Vec<ModelSpec>> for Offer {
@@ -51,6 +56,7 @@ impl Offer {
 /// A registry that is about to be served.
 pub(super) struct Opened {
     shelf: Shelf,
+    profile: Option<Arc<ProfileCommand>>,
     poll_interval: Duration,
 }
 
@@ -72,7 +78,8 @@ impl RegistryOffer {
             tracing::warn!(registry = %self.url, %error, "the registry cannot be opened; it is tried again while serving");
         }
         let shelf = Shelf { open, url: self.url.clone(), cache, runtime, trial: self.trial.clone(), engine };
-        Ok(Opened { shelf, poll_interval: Duration::from_millis(config.registry_poll_interval_ms) })
+        let profile = self.profile.clone();
+        Ok(Opened { shelf, profile, poll_interval: Duration::from_millis(config.registry_poll_interval_ms) })
     }
 }
 
@@ -81,6 +88,11 @@ impl Opened {
     pub fn obtain(&self) -> Arc<Obtain> {
         let shelf = self.shelf.clone();
         Arc::new(move |model| shelf.obtain(model))
+    }
+
+    /// How its versions are profiled.
+    pub fn profile(&self) -> Option<Arc<ProfileCommand>> {
+        self.profile.clone()
     }
 
     /// Where operations on its endpoints are carried out.
@@ -113,7 +125,7 @@ fn interpret(name: &Name, known: &Known, config: &Config, cores: &Arc<Cores>) ->
     let own = config.of_endpoint(name);
     let invalid = spec.check().err().map(|error| error.to_string());
     let deployment = |deployment: &DeploymentSpec| {
-        let resolved = own.with_overrides(&[&spec.settings, &deployment.settings]);
+        let resolved = own.with_overrides(&[profile(deployment, cores), &spec.settings, &deployment.settings]);
         let reason = invalid.clone().or(resolved.as_ref().err().map(ToString::to_string));
         WantedDeployment {
             settings: settings(resolved.as_ref().unwrap_or(own), cores),
@@ -141,6 +153,21 @@ fn interpret(name: &Name, known: &Known, config: &Config, cores: &Arc<Cores>) ->
             .map_or(Guard::default().answer_tolerance, |follow| follow.guard.answer_tolerance),
         sticky: spec.sticky.clone(),
     }
+}
+
+/// What of a deployment's profile holds here. One that was made where there are more cores would have them wait for each other.
+fn profile<'a>(deployment: &'a DeploymentSpec, cores: &Cores) -> &'a Recommended {
+    static NONE: Recommended = Recommended::new();
+    let asked = |key| deployment.profile.get(key).and_then(Json::as_u64).unwrap_or(1).max(1);
+    let needed = asked("workers").saturating_mul(asked("intra_op_threads"));
+    if needed <= cores.total() as u64 {
+        return &deployment.profile;
+    }
+    tracing::warn!(
+        model = %deployment.model, needed, cores = cores.total(),
+        "its profile is of a larger machine, and is left out; it is measured anew"
+    );
+    &NONE
 }
 
 /// The endpoint's keys. One whose keys are not known, or cannot be read, is open to nobody.

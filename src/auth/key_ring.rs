@@ -28,6 +28,13 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
+    pub fn digest(&self, slot: Slot) -> &KeyDigest {
+        match slot {
+            Slot::Primary => &self.primary,
+            Slot::Secondary => &self.secondary,
+        }
+    }
+
     /// Which of the ring's keys was presented, if one was. Both are compared, whatever the first comparison says.
     pub fn find(&self, presented: &KeyDigest) -> Option<Slot> {
         let primary = self.primary.matches(presented);

@@ -7,10 +7,12 @@
 mod key;
 mod key_ring;
 mod key_store;
+mod watched_ring;
 
 pub use key::{Key, KeyDigest};
 pub use key_ring::{KeyRing, Slot};
 pub use key_store::{KeyStore, KeyStoreError, Ring};
+pub use watched_ring::WatchedRing;
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,9 @@ pub fn banner(app: &App, offer: &Offer, engine: &EngineInfo, without_ort: Option
     if app.has_docs {
         line(&mut text, &format!("docs     {}/docs", Origin::of(app.listen, app.scoring_tls.as_deref()).url));
     }
+    if let (Offer::Registry(_), Some(path)) = (offer, app.admin_key_path().filter(|path| path.is_file())) {
+        line(&mut text, &format!("admin key  {}", path.display()));
+    }
     let origin = Origin::of(app.admin_listen, app.admin_tls.as_deref()).url;
     let is_asked = app.admin_tls.as_ref().is_some_and(|tls| tls.asks_for_certificates());
     let note = if is_asked { "  (with a client certificate)" } else { "" };

@@ -68,6 +68,21 @@ pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> S
     if pairs.is_empty() { "-".to_owned() } else { pairs.join(" ") }
 }
 
+/// A text of any length, as a terminal may be shown it.
+pub fn plain_long(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// How long ago something was, for people.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// A number of bytes for people.
 pub fn size(bytes: u64) -> String {
     match bytes {

@@ -75,7 +75,8 @@ pub fn deploy(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let change = registry::change(text("reason").map_or_else(|| format!("deployed {model}"), str::to_owned));
     let operations = operations(&config)?;
-    let addition = |model| Addition { name: deployment.clone(), model, traffic, settings: settings.clone() };
+    let addition =
+        |model, profile| Addition { name: deployment.clone(), model, profile, traffic, settings: settings.clone() };
     let deployed =
         registry::runtime()?.block_on(operations.deploy(&endpoint, &model, addition, &amendment, &change))?;
     tell(matches, &endpoint, &deployed, &notes)

@@ -6,10 +6,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::columns::{columns, output_flag, pairs, plain, show};
 use super::deploy::{given_settings, share};
-use super::{Failure, arguments, registry};
+use super::{Failure, arguments, registry, replicas};
 use crate::config::Config;
 use crate::control::operations::{Amendment, EndpointView, OperationError, Operations, RevisionView};
 use crate::error::ErrorKind;
+use crate::moment::Moment;
 use crate::name::Name;
 use crate::registry::{EndpointSpec, ModelSelector, Presence, RegistryError, Revision, Share, Sticky};
 
@@ -101,7 +102,7 @@ pub fn command(configured: fn(Command) -> Command) -> Command {
             .arg(reason_flag());
     Command::new("endpoints").about("What is served of the registry").subcommand_required(true).subcommands([
         configured(Command::new("list").about("List all endpoints").arg(output_flag())),
-        configured(one("show", "Show one endpoint")),
+        configured(one("show", "Show one endpoint: what it is to be, and what every server says of it")),
         configured(history),
         configured(set),
         configured(delete),
@@ -160,7 +161,7 @@ pub fn endpoints(matches: &ArgMatches) -> Result<(), Failure> {
         "show" => {
             let endpoint = endpoint(matches)?;
             let operations = operations(&arguments::config(matches)?.0)?;
-            let view = registry::runtime()?.block_on(operations.show(&endpoint))?;
+            let view = registry::runtime()?.block_on(operations.show(&endpoint, Moment::now()))?;
             show(matches, &view, || described(&view))
         }
         "history" => history(matches),
@@ -188,7 +189,8 @@ fn list(matches: &ArgMatches) -> Result<(), Failure> {
 fn history(matches: &ArgMatches) -> Result<(), Failure> {
     let endpoint = endpoint(matches)?;
     let limit = matches.get_one::<String>("limit").map(String::as_str).unwrap_or(HISTORY_SHOWN);
-    let limit = limit.parse().map_err(|_| Failure::Usage(format!("--limit '{limit}': expected a number")))?;
+    let number = limit.parse().ok().filter(|number| *number > 0);
+    let limit = number.ok_or_else(|| usage(format!("--limit '{limit}': expected a number from 1 on")))?;
     let operations = operations(&arguments::config(matches)?.0)?;
     let revisions = registry::runtime()?.block_on(operations.history(&endpoint, limit))?;
     show(matches, &revisions, || {
@@ -265,6 +267,13 @@ pub fn described(view: &EndpointView) -> String {
     if let Some(sticky) = &view.sticky {
         field("sticky", sticky);
     }
+    if let Some(follow) = &view.follow {
+        let tags = if follow.tags.is_empty() { String::new() } else { format!(" with {}", pairs(&follow.tags)) };
+        field("follows", &format!("{}{tags}", follow.model));
+    }
+    if let Some(rollout) = &view.rollout {
+        field("rollout", &format!("of {} as {} since {}", rollout.model, rollout.candidate, rollout.since));
+    }
     let settings = |settings: &BTreeMap<String, serde_json::Value>| {
         let pairs: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         if pairs.is_empty() { "-".to_owned() } else { pairs.join(" ") }
@@ -285,7 +294,15 @@ pub fn described(view: &EndpointView) -> String {
             ]
         })
         .collect();
-    text + &columns(&["DEPLOYMENT", "MODEL", "TRAFFIC", "MIRROR", "SETTINGS"], &rows)
+    text += &columns(&["DEPLOYMENT", "MODEL", "TRAFFIC", "MIRROR", "SETTINGS"], &rows);
+    for deployment in view.deployments.iter().filter(|deployment| !deployment.profile.is_empty()) {
+        let recommended = settings(&deployment.profile);
+        text += &format!("  {} has, as profiled and where nothing else is said: {recommended}\n", deployment.name);
+    }
+    match &view.replicas {
+        Some(replicas) => text + &replicas::described(replicas, view.revision),
+        None => text,
+    }
 }
 
 /// `header:<name>`, `cookie:<name>`, `key`, or `none`.

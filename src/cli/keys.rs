@@ -4,12 +4,12 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
-use super::columns::{columns, output_flag, show};
+use super::columns::{age, columns, output_flag, show};
 use super::endpoints::{endpoint, operations, reason_flag};
 use super::{Failure, arguments, registry};
 use crate::auth::Slot;
+use crate::control::operations::KeyView;
 use crate::moment::Moment;
-use crate::registry::StoredKey;
 
 pub fn command() -> Command {
     Command::new("keys")
@@ -20,7 +20,7 @@ pub fn command() -> Command {
                 .value_name("show|rotate")
                 .default_value("show")
                 .value_parser(PossibleValuesParser::new(["show", "rotate"]))
-                .help("show: id and age of each; rotate: make a new one, which is shown this once"),
+                .help("show: id, age and last use of each; rotate: make a new one, which is shown this once"),
         )
         .arg(
             Arg::new("slot")
@@ -48,19 +48,12 @@ pub fn keys(matches: &ArgMatches) -> Result<(), Failure> {
             format!("{} key  {}\nIt is shown this once; the old one is no longer good.\n", slot.name(), key.reveal())
         });
     }
-    let revision = runtime.block_on(operations.keys(&endpoint))?;
-    let keys = [(Slot::Primary, &revision.body.primary), (Slot::Secondary, &revision.body.secondary)];
-    let now = Moment::now();
-    let age = |key: &StoredKey| key.created.to_string();
-    let document: Vec<_> = keys
-        .iter()
-        .map(|(slot, key)| json!({ "slot": slot.name(), "id": key.id, "created": age(key), "age_s": now.since(key.created).as_secs() }))
-        .collect();
-    show(matches, &document, || {
-        let row = |(slot, key): &(Slot, &StoredKey)| {
-            let days = now.since(key.created).as_secs() / 86_400;
-            vec![slot.name().to_owned(), key.id.clone(), age(key), format!("{days} days")]
+    let keys = runtime.block_on(operations.keys(&endpoint, Moment::now()))?;
+    show(matches, &keys, || {
+        let row = |key: &KeyView| {
+            let used = key.last_used.map_or_else(|| "never seen".to_owned(), |used| used.to_string());
+            vec![key.slot.to_owned(), key.id.clone(), key.created.to_string(), age(key.age_s), used]
         };
-        columns(&["KEY", "ID", "CREATED", "AGE"], &keys.iter().map(row).collect::<Vec<_>>())
+        columns(&["KEY", "ID", "CREATED", "AGE", "LAST USED"], &keys.iter().map(row).collect::<Vec<_>>())
     })
 }

@@ -15,8 +15,10 @@ mod meter;
 mod models;
 mod probe;
 mod profile;
+mod profiled;
 mod register;
 mod registry;
+mod replicas;
 mod serve;
 
 use std::ffi::OsString;

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::columns::{columns, output_flag, pairs, plain, show, size};
+use super::columns::{columns, output_flag, pairs, plain, plain_long, show, size};
 use super::meter::Meter;
 use super::register::given_pairs;
 use super::{Failure, arguments, registry};
 use crate::registry::{
-    Archived, MetaEdit, ModelMeta, ModelQuery, ModelRef, ModelSelector, ModelVersion, Models, Only, Pair, Presence,
-    RegistryError,
+    Archived, MetaEdit, ModelMeta, ModelQuery, ModelRef, ModelSelector, ModelVersion, ModelView, Models, Only, Pair,
+    Presence, ProfileView, RegistryError, recommended,
 };
 use crate::tensor::{Dim, OutputSpec, TensorSpec, ValueType};
 
@@ -61,7 +61,10 @@ pub fn models(matches: &ArgMatches) -> Result<(), Failure> {
         "list" => runtime.block_on(list(&models, matches)),
         "show" => {
             let version = runtime.block_on(models.select(&selector(matches)?))?;
-            show(matches, &version.view(), || describe(&version))
+            let profile = runtime.block_on(models.profile(&version.manifest.model_ref()).latest())?;
+            let profile = profile.as_ref().map(ProfileView::of);
+            let told = profile.as_ref().map(profile_text).unwrap_or_default();
+            show(matches, &ModelView { profile, ..version.view() }, || describe(&version) + &told)
         }
         "tag" => {
             let edit = edit(matches)?;
@@ -203,8 +206,35 @@ pub fn describe(version: &ModelVersion) -> String {
     text
 }
 
-fn plain_long(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+/// The latest profile in a few lines.
+fn profile_text(profile: &ProfileView<'_>) -> String {
+    let report = profile.report;
+    let text = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
+    let number = |key: &str| report[key].as_f64().map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let met = match (report["objective"].as_str(), &report["objectiveMet"]) {
+        (None, _) => "the highest rate".to_owned(),
+        (Some(objective), Json::Bool(true)) => format!("{objective} is met"),
+        (Some(objective), _) => format!("{objective} is not met"),
+    };
+    let measured = format!(
+        "{met}: {}/s, p50 {} ms, p99 {} ms, on {} cores with {}",
+        number("measuredQueriesPerSecond"),
+        number("latencyPercentile50InMs"),
+        number("latencyPercentile99InMs"),
+        number("requestedCpu"),
+        text("engine"),
+    );
+    let recommended = recommended(report);
+    let settings: Vec<_> = recommended.iter().map(|(key, value)| format!("{key}={}", plain_value(value))).collect();
+    let settings = if settings.is_empty() { "nothing".to_owned() } else { settings.join(" ") };
+    let at = format!("{} by {}", profile.at, profile.by);
+    [("profile", measured), ("recommends", settings), ("profiled", at)]
+        .map(|(name, value)| format!("  {name:<12} {}\n", plain_long(&value)))
+        .concat()
+}
+
+fn plain_value(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn input_text(input: &TensorSpec) -> String {

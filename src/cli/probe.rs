@@ -61,9 +61,18 @@ pub fn try_out(
     model: &Path,
     sample: Option<&Path>,
 ) -> ProbeReport {
+    let mut arguments = vec![OsString::from("probe")];
+    arguments.extend(shared_flags(config, engine));
+    arguments.extend(sample.map(|path| path_flag("sample", path)));
+    arguments.extend([OsString::from("--"), model.as_os_str().to_owned()]);
+    let timeout = Duration::from_millis(config.probe_timeout_ms);
+    run(&Probe { program: program.to_owned(), arguments, engine, timeout })
+}
+
+/// What another process has to be told to load models as this one does.
+pub fn shared_flags(config: &Config, engine: &'static str) -> Vec<OsString> {
     let flag = |name: &str, value: &str| OsString::from(format!("--{name}={value}"));
-    let mut arguments = vec![
-        OsString::from("probe"),
+    let mut flags = vec![
         flag("engine", engine),
         flag("allow-old-ort", &config.allow_old_ort.to_text()),
         flag("providers", &config.providers.to_text()),
@@ -74,16 +83,15 @@ pub fn try_out(
         flag("probe-timeout-ms", &config.probe_timeout_ms.to_text()),
         flag("probe-max-memory-bytes", &config.probe_max_memory_bytes.to_text()),
     ];
-    let path_flag = |name: &str, path: &Path| {
-        let mut flag = OsString::from(format!("--{name}="));
-        flag.push(path);
-        flag
-    };
-    arguments.extend(config.ort_lib.as_deref().map(|path| path_flag("ort-lib", path)));
-    arguments.extend(sample.map(|path| path_flag("sample", path)));
-    arguments.extend([OsString::from("--"), model.as_os_str().to_owned()]);
-    let timeout = Duration::from_millis(config.probe_timeout_ms);
-    run(&Probe { program: program.to_owned(), arguments, engine, timeout })
+    flags.extend(config.ort_lib.as_deref().map(|path| path_flag("ort-lib", path)));
+    flags
+}
+
+/// `--name=path`, whatever bytes the path is of.
+pub fn path_flag(name: &str, path: &Path) -> OsString {
+    let mut flag = OsString::from(format!("--{name}="));
+    flag.push(path);
+    flag
 }
 
 /// Writes an event, at once: the next step may be the last.

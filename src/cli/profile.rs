@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
 
 use super::probe::policy;
+use super::profiled::Asked;
 use super::serve::log_settings;
 use super::{Failure, arguments, print};
 use crate::app::{choose_engine, described, settings};
 use crate::config::{Config, LogLevel};
-use crate::control::{ModelSpec, resolve_models};
+use crate::control::give_way;
 use crate::memory;
 use crate::profile::{
     Candidate, Goal, LiveBench, Machine, Objective, Progress, Space, Subject, document, parse_time, render, search,
@@ -30,7 +32,9 @@ pub fn command() -> Command {
     let option = |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
     Command::new("profile")
         .about("Find the settings that suit a model, by trying them")
-        .arg(Arg::new("model").value_name("MODEL").required(true).help("file.onnx, name=file.onnx, or a model's folder"))
+        .arg(Arg::new("model").value_name("MODEL").required(true).help(
+            "file.onnx, name=file.onnx or a model's folder; or a version of the registry, NAME[:VERSION], which keeps the report",
+        ))
         .arg(option("slo", "OBJECTIVE").help(
             "What the latency has to be, as in p99=5ms or p50=1ms,p99=5ms; default: the highest rate, and the lowest latency",
         ))
@@ -45,41 +49,73 @@ pub fn command() -> Command {
                 .value_parser(PossibleValuesParser::new(["table", "json"]))
                 .help("table or json; default: table on a terminal, json otherwise"),
         )
+        .arg(
+            Arg::new("aside")
+                .long("aside")
+                .action(ArgAction::SetTrue)
+                .help("Give way to all other processes, such as servers on this machine"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Only report: the registry keeps nothing of it"),
+        )
 }
 
 pub fn profile(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name| matches.get_one::<String>(name).map(String::as_str);
+    if matches.get_flag("aside") {
+        // First of all: threads begin as low as the one that makes them.
+        give_way();
+    }
     let config = arguments::config(matches)?.0;
     let goal = goal(text("slo"), text("rate"))?;
     let time = parse_time(text("duration").unwrap_or("30s")).map_err(|error| usage(format!("--duration: {error}")))?;
     if time < DURATION_MIN {
         return Err(usage(format!("--duration: expected at least {DURATION_MIN:?}, got {time:?}")));
     }
-    let spec = model(text("model").unwrap_or_default())?;
-    let sample = text("sample-input").map(read_sample).transpose()?;
+    let asked = Asked::of(text("model").unwrap_or_default(), &config)?;
+    let sample = text("sample-input").map(Path::new).map(read_sample).transpose()?;
     start_logging(log_settings(&Config { log_level: quiet(config.log_level), ..config.clone() }));
 
     let (engine, _) = choose_engine(&config).map_err(Failure::Failed)?;
-    let (spec, own) = described(&config, spec);
+    let info = engine.info();
+    // Held until the end, so that nobody removes a version's files from the cache.
+    let obtained = asked.obtain(&config, &info)?;
+    let sample =
+        sample.map_or_else(|| obtained.sample.as_deref().map(read_sample).transpose(), |given| Ok(Some(given)))?;
+    let (spec, own) = described(&config, obtained.spec.clone());
     let cores = Arc::new(Cores::new(std::thread::available_parallelism().map_or(1, usize::from)));
     let settings = settings(&own, &cores);
-    let (name, asked) = (spec.name.clone(), settings.wishes);
+    let (name, wishes) = (spec.name.clone(), settings.wishes);
     let stop = Arc::new(AtomicBool::new(false));
     let begun = Instant::now();
     let tell = |progress: Progress<'_>| show(begun, time, progress);
     let subject = Subject { spec, engine, settings, policy: policy(&own), sample, time };
     let (mut bench, plan) = LiveBench::start(subject, Arc::clone(&stop), &tell).map_err(Failure::Failed)?;
     bench.runtime().spawn(interrupted(stop));
-    let space = Space { start: Candidate::of(plan), planned: plan.execution, cores: cores.total(), asked };
+    let space = Space { start: Candidate::of(plan), planned: plan.execution, cores: cores.total(), asked: wishes };
     let findings = search(&mut bench, &space, &goal);
     clear();
 
-    let machine = Machine { cores: cores.total(), memory_bytes: memory::total_bytes() };
-    let table_wanted = text("output").map_or(std::io::stdout().is_terminal(), |output| output == "table");
-    if table_wanted {
-        print(&render(&name, machine, &goal, &findings))?;
+    let engine = format!("{} {}", info.name, info.version);
+    let machine = Machine { cores: cores.total(), memory_bytes: memory::total_bytes(), engine };
+    let mut report = document(&name, &machine, &goal, &findings, SystemTime::now());
+    let kept = match &asked {
+        Asked::Version(version) if findings.best().is_some() && !matches.get_flag("dry-run") => {
+            report["model"] = json!(version.model.to_string());
+            Some((&version.model, version.keep(&report)?))
+        }
+        _ => None,
+    };
+    if text("output").map_or(std::io::stdout().is_terminal(), |output| output == "table") {
+        print(&render(&name, &machine, &goal, &findings))?;
+        if let Some((model, number)) = kept {
+            let use_of_it = if findings.is_met() { "; it is deployed with these settings" } else { "" };
+            print(&format!("\nKept with {model} as its profile {number}{use_of_it}.\n"))?;
+        }
     } else {
-        let report = document(&name, machine, &goal, &findings, SystemTime::now());
         print(&format!("{report:#}\n"))?;
     }
     match findings.best() {
@@ -98,16 +134,8 @@ fn goal(slo: Option<&str>, rate: Option<&str>) -> Result<Goal, Failure> {
     Ok(Goal { objective: objective.unwrap_or_default(), rate: rate.transpose()? })
 }
 
-fn model(argument: &str) -> Result<ModelSpec, Failure> {
-    let mut models = resolve_models(&[argument.to_owned()]).map_err(super::doctor::refuse)?;
-    match (models.pop(), models.len()) {
-        (Some(spec), 0) => Ok(spec),
-        (_, others) => Err(usage(format!("{argument} holds {} models; name one of them", others + 1))),
-    }
-}
-
-fn read_sample(path: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(Path::new(path)).map_err(|error| Failure::Failed(format!("cannot read {path}: {error}")))
+fn read_sample(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))
 }
 
 /// What a server tells of a model that it loads would come again with each candidate.

@@ -1,6 +1,6 @@
 //! `scoria serve`: from arguments to a server, until a signal ends it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments;
 use super::banner::banner;
-use super::probe::try_out;
+use super::probe::{path_flag, shared_flags, try_out};
 use super::{Failure, print, registry};
-use crate::app::{App, Offer, RegistryOffer, choose_engine};
+use crate::app::{App, Offer, RegistryOffer, choose_engine, state_dir};
 use crate::config::{Config, LogFormat, LogLevel, env};
 use crate::control::resolve_models;
 use crate::engine::Engine;
-use crate::registry::Presence;
+use crate::follow::ProfileCommand;
+use crate::objective::Objective;
+use crate::registry::{ModelRef, Presence};
 use crate::telemetry::{LevelFilter, LogSettings, LogStyle, start_logging};
 
 /// What ended the server.
@@ -90,9 +92,31 @@ fn offer(config: &Config, asked: &[String], engine: &'static str) -> Result<Offe
     let program = std::env::current_exe()
         .map_err(|error| Failure::Failed(format!("this program cannot be found, to try models out with: {error}")))?;
     let settings = config.clone();
-    let trial = move |model: &Path, sample: Option<&Path>| try_out(&program, &settings, engine, model, sample);
+    let tries = program.clone();
+    let trial = move |model: &Path, sample: Option<&Path>| try_out(&tries, &settings, engine, model, sample);
     let (url, access) = (registry::url(config)?, registry::access(config, Presence::Expect));
-    Ok(Offer::Registry(RegistryOffer { url, access, trial: Some(Arc::new(trial)) }))
+    let profile = profile_command(program, config, engine, &url.to_string())?;
+    Ok(Offer::Registry(RegistryOffer { url, access, trial: Some(Arc::new(trial)), profile: Some(profile) }))
+}
+
+/// `scoria profile` of a version, under the settings of this process; it has its environment, too.
+fn profile_command(
+    program: PathBuf,
+    config: &Config,
+    engine: &'static str,
+    registry: &str,
+) -> Result<Arc<ProfileCommand>, Failure> {
+    let state = state_dir(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut flags = shared_flags(config, engine);
+    flags.push(format!("--registry={registry}").into());
+    flags.push(path_flag("state-dir", &state));
+    Ok(Arc::new(move |model: &ModelRef, objective: &Objective, time: Duration| {
+        let mut command = std::process::Command::new(&program);
+        command.args(["profile", "--aside", "--output", "json"]).args(&flags);
+        command.arg(format!("--slo={objective}")).arg(format!("--duration={}s", time.as_secs()));
+        command.arg(model.to_string());
+        command
+    }))
 }
 
 pub fn log_settings(config: &Config) -> LogSettings {

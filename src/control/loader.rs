@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::aside::aside;
 use super::measure::{Batching, fastest, measure_batches};
 use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
@@ -143,7 +144,8 @@ impl Loader {
         let runs_sample = single.is_some();
         // A made-up sample is as small as it may be, which requests are not.
         let typical = sample.typical.as_deref().and_then(|typical| {
-            single = Some(fastest(&model.1, typical, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX).ok()?);
+            let lane = &model.1;
+            single = Some(self.aside(|| fastest(lane, typical, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX)).ok()?);
             Some(typical)
         });
         let inputs = typical.or(inputs);
@@ -169,7 +171,8 @@ impl Loader {
             lanes.push(Lane::new(session, &self.watchdog));
         }
 
-        let measured = inputs.filter(|_| single.is_some()).map(|inputs| self.batching(spec, graph, &lanes[0], inputs));
+        let measured = inputs.filter(|_| single.is_some());
+        let measured = measured.map(|inputs| self.aside(|| self.batching(spec, graph, &lanes[0], inputs)));
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
         tracing::debug!(endpoint = %spec.name, ?single, ?parallel, ?runs, ?plan, "planned");
@@ -183,17 +186,25 @@ impl Loader {
         graph: &Graph,
         options: &LoadOptions,
     ) -> Result<(Loaded, Arc<Lane>), LoadError> {
-        let mut loaded = self.engine.load(&spec.path, graph, options)?;
+        let load = || self.engine.load(&spec.path, graph, options);
+        // The threads of a session are made as it is loaded, and they serve.
+        let mut loaded = if options.intra_op_threads > 1 { load() } else { self.aside(load) }?;
         graph.check_unchanged()?;
         let lane = Lane::new(loaded.sessions.remove(0), &self.watchdog);
         Ok((loaded, lane))
+    }
+
+    /// Does work that makes no threads. A provider other than the processor's may make some whenever it likes.
+    fn aside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let makes_threads = self.settings.providers.iter().any(|provider| provider != "cpu");
+        if makes_threads { work() } else { aside(work) }
     }
 
     /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
     /// particular about its values need not. An engine that turns out not to have what the model needs is an error.
     fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: Option<&[Tensor]>) -> Result<Option<Timed>, LoadError> {
         let Some(inputs) = inputs else { return Ok(None) };
-        match fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX) {
+        match self.aside(|| fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX)) {
             Ok(run) => Ok(Some(run)),
             Err(RunError::Unsupported(what)) => {
                 let remedy = "use the other engine (--engine)".to_owned();

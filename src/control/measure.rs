@@ -8,8 +8,10 @@ use crate::engine::RunError;
 use crate::schedule::{BATCH_TIMES_MAX, Lane, Place, Sample, Size, Timed};
 use crate::tensor::{Tensor, join_rows};
 
-/// How long measuring batches may take, but for the run that exceeds it.
-const BATCHES_TIME_MAX: Duration = Duration::from_millis(200);
+/// How long measuring batches may take, but for the run that exceeds it: of this thread's own time, and by the clock, which goes on
+/// while others have the processor.
+const BATCHES_WORK_MAX: Duration = Duration::from_millis(200);
+const BATCHES_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Runs that take longer than this are not made longer still: starting would take too much time.
 const RUN_TIME_MAX: Duration = Duration::from_millis(100);
@@ -62,7 +64,7 @@ fn thread_time() -> Duration {
 pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize) -> Batching {
     let mut batching = Batching::default();
     let size = Size::of(sample);
-    let begun = Instant::now();
+    let (begun, worked) = (Instant::now(), thread_time());
     let mut copies = 1;
     while copies == 1 || copies * size.rows.unwrap_or(rows) <= rows {
         let joined = sample.iter().map(|tensor| join_rows(&vec![tensor; copies])).collect::<Option<Vec<_>>>();
@@ -71,7 +73,8 @@ pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize) -> Batching 
         let Ok(Timed { took, .. }) = fastest(lane, &joined, RUNS, begun + DEADLINE) else { break };
         batching.runs.push(Sample { rows: copies * size.rows.unwrap_or(1), elements: copies * size.elements, took });
         let is_long = took > batching.runs[0].took * BATCH_TIMES_MAX;
-        if size.rows.is_none() || is_long || took > RUN_TIME_MAX || begun.elapsed() > BATCHES_TIME_MAX {
+        let is_over = thread_time().saturating_sub(worked) > BATCHES_WORK_MAX || begun.elapsed() > BATCHES_TIME_MAX;
+        if size.rows.is_none() || is_long || took > RUN_TIME_MAX || is_over {
             break;
         }
         copies *= 2;

@@ -1,5 +1,6 @@
 //! Makes what is served match what was asked for: reads the request, loads, warms, publishes, drains.
 
+mod aside;
 mod controller;
 mod description;
 mod loader;
@@ -15,12 +16,13 @@ mod slot;
 mod threads;
 mod wanted;
 
+pub use aside::give_way;
 pub use controller::{Controller, Done, Job, Means, NotLoaded};
 pub use description::Description;
 pub use loader::{Loader, Seat, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 pub use replica::{Interpret, Known, Replica};
-pub use replica_status::{DeploymentStatus, ReplicaStatus, ledger, statuses};
+pub use replica_status::{DeploymentStatus, HEARTBEAT_S, ReplicaStatus, keys_used, ledger, statuses};
 pub use repository::{Prepare, Repository, RepositoryError};
 pub use shelf::{Open, Shelf, Trial};
 pub use threads::{Obtain, Obtained, Order, Orders, Running, Workshop, start};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::controller::Governed;
+use crate::auth::WatchedRing;
 use crate::deployment::{Comparison, Deployment, Dice, Endpoint, Mirror, MirrorThread, Target, Traffic};
 use crate::experiment::Recorder;
 use crate::name::Name;
@@ -31,7 +32,9 @@ impl Publication<'_> {
         let absent = slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(name, _)| name.clone());
         Some(Endpoint {
             name: wanted.name.clone(),
-            keys: wanted.keys,
+            keys: wanted
+                .keys
+                .map(|ring| WatchedRing::new(ring, self.previous.and_then(|previous| previous.keys.as_ref()))),
             signature: Arc::clone(&first.signature),
             example: first.example.clone(),
             settings: wanted.settings,

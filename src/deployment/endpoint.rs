@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Deployment, Dice, Mirror, Statistics, Traffic};
-use crate::auth::KeyRing;
+use crate::auth::WatchedRing;
 use crate::config::{NonFiniteOutput, NullInput};
 use crate::experiment::Recorder;
 use crate::name::Name;
@@ -16,7 +16,7 @@ use crate::tensor::Signature;
 pub struct Endpoint {
     pub name: Name,
     /// `None` when scoring needs no key.
-    pub keys: Option<KeyRing>,
+    pub keys: Option<WatchedRing>,
     /// What every deployment of the endpoint takes and gives.
     pub signature: Arc<Signature>,
     /// A body that is valid for this signature, as shown in error messages and on the console at start.

@@ -121,7 +121,7 @@ impl RoutingTable {
     /// Whether some endpoint has this key. It tells a wrong key from one that has no right here.
     pub fn knows_key(&self, presented: &KeyDigest) -> bool {
         let endpoints = self.entries.values().filter_map(|entry| entry.endpoint.as_ref());
-        endpoints.filter_map(|endpoint| endpoint.keys.as_ref()).any(|keys| keys.find(presented).is_some())
+        endpoints.filter_map(|endpoint| endpoint.keys.as_ref()).any(|keys| keys.knows(presented))
     }
 }
 

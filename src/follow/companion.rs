@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Announcer, Follower, Identity, Reporter};
+use super::{Announcer, Follower, Identity, ProfileCommand, Reporter};
 use crate::control::operations::{Desk, Operations};
 use crate::deployment::Routing;
 use crate::moment::Moment;
@@ -23,6 +23,9 @@ const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long the last report may take.
 const LAST_REPORT: Duration = Duration::from_secs(5);
 
+/// How often it is looked for what killed writers have left.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
 /// What it works with.
 pub struct Companion {
     /// Opens the registry; asked again if it cannot be.
@@ -33,6 +36,8 @@ pub struct Companion {
     pub interval: Duration,
     /// Who is told of what happens, and where it is kept what they have been told.
     pub webhooks: Option<(Webhooks, PathBuf)>,
+    /// How versions are profiled before their rollouts begin; `None` where there is no program to do so.
+    pub profile: Option<Arc<ProfileCommand>>,
 }
 
 /// A companion at work.
@@ -53,7 +58,7 @@ impl Companion {
     }
 
     async fn accompany(self, mut stopped: watch::Receiver<bool>) {
-        let Companion { desk, routing, identity, interval: every, webhooks } = self;
+        let Companion { desk, routing, identity, interval: every, webhooks, profile } = self;
         let mut ended = stopped.clone();
         let operations = tokio::select! {
             operations = opened(&desk) => operations,
@@ -61,8 +66,17 @@ impl Companion {
         };
         let registry = operations.registry().clone();
         let mut tasks = JoinSet::new();
-        let mut follower = Follower::new(operations, Arc::clone(&routing), format!("rollout on {}", identity.name));
+        let mut follower =
+            Follower::new(operations, Arc::clone(&routing), format!("rollout on {}", identity.name), profile);
         let waits = follower.waits();
+        let swept = registry.clone();
+        tasks.spawn(async move {
+            let mut ticks = ticks(SWEEP_INTERVAL);
+            loop {
+                ticks.tick().await;
+                sweep(&swept).await;
+            }
+        });
         tasks.spawn(async move {
             let mut ticks = ticks(every);
             loop {
@@ -79,7 +93,7 @@ impl Companion {
                 }
             });
         }
-        let mut reporter = Reporter::new(registry, routing, identity, waits);
+        let mut reporter = Reporter::new(registry, routing, identity, waits, every);
         let mut ticks = ticks(every);
         loop {
             tokio::select! {
@@ -89,7 +103,7 @@ impl Companion {
             }
         }
         tasks.shutdown().await;
-        if timeout(LAST_REPORT, reporter.report(Moment::now())).await.is_err() {
+        if timeout(LAST_REPORT, reporter.end(Moment::now())).await.is_err() {
             tracing::warn!("the last counts could not be written in time");
         }
     }
@@ -112,6 +126,15 @@ async fn opened(desk: &Desk) -> Operations {
             Err(error) => tracing::debug!(%error, "the registry cannot be opened for reports; it is tried again"),
         }
         sleep(OPEN_AGAIN).await;
+    }
+}
+
+/// Removes what killed writers have left in the registry.
+async fn sweep(registry: &Registry) {
+    match registry.sweep(SystemTime::now()).await {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "what killed writers had left in the registry is removed"),
+        Err(error) => tracing::debug!(%error, "what killed writers may have left stays"),
     }
 }
 

@@ -71,8 +71,6 @@ pub fn of_model(version: &ModelVersion) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::moment::Moment;
     use crate::registry::{DeploymentSpec, Nonce, Rollout, Stage};
@@ -84,7 +82,7 @@ mod tests {
     fn spec(deployments: &[(&str, u64)]) -> EndpointSpec {
         let deployment = |(text, version): &(&str, u64)| {
             let model = ModelRef { name: name("ridge"), version: *version };
-            (name(text), DeploymentSpec { model, settings: BTreeMap::new() })
+            (name(text), DeploymentSpec::of(model))
         };
         EndpointSpec { deployments: deployments.iter().map(deployment).collect(), ..EndpointSpec::default() }
     }

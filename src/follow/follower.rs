@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::profiling::{ProfileCommand, Profiling, is_profiled};
 use super::trials::Subject;
 use super::trouble::Trouble;
 use crate::control::operations::{OperationError, Operations};
@@ -18,15 +20,16 @@ use crate::name::Name;
 use crate::registry::{
     Change, EndpointSpec, Follow, ModelRef, ModelVersion, Registry, RegistryError, Revision, Rollout, Stage,
 };
-use crate::rollout::{self, Condition, Situation, Step, Trial, next};
+use crate::rollout::{self, Action, Condition, Situation, Step, Trial, next};
 
 /// This server's part in rollouts.
-#[derive(Debug)]
 pub struct Follower {
     operations: Operations,
     routing: Arc<Routing>,
     /// Who creates revisions, for the history.
     by: String,
+    /// `None` where there is no program to profile with.
+    profile: Option<Arc<ProfileCommand>>,
     known: BTreeMap<Name, Known>,
     waits: Waits,
     trouble: Trouble,
@@ -55,14 +58,22 @@ struct Known {
     revision: Option<Revision<EndpointSpec>>,
     /// What became of trying the candidate of the rollout under way.
     trial: Option<(Rollout, Trial)>,
+    /// The search for the settings of a version whose rollout is to begin.
+    profiling: Option<Profiling>,
 }
 
 impl Follower {
-    pub fn new(operations: Operations, routing: Arc<Routing>, by: String) -> Follower {
+    pub fn new(
+        operations: Operations,
+        routing: Arc<Routing>,
+        by: String,
+        profile: Option<Arc<ProfileCommand>>,
+    ) -> Follower {
         Follower {
             operations,
             routing,
             by,
+            profile,
             known: BTreeMap::new(),
             waits: Waits::default(),
             trouble: Trouble::default(),
@@ -105,7 +116,7 @@ impl Follower {
         };
         let target = newest(self.operations.registry(), follow).await?.map(|version| version.manifest.model_ref());
         let ledger = match spec.rollout {
-            Some(_) => ledger(&statuses(self.operations.registry(), name).await?),
+            Some(_) => ledger(statuses(self.operations.registry(), name).await?.values()),
             None => Ledger::default(),
         };
         let condition =
@@ -125,6 +136,11 @@ impl Follower {
         };
         match next(&situation) {
             Step::Wait { reason } => self.waits.set(name, Some(reason)),
+            Step::Take { action: Action::Begin, .. } if self.searches(follow, target.as_ref(), known).await? => {
+                let model = target.as_ref().map(ModelRef::to_string).unwrap_or_default();
+                let reason = format!("{model} is being profiled against {}", follow.guard.objective);
+                self.waits.set(name, Some(reason));
+            }
             Step::Take { action, spec, reason } => {
                 tracing::info!(endpoint = %name, ?action, reason, "rollout");
                 let change = Change { by: self.by.clone(), why: reason, at: now };
@@ -139,6 +155,27 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// Whether the settings of a version are being searched for, which is begun if it has to be. What has been measured against this
+    /// very objective is not measured again.
+    async fn searches(
+        &self,
+        follow: &Follow,
+        model: Option<&ModelRef>,
+        known: &mut Known,
+    ) -> Result<bool, RegistryError> {
+        let guard = &follow.guard;
+        let (Some(model), Some(command), true) = (model, &self.profile, guard.profile_s > 0) else { return Ok(false) };
+        if let Some(profiling) = known.profiling.as_mut().filter(|profiling| profiling.model == *model) {
+            return Ok(!profiling.is_over(Instant::now()));
+        }
+        if is_profiled(self.operations.registry(), model, &guard.objective).await? {
+            return Ok(false);
+        }
+        let time = Duration::from_secs(guard.profile_s);
+        known.profiling = Some(Profiling::start(command(model, &guard.objective, time), model, time));
+        Ok(true)
     }
 
     fn taken(

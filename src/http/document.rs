@@ -14,7 +14,7 @@ use super::{Body, Scoring};
 use crate::codec::json::example_body;
 use crate::deployment::{Endpoint, RoutingTable};
 use crate::error::ErrorKind;
-use crate::openapi::{Access, Service, Version, endpoint_document, server_document};
+use crate::openapi::{Access, Outcomes, Service, Version, endpoint_document, server_document};
 
 /// Answers a request for a document.
 pub fn answer(
@@ -70,6 +70,7 @@ fn service<'a>(endpoint: &'a Endpoint, made_up: Option<&'a str>) -> Service<'a> 
         signature: &endpoint.signature,
         example,
         access,
+        outcomes: if endpoint.revision.is_some() { Outcomes::Counted } else { Outcomes::NotCounted },
         null_input: endpoint.settings.null_input,
         non_finite_output: endpoint.settings.non_finite_output,
         deployments: endpoint.deployments.iter().map(|deployment| deployment.name.as_str()).collect(),

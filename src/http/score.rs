@@ -19,6 +19,7 @@ use crate::deployment::{
     Completed, Deployment, Endpoint, Mirror, Permit, Priority, RoutingTable, ScheduleError, State, Unpicked,
 };
 use crate::error::ErrorKind;
+use crate::moment::Moment;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::{Tensor, Value};
 
@@ -246,7 +247,7 @@ fn unavailable(code: &'static str, message: &str, retry_after_s: u64) -> ApiErro
 pub fn authenticate(endpoint: &Endpoint, headers: &HeaderMap, table: &RoutingTable) -> Result<(), ApiError> {
     let Some(keys) = &endpoint.keys else { return Ok(()) };
     let digest = KeyDigest::of(bearer(headers)?);
-    if keys.find(&digest).is_some() {
+    if keys.admit(&digest, Moment::now()).is_some() {
         Ok(())
     } else if table.knows_key(&digest) {
         Err(ApiError::new(ErrorKind::Forbidden, "wrong_endpoint", "this key is for another endpoint"))

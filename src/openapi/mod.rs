@@ -5,6 +5,7 @@
 //! left to the answers of the server. `http/document.rs` is the caller.
 
 mod bodies;
+mod feedback;
 mod operations;
 mod schema;
 mod server;
@@ -59,6 +60,14 @@ pub enum Access {
     Key,
 }
 
+/// Whether outcomes of answers can be reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcomes {
+    /// The endpoint is of a registry: deployments are compared by them.
+    Counted,
+    NotCounted,
+}
+
 /// An endpoint, as far as its contract goes.
 #[derive(Clone, Debug)]
 pub struct Service<'a> {
@@ -67,6 +76,7 @@ pub struct Service<'a> {
     /// A valid body as JSON text. It is shown to whoever may read the document.
     pub example: Option<&'a str>,
     pub access: Access,
+    pub outcomes: Outcomes,
     pub null_input: NullInput,
     pub non_finite_output: NonFiniteOutput,
     /// The deployments that a client can ask for by name.
@@ -114,6 +124,11 @@ impl Document {
         bodies::Bodies { version: self.version, service, suffix }.define(&mut self.schemas);
         let path = format!("/api/v1/service/{}/score", service.name);
         self.paths.insert(path, operations::scoring(self.version, service, suffix, tags));
+        if service.outcomes == Outcomes::Counted {
+            self.schemas.extend(feedback::schemas(self.version).map(|(name, schema)| (name.to_owned(), schema)));
+            let path = format!("/api/v1/service/{}/feedback", service.name);
+            self.paths.insert(path, feedback::operation(self.version, service, suffix, tags));
+        }
         if service.access == Access::Key {
             self.access = Access::Key;
         }

@@ -27,6 +27,7 @@ fn document(version: Version, signature: &Signature, access: Access) -> Json {
             signature,
             example: None,
             access,
+            outcomes: Outcomes::NotCounted,
             null_input: NullInput::Reject,
             non_finite_output: NonFiniteOutput::Null,
             deployments: vec!["default"],
@@ -234,6 +235,7 @@ fn titles_in_the_servers_document_are_each_there_once() {
         signature: &signature,
         example: None,
         access: Access::Open,
+        outcomes: Outcomes::NotCounted,
         null_input: NullInput::Reject,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["default"],
@@ -243,4 +245,36 @@ fn titles_in_the_servers_document_are_each_there_once() {
         text.split("\"title\":\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect();
     assert_eq!(titles.len(), 1 + 2 * 10, "the document's own, and seven forms in and three out for each: {titles:?}");
     assert!(titles.iter().enumerate().all(|(index, title)| !titles[..index].contains(title)), "{titles:?}");
+}
+
+#[test]
+fn outcomes_are_reported_where_they_are_counted_and_nowhere_else() {
+    let (name, signature) = (name(), signature(vec![input("x", DType::F32, None)], vec![tensor(DType::F32, &[N])]));
+    let service = |outcomes| Service {
+        name: &name,
+        signature: &signature,
+        example: None,
+        access: Access::Open,
+        outcomes,
+        null_input: NullInput::Reject,
+        non_finite_output: NonFiniteOutput::Null,
+        deployments: vec!["blue"],
+    };
+    for version in Version::ALL {
+        let counted = endpoint_document(version, &service(Outcomes::Counted));
+        let post = &counted["paths"]["/api/v1/service/a/feedback"]["post"];
+        assert_eq!(post["operationId"], "ReportOutcomes");
+        let statuses: Vec<_> = post["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(statuses, ["200", "400", "404", "405", "408", "413", "429", "431", "503"], "none about keys");
+        // What is referred to is there.
+        let text = counted.to_string();
+        let references = text.split(r##""$ref":"#"##).skip(1).map(|rest| rest.split('"').next().unwrap());
+        for reference in references {
+            assert!(counted.pointer(reference).is_some(), "{version:?}: {reference}");
+        }
+        let report = schema(&counted, "FeedbackReport");
+        assert_eq!(report["required"], json!(["request_id", "outcome"]));
+        let files = endpoint_document(version, &service(Outcomes::NotCounted)).to_string();
+        assert!(!files.contains("feedback") && !files.contains("Feedback"));
+    }
 }

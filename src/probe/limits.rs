@@ -10,6 +10,9 @@ use crate::memory;
 /// Below this a runtime does not even start; so much address space is reserved and never touched.
 const MEMORY_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
 
+/// How far below other processes: beside one that is always busy, a quarter of a core is left. Its time is limited by the clock.
+const NICENESS: i32 = 5;
+
 /// The bounds of one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -39,6 +42,8 @@ impl Limits {
 /// Puts this process under limits, for good. To be called before anything of the model is looked at.
 pub fn confine(limits: Limits) -> io::Result<()> {
     memory::volunteer();
+    // The server that waits for it has requests to answer. Threads that are made from here on begin as low.
+    rustix::process::nice(NICENESS)?;
     // Follows the thread that started us, which waits for us.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;

@@ -10,7 +10,7 @@ use super::search::{Findings, Goal, Tried};
 use crate::name::Name;
 
 /// Everything: what was tried, what is best, and how to have it.
-pub fn render(name: &Name, machine: Machine, goal: &Goal, findings: &Findings) -> String {
+pub fn render(name: &Name, machine: &Machine, goal: &Goal, findings: &Findings) -> String {
     let objective = match goal.objective.bounds.is_empty() {
         true => "the highest rate that is kept up with".to_owned(),
         false => goal.objective.to_string(),

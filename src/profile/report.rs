@@ -11,16 +11,18 @@ use crate::moment::Moment;
 use crate::name::Name;
 
 /// What the model was profiled on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     pub cores: usize,
     pub memory_bytes: Option<u64>,
+    /// The engine and its version.
+    pub engine: String,
 }
 
 const GB: f64 = (1u64 << 30) as f64;
 
 /// The document. Figures are of the best candidate's shown trial, `null` where there is none.
-pub fn document(name: &Name, machine: Machine, goal: &Goal, findings: &Findings, created: SystemTime) -> Json {
+pub fn document(name: &Name, machine: &Machine, goal: &Goal, findings: &Findings, created: SystemTime) -> Json {
     let best = findings.best();
     let shown = best.and_then(|best| best.shown(goal)).map(|trial| &trial.measurement);
     let measurements = || findings.tried.iter().flat_map(|tried| &tried.trials).map(|trial| &trial.measurement);
@@ -57,6 +59,7 @@ pub fn document(name: &Name, machine: Machine, goal: &Goal, findings: &Findings,
     });
     // Ours, beside Azure's.
     let mut add = |key: &str, value: Json| document[key] = value;
+    add("engine", json!(machine.engine));
     add("objective", json!((!goal.objective.bounds.is_empty()).then(|| goal.objective.to_string())));
     add("objectiveMet", json!(is_met));
     add("recommended", json!(best.map(|best| settings(&best.candidate))));

@@ -5,7 +5,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
@@ -23,9 +22,6 @@ const PIECES_MAX: usize = 4;
 
 /// How often the upload of one file is begun.
 const UPLOADS_MAX: usize = 3;
-
-/// A disk's temporary file that nobody has written to for so long is left over from a killed writer.
-const LEFT_OVER_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Told of bytes as they move.
 pub type Progress<'a> = dyn Fn(u64) + Sync + 'a;
@@ -147,31 +143,6 @@ impl Store {
             return Err(RegistryError::Damaged { path: path.to_string(), reason: format!("its SHA-256 is {found}") });
         }
         blocking(move || target.sync_all()).await.map_err(not_written)
-    }
-
-    /// Removes what killed writers have left beside the blobs of a disk. A store in a network shows nothing of them.
-    pub(super) async fn sweep(&self, now: SystemTime) -> Result<(), RegistryError> {
-        let Some(disk) = self.disk() else { return Ok(()) };
-        let folder = disk.join("blobs").join("sha256");
-        let swept = blocking(move || {
-            let entries = match fs::read_dir(&folder) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            for entry in entries {
-                let entry = entry?;
-                // The backend's temporary names; blobs have none.
-                let is_temporary = entry.file_name().to_string_lossy().contains('#');
-                let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
-                if is_temporary && now.duration_since(modified).is_ok_and(|age| age > LEFT_OVER_AFTER) {
-                    // Another sweeper may have been faster.
-                    drop(fs::remove_file(entry.path()));
-                }
-            }
-            Ok(())
-        });
-        swept.await.map_err(|source| RegistryError::File { path: disk.to_owned(), source })
     }
 }
 

@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::blobs::{Progress, blocking};
+use super::leftovers::sweep;
 use super::store::sync_folder;
 use super::{
     Content, Digest, FilePath, Hasher, Manifest, ModelRef, Nonce, Registry, RegistryError, RegistryUrl, StoredFile,
@@ -49,6 +50,9 @@ impl Cache {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(|source| RegistryError::File { path, source })?;
         }
+        // Half of what somebody was about to remember. A disk that takes no more can still be read.
+        let is_half = |name: &str| !name.ends_with(".json");
+        let _ = sweep(&folder.join("kept"), SystemTime::now(), is_half);
         Ok(Cache { folder: folder.to_owned(), max_bytes })
     }
 

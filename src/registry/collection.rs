@@ -104,7 +104,7 @@ pub(super) async fn collect(models: &Models) -> Result<Collected, RegistryError>
     store.overwrite(&mark, bytes_of(&nonce)?).await?;
     let outcome = collect_under(models, &mark).await;
     store.delete(&mark).await?;
-    store.sweep(SystemTime::now()).await?;
+    models.registry().sweep(SystemTime::now()).await?;
     outcome
 }
 

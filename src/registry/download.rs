@@ -1,6 +1,7 @@
 //! Writing a version's files into a folder, verified.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::blobs::Progress;
@@ -17,9 +18,15 @@ impl Models {
         progress: &Progress<'_>,
     ) -> Result<PathBuf, RegistryError> {
         // It must not be there: files of two versions side by side are neither.
-        fs::create_dir_all(folder.parent().unwrap_or(Path::new(".")))
-            .and_then(|()| fs::create_dir(folder))
-            .map_err(|source| RegistryError::File { path: folder.to_owned(), source })?;
+        fs::create_dir_all(folder.parent().unwrap_or(Path::new("."))).and_then(|()| fs::create_dir(folder)).map_err(
+            |source| match source.kind() {
+                io::ErrorKind::AlreadyExists => RegistryError::Invalid(format!(
+                    "{} is there already: name a folder that is not, for the version's files alone",
+                    folder.display()
+                )),
+                _ => RegistryError::File { path: folder.to_owned(), source },
+            },
+        )?;
         let outcome = self.write_files(version, folder, progress).await;
         if outcome.is_err() {
             drop(fs::remove_dir_all(folder));

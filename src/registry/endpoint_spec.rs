@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Guard, Rollout, Share, rollout_spec};
+use super::{Guard, Recommended, Rollout, Share, rollout_spec};
 use crate::name::Name;
 
 /// The desired state of one endpoint.
@@ -48,9 +48,19 @@ pub struct EndpointSpec {
 #[serde(deny_unknown_fields)]
 pub struct DeploymentSpec {
     pub model: ModelRef,
+    /// What its version's profile recommended when it was deployed; everything that is said elsewhere goes before it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub profile: Recommended,
     /// Settings of the scope `Endpoint` for this deployment alone; they go before the endpoint's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+impl DeploymentSpec {
+    /// A version under the settings that hold for the endpoint.
+    pub fn of(model: ModelRef) -> DeploymentSpec {
+        DeploymentSpec { model, profile: Recommended::new(), settings: BTreeMap::new() }
+    }
 }
 
 /// A published version of a model: `ridge:3`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{FilePath, ModelVersion, StoredFile, Trial};
+use super::{FilePath, ModelVersion, ProfileView, StoredFile, Trial};
 use crate::moment::Moment;
 use crate::name::Name;
 use crate::tensor::Signature;
@@ -32,6 +32,9 @@ pub struct ModelView<'a> {
     pub sample_output: Option<&'a StoredFile>,
     pub golden: &'a [StoredFile],
     pub trial: &'a Trial,
+    /// The latest one, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileView<'a>>,
 }
 
 impl ModelVersion {
@@ -59,6 +62,7 @@ impl ModelVersion {
             sample_output: content.sample_output.as_ref(),
             golden: &content.golden,
             trial: &content.trial,
+            profile: None,
         }
     }
 }

@@ -64,11 +64,6 @@ impl Models {
         RevisionLog::new(self.store(), self.folder(model).join("meta"), model.to_string())
     }
 
-    /// The measurements of a version (`scoria profile`), as its report has them.
-    pub fn profile(&self, model: &ModelRef) -> RevisionLog<serde_json::Value> {
-        RevisionLog::new(self.store(), self.folder(model).join("profile"), format!("the profile of {model}"))
-    }
-
     /// Publishes the next version. Its number is claimed last, when everything that it needs is there.
     pub async fn publish(
         &self,
@@ -314,7 +309,7 @@ impl Models {
         Ok(0)
     }
 
-    fn folder(&self, model: &ModelRef) -> Path {
+    pub(super) fn folder(&self, model: &ModelRef) -> Path {
         self.store().path(["models", model.name.as_str(), &model.version.to_string()])
     }
 

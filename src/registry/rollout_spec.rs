@@ -7,6 +7,9 @@ use crate::moment::Moment;
 use crate::name::Name;
 use crate::objective::Objective;
 
+/// The longest search for settings.
+const PROFILE_S_MAX: u64 = 600;
+
 /// The most steps of a rollout.
 const STEPS_MAX: usize = 20;
 
@@ -25,6 +28,8 @@ pub struct Guard {
     pub step_timeout_s: u64,
     /// What the candidate's latency has to be, on its own and under traffic.
     pub objective: Objective,
+    /// How long the settings with which a new version meets the objective are searched for before it begins. 0: not at all.
+    pub profile_s: u64,
     /// The candidate's error rate may be so much higher than the baseline's.
     pub max_error_increase: Share,
     /// Its p99 latency may be so much longer, in percent.
@@ -50,6 +55,7 @@ impl Default for Guard {
             min_requests: 100,
             step_timeout_s: 0,
             objective: Objective::default(),
+            profile_s: 0,
             max_error_increase: percent(0.1),
             max_latency_increase_percent: 25,
             mirror: Share::NONE,
@@ -105,6 +111,14 @@ impl Guard {
             let steps: Vec<_> = self.steps.iter().map(|share| share.percent().to_string()).collect();
             return refuse(format!("steps: expected rising shares that end with 100, got {}", steps.join(", ")));
         }
+        if self.profile_s > PROFILE_S_MAX {
+            return refuse(format!("profile_s: expected at most {PROFILE_S_MAX}, got {}", self.profile_s));
+        }
+        if self.profile_s > 0 && self.objective.bounds.is_empty() {
+            return refuse(
+                "profile_s: there is no objective to search for; give one, as in objective=p99=50ms".to_owned(),
+            );
+        }
         if !(self.answer_tolerance >= 0.0 && self.answer_tolerance.is_finite()) {
             return refuse(format!("answer_tolerance: expected 0 or more, got {}", self.answer_tolerance));
         }
@@ -138,6 +152,8 @@ mod tests {
             (r#"{"steps": [5, 1, 100]}"#, "rising shares that end with 100, got 5, 1, 100"),
             (r#"{"steps": [0, 100]}"#, "rising shares"),
             (r#"{"steps": [1, 50]}"#, "rising shares"),
+            (r#"{"profile_s": 20}"#, "there is no objective to search for"),
+            (r#"{"profile_s": 601, "objective": "p99=1s"}"#, "at most 600, got 601"),
             (r#"{"answer_tolerance": -1}"#, "expected 0 or more"),
             (r#"{"false_alarms": 0}"#, "more than 0"),
             (r#"{"objective": "fast"}"#, "'fast' is no objective"),

@@ -58,7 +58,7 @@ pub fn begun(spec: &EndpointSpec, model: &ModelRef, next: Next) -> Option<Endpoi
     let mut begun = spec.clone();
     // Whoever has been the default without having been named stays it.
     begun.default.get_or_insert_with(|| baseline.clone());
-    begun.deployments.insert(candidate.clone(), DeploymentSpec { model: model.clone(), settings });
+    begun.deployments.insert(candidate.clone(), DeploymentSpec { settings, ..DeploymentSpec::of(model.clone()) });
     if guard.mirror > Share::NONE {
         begun.mirror.insert(candidate.clone(), guard.mirror);
     }
@@ -78,7 +78,7 @@ pub fn begun(spec: &EndpointSpec, model: &ModelRef, next: Next) -> Option<Endpoi
 pub fn first(spec: &EndpointSpec, model: &ModelRef) -> Option<EndpointSpec> {
     let name = free_name(spec, model)?;
     let mut first = spec.clone();
-    first.deployments.insert(name.clone(), DeploymentSpec { model: model.clone(), settings: Default::default() });
+    first.deployments.insert(name.clone(), DeploymentSpec::of(model.clone()));
     first.default = Some(name);
     Some(first)
 }

@@ -20,7 +20,8 @@ fn percent(percent: f64) -> Share {
 
 /// An endpoint whose `blue` runs version 4 and that follows the model.
 fn following(guard: Guard) -> EndpointSpec {
-    let deployment = DeploymentSpec { model: model(4), settings: BTreeMap::from([("workers".into(), 2.into())]) };
+    let settings = BTreeMap::from([("workers".into(), 2.into())]);
+    let deployment = DeploymentSpec { settings, ..DeploymentSpec::of(model(4)) };
     EndpointSpec {
         deployments: BTreeMap::from([(name("blue"), deployment)]),
         follow: Some(Follow { model: name("ridge"), tags: BTreeMap::new(), guard, refused: Default::default() }),
@@ -253,7 +254,7 @@ fn an_experiment_without_a_rollout_ends_with_all_traffic_on_one_side() {
     spec.follow = None;
     spec.default = Some(name("blue"));
     for (other, share) in [("green", 20.0), ("red", 10.0)] {
-        spec.deployments.insert(name(other), DeploymentSpec { model: model(6), settings: BTreeMap::new() });
+        spec.deployments.insert(name(other), DeploymentSpec::of(model(6)));
         spec.traffic.insert(name(other), percent(share));
     }
     assert!(promote(&spec, None).is_none() && abort(&spec, None).is_none(), "which one is not said");
@@ -274,7 +275,7 @@ fn an_experiment_without_a_rollout_ends_with_all_traffic_on_one_side() {
 #[test]
 fn other_deployments_keep_their_shares() {
     let mut spec = following(Guard::default());
-    spec.deployments.insert(name("red"), DeploymentSpec { model: model(2), settings: BTreeMap::new() });
+    spec.deployments.insert(name("red"), DeploymentSpec::of(model(2)));
     spec.traffic = BTreeMap::from([(name("red"), percent(20.0))]);
     spec.default = Some(name("blue"));
     let mut world = World::new(spec, alike);

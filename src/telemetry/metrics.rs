@@ -15,6 +15,7 @@ use super::durations::{Durations, DurationsVec};
 use super::mirror::{Families as MirrorFamilies, MirrorMetrics};
 use super::runs::Runs;
 use super::tls::{Families as TlsFamilies, TlsMetrics};
+use super::webhooks::{Families as WebhookFamilies, WebhookMetrics};
 
 /// A part of a request's way through the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,7 @@ pub struct Metrics {
     pub admin_connections: Arc<ConnectionMetrics>,
     tls: TlsFamilies,
     mirror: MirrorFamilies,
+    webhooks: WebhookFamilies,
     /// Requests whose log line was left out.
     pub log_lines_dropped: IntCounter,
 }
@@ -223,6 +225,7 @@ impl Metrics {
             admin_connections: connections("admin"),
             tls: TlsFamilies::register(r)?,
             mirror: MirrorFamilies::register(r)?,
+            webhooks: WebhookFamilies::register(r)?,
             log_lines_dropped: register(
                 r,
                 IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,
@@ -255,6 +258,11 @@ impl Metrics {
     /// The handles of a port that speaks TLS, by the port's name.
     pub fn tls(&self, port: &str) -> TlsMetrics {
         self.tls.port(port)
+    }
+
+    /// The handles of an event that others are told of, by its name.
+    pub fn webhook(&self, event: &str) -> WebhookMetrics {
+        self.webhooks.of(event)
     }
 
     /// The handles of a deployment that runs requests again.

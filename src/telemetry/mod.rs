@@ -8,6 +8,7 @@ mod request_log;
 mod runs;
 mod tls;
 mod triton;
+mod webhooks;
 
 pub use logging::{LevelFilter, LogSettings, LogStyle, log_level, set_log_level, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
@@ -16,3 +17,4 @@ pub use request_log::{RequestLog, Verdict};
 pub use runs::{Runs, RunsOfSize};
 pub use tls::{HandshakeFailure, TlsMetrics};
 pub use triton::{Failures, TritonModel, render_triton};
+pub use webhooks::WebhookMetrics;

@@ -18,6 +18,7 @@ use tokio_rustls::rustls::crypto::ring;
 use super::retry::{Answer, Retry};
 use super::{Event, EventKind, ID_HEADER, Letter, Outbox, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
 use crate::moment::Moment;
+use crate::telemetry::{Metrics, WebhookMetrics};
 
 /// The time that a receiver has to accept a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,8 +57,24 @@ pub enum WebhookError {
 struct Desk {
     receiver: Receiver,
     outbox: Outbox,
+    counts: Counts,
     /// Told when something was put into the outbox.
     put: Notify,
+}
+
+/// What is counted of each kind of event.
+#[derive(Clone, Debug)]
+struct Counts([WebhookMetrics; EventKind::ALL.len()]);
+
+impl Counts {
+    fn of(&self, kind: EventKind) -> &WebhookMetrics {
+        &self.0[kind as usize]
+    }
+
+    /// By an event's id. What lies in an outbox is ours, and so of a kind that there is, unless somebody had a hand in it.
+    fn of_id(&self, id: &str) -> &WebhookMetrics {
+        self.of(EventKind::of_id(id).unwrap_or(EventKind::ModelRegistered))
+    }
 }
 
 impl Receiver {
@@ -95,11 +112,15 @@ impl Webhooks {
         receivers: Vec<Receiver>,
         timeout: Duration,
         retry: Retry,
+        metrics: &Metrics,
     ) -> Result<Webhooks, WebhookError> {
+        let counts = Counts(EventKind::ALL.map(|kind| metrics.webhook(kind.name())));
         let open = |receiver: Receiver| {
             let outbox = Outbox::open(folder, &receiver.folder_name())
                 .map_err(|source| WebhookError::Outbox { folder: folder.to_owned(), source })?;
-            Ok(Arc::new(Desk { receiver, outbox, put: Notify::new() }))
+            let counts = counts.clone();
+            outbox.ids().iter().for_each(|id| counts.of_id(id).waiting.inc());
+            Ok(Arc::new(Desk { receiver, outbox, counts, put: Notify::new() }))
         };
         let desks = receivers.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let client = client(timeout)?;
@@ -119,12 +140,16 @@ impl Webhooks {
         for desk in self.desks.iter().filter(|desk| desk.receiver.kinds.contains(&event.kind)) {
             let letter = Letter { id: event.id.clone(), written: now, body: event.body() };
             let receiver = desk.receiver.host();
+            // First, since it may have been taken by the time it has been put.
+            desk.counts.of(event.kind).waiting.inc();
             match desk.outbox.put(&letter) {
                 Ok(dropped) if dropped.is_empty() => {}
                 Ok(dropped) => {
+                    dropped.iter().for_each(|id| desk.counts.of_id(id).lose());
                     tracing::error!(receiver, ?dropped, "too many events wait for a receiver; the oldest are lost")
                 }
                 Err(error) => {
+                    desk.counts.of(event.kind).lose();
                     tracing::error!(receiver, event = event.id, %error, "an event cannot be kept and is lost")
                 }
             }
@@ -169,6 +194,12 @@ async fn serve(couriers: Vec<Courier>, mut stopped: watch::Receiver<bool>) {
     tasks.shutdown().await;
 }
 
+/// How the way of a message ends.
+enum End {
+    Taken,
+    GivenUp,
+}
+
 struct Courier {
     desk: Arc<Desk>,
     client: Client,
@@ -177,14 +208,22 @@ struct Courier {
 
 impl Courier {
     async fn work(self) {
-        let Desk { receiver, outbox, put } = &*self.desk;
+        let Desk { receiver, outbox, counts, put } = &*self.desk;
         let host = receiver.host();
         loop {
             let Some((number, letter)) = outbox.first() else {
                 put.notified().await;
                 continue;
             };
-            self.bring(&host, &letter).await;
+            let counts = counts.of_id(&letter.id);
+            match self.bring(&host, &letter, counts).await {
+                End::Taken => counts.sent.inc(),
+                End::GivenUp => counts.failed.inc(),
+            }
+            // One that was dropped meanwhile has been counted.
+            if outbox.holds(number) {
+                counts.waiting.dec();
+            }
             if let Err(error) = outbox.remove(number) {
                 // It would come again after a restart, which receivers have to expect.
                 tracing::warn!(receiver = host, event = letter.id, %error, "a message that is done with cannot be removed");
@@ -193,10 +232,10 @@ impl Courier {
     }
 
     /// Tries until the message is taken or too old.
-    async fn bring(&self, host: &str, letter: &Letter) {
+    async fn bring(&self, host: &str, letter: &Letter, counts: &WebhookMetrics) -> End {
         for failures in 1.. {
             let (reason, asked_wait) = match self.send(letter).await {
-                Answer::Taken => return,
+                Answer::Taken => return End::Taken,
                 Answer::Gone => ("the receiver wants no more of them (410)".to_owned(), None),
                 Answer::Refused { reason, asked_wait }
                     if Moment::now().since(letter.written) < self.retry.give_up_after =>
@@ -210,6 +249,7 @@ impl Courier {
                         ?wait,
                         "an event was not taken; it is sent again"
                     );
+                    counts.refused.inc();
                     tokio::time::sleep(wait).await;
                     continue;
                 }
@@ -223,8 +263,9 @@ impl Courier {
                 ?asked_wait,
                 "an event was not taken and is given up"
             );
-            return;
+            return End::GivenUp;
         }
+        End::GivenUp
     }
 
     /// Sends the message once. Of the answer, only the head is looked at.

@@ -28,6 +28,13 @@ impl EventKind {
     }
 }
 
+impl EventKind {
+    /// The kind of an event, by its id, which ends with the name.
+    pub fn of_id(id: &str) -> Option<EventKind> {
+        id.rsplit('.').next()?.parse().ok()
+    }
+}
+
 impl std::str::FromStr for EventKind {
     type Err = String;
 

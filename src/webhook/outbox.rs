@@ -96,12 +96,22 @@ impl Outbox {
         }
     }
 
+    /// Whether a message is still there.
+    pub fn holds(&self, number: u64) -> bool {
+        self.waiting.lock().contains_key(&number)
+    }
+
     /// Forgets a message.
     pub fn remove(&self, number: u64) -> io::Result<()> {
         match self.waiting.lock().remove(&number) {
             Some(path) => fs::remove_file(path),
             None => Ok(()),
         }
+    }
+
+    /// The ids of all that wait, the oldest first.
+    pub fn ids(&self) -> Vec<String> {
+        self.waiting.lock().values().filter_map(|path| read(path)).map(|letter| letter.id).collect()
     }
 
     pub fn len(&self) -> usize {

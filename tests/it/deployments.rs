@@ -1,17 +1,17 @@
 //! Endpoints of a registry while they change: swaps under load, replicas, outages, models that kill the runtime.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use scoria::deployment::State;
-use scoria::probe::{Probe, run};
 
 use crate::client::Connection;
-use crate::fleet::{Away, BODY, Fleet, change, name, percent, versioned, wait_for, wait_until};
+use crate::fleet::{
+    Away, BODY, Fleet, change, is_second, kills_the_runtime, name, percent, versioned, wait_for, wait_until,
+};
 use crate::server::Server;
 
 /// Enough to meet every moment of a swap many times.
@@ -224,16 +224,11 @@ fn what_cannot_be_had_leaves_what_serves_in_place() {
 fn a_model_that_kills_the_runtime_kills_only_its_trial() {
     let fleet = Fleet::of_two_versions();
     fleet.deploy("e", "m:1");
-    // Stands for the program: version 2 kills it.
     let tried = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&tried);
-    let trial = move |model: &std::path::Path, _: Option<&std::path::Path>| {
-        let is_second = std::fs::read(model).expect("it was fetched") == versioned(2.0).bytes();
-        count.fetch_add(usize::from(is_second), Ordering::Relaxed);
-        let start = r#"echo '{"engine":{"version":"1","library":null}}'; echo '{"stage":"load"}';"#;
-        let script = format!("{start} {}", if is_second { "kill -SEGV $$" } else { r#"echo '"done"'"# });
-        let arguments = ["-c".into(), OsString::from(script)].into();
-        run(&Probe { program: "/bin/sh".into(), arguments, engine: "tract", timeout: Duration::from_secs(30) })
+    let trial = move |model: &Path, sample: Option<&Path>| {
+        count.fetch_add(usize::from(is_second(model)), Ordering::Relaxed);
+        kills_the_runtime(model, sample)
     };
     let server = fleet.start_with_trial(Some(Arc::new(trial))).ready();
     for attempt in 0..2 {

@@ -26,9 +26,9 @@ fn the_metrics_document_names_exactly_the_metrics_there_are() {
     let mut client = authority.connect(server.address(), "localhost");
     client.request("POST", "/score", &[], br#"{"data": [[1, 2]]}"#);
     client.request("POST", "/nowhere", &[], b"");
-    // What only a mirror has, of one that nobody asks.
+    // What only a mirror or a webhook has, of one that nobody asks.
     let mirrored = Metrics::new("0").expect("the metrics' names differ");
-    let _handles = mirrored.mirror("e", "d");
+    let _handles = (mirrored.mirror("e", "d"), mirrored.webhook("RolledBack"));
     let mirrored = String::from_utf8(mirrored.render().expect("they can be written")).expect("they are text");
     let text = server.admin("/metrics").text().to_owned() + &mirrored;
     let exposed: BTreeSet<_> =

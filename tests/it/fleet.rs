@@ -1,5 +1,6 @@
 //! A registry in a folder, models that answer their own version, and servers on it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use scoria::deployment::State;
 use scoria::engine::tract::TractEngine;
 use scoria::moment::Moment;
 use scoria::name::Name;
+use scoria::probe::{Probe, ProbeReport, run};
 use scoria::registry::{Access, Change, ModelSelector, Presence, Registry, RegistryUrl, Share, StoreLimits};
 use scoria::tensor::DType;
 
@@ -109,9 +111,10 @@ impl Fleet {
         traffic: Option<f64>,
     ) -> Result<Deployed, OperationError> {
         let model: ModelSelector = model.parse().expect("a model");
-        let addition = |model| Addition {
+        let addition = |model, profile| Addition {
             name: deployment.map(name),
             model,
+            profile,
             traffic: traffic.map(percent),
             settings: std::collections::BTreeMap::new(),
         };
@@ -134,13 +137,26 @@ impl Fleet {
 
     /// The same, where models are tried out first.
     pub fn start_with_trial(&self, trial: Option<Arc<Trial>>) -> Start {
-        let offer = RegistryOffer { url: self.url(), access: access(), trial };
+        let offer = RegistryOffer { url: self.url(), access: access(), trial, profile: None };
         Start::with(TractEngine).registry(offer).set("registry_poll_interval_ms", "10")
     }
 }
 
 fn access() -> Access {
     Access::to_folder(StoreLimits::within(Duration::from_secs(5)), Presence::Expect)
+}
+
+/// Stands for the program that tries models out, in which version 2 of [`versioned`] models kills the runtime.
+pub fn kills_the_runtime(model: &Path, _: Option<&Path>) -> ProbeReport {
+    let start = r#"echo '{"engine":{"version":"1","library":null}}'; echo '{"stage":"load"}';"#;
+    let script = format!("{start} {}", if is_second(model) { "kill -SEGV $$" } else { r#"echo '"done"'"# });
+    let arguments = ["-c".into(), OsString::from(script)].into();
+    run(&Probe { program: "/bin/sh".into(), arguments, engine: "tract", timeout: Duration::from_secs(30) })
+}
+
+/// Whether a file is version 2 of a [`versioned`] model.
+pub fn is_second(model: &Path) -> bool {
+    std::fs::read(model).expect("it was fetched") == versioned(2.0).bytes()
 }
 
 /// Looks until an endpoint is as it is to be: the state it tells of has no other event to be waited for from outside.

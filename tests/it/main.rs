@@ -27,6 +27,7 @@ mod openapi;
 mod operations;
 mod profile;
 mod registered;
+mod replicas;
 mod rollouts;
 mod scheduling;
 mod server;

@@ -72,6 +72,7 @@ fn the_life_of_an_endpoint_over_http() {
         ("/house/delete", json!({ "deployment": "blue" }), 412, "refused_as_it_is"),
         ("/..%2fx/deploy", json!({ "model": "m:2" }), 400, "bad_operation"),
         ("/house/rollback", json!({ "to": 99 }), 404, "not_found"),
+        ("/house/follow", json!({ "follow": { "model": "mm" } }), 404, "not_found"),
     ] {
         let answer = post(path, body.clone());
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path} {body}: {}", answer.text());
@@ -79,7 +80,10 @@ fn the_life_of_an_endpoint_over_http() {
     let near = post("/house/traffic", json!({ "shares": { "bleu": 1 } })).text().to_owned();
     assert!(near.contains("did you mean 'blue'?"), "{near}");
     assert_eq!(post("/house/delete", json!({})).status, 200);
-    assert_eq!(ask(&server, "GET", "/house", Some(&admin), &Json::Null).status, 404);
+    let gone = ask(&server, "GET", "/house", Some(&admin), &Json::Null);
+    assert_eq!(gone.status, 404);
+    assert!(gone.text().contains("was deleted in revision 7"), "{}", gone.text());
+    assert_eq!(get("/house/history")["revisions"][0]["deleted"], true);
 }
 
 #[test]
@@ -164,7 +168,8 @@ fn those_who_deploy_at_the_same_time_share_one_history() {
             let (name, operations) = (name.clone(), fleet.operations());
             scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let addition = |model| scoria::control::operations::Addition {
+                let addition = |model, profile| scoria::control::operations::Addition {
+                    profile,
                     name: Some(crate::fleet::name(&name)),
                     model,
                     traffic: None,

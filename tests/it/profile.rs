@@ -7,7 +7,7 @@ use scoria::config::File;
 use serde_json::Value as Json;
 
 use crate::server;
-use crate::support::ort_library;
+use crate::support::{Folder, ort_library};
 
 fn bundled(name: &str) -> String {
     server::bundled(name).display().to_string()
@@ -104,10 +104,75 @@ fn mistakes_are_told_before_anything_is_loaded() {
 
 #[test]
 fn a_sample_that_the_model_does_not_take_is_refused() {
-    let sample = crate::support::Folder::new();
+    let sample = Folder::new();
     let path = sample.path().join("body.json");
     std::fs::write(&path, r#"{"data": [[1, 2, 3]]}"#).unwrap();
     let (code, _, err) = told(&[&bundled("ridge"), "--sample-input", path.to_str().unwrap()]);
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("--sample-input is not a valid request for the model"), "{err}");
+}
+
+/// A registry in a folder, with version 1 of `ridge`.
+struct Kept(Folder);
+
+impl Kept {
+    fn new() -> Kept {
+        let kept = Kept(Folder::new());
+        kept.done(&["register", "ridge", &bundled("ridge/1")]);
+        kept
+    }
+
+    fn command(&self, arguments: &[&str]) -> Output {
+        let place = |name: &str| self.0.path().join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scoria"));
+        command.args(arguments).env("SCORIA_REGISTRY", place("registry")).env("SCORIA_STATE_DIR", place("state"));
+        command.env("SCORIA_ENGINE", "tract").output().expect("the program runs")
+    }
+
+    /// What a command that succeeds prints.
+    fn done(&self, arguments: &[&str]) -> Json {
+        let output = self.command(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON, in a pipe")
+    }
+}
+
+#[test]
+fn a_registered_version_keeps_its_profile_and_is_deployed_with_it() {
+    let kept = Kept::new();
+    let profile = ["profile", "ridge", "--slo", "p50=5s", "--rate", "50", "--duration", "5s"];
+    let dry = kept.done(&[&profile[..], &["--dry-run"]].concat());
+    assert_eq!(dry["objectiveMet"], true, "{dry:#}");
+    assert!(kept.done(&["models", "show", "ridge"])["profile"].is_null());
+
+    let report = kept.done(&profile);
+    assert_eq!((&report["model"], &report["objectiveMet"]), (&"ridge:1".into(), &true.into()));
+    let shown = kept.done(&["models", "show", "ridge"]);
+    assert_eq!((&shown["profile"]["revision"], &shown["profile"]["report"]), (&1.into(), &report));
+    let table = kept.command(&["models", "show", "ridge", "-o", "table"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("p50=5s is met: ") && table.contains("recommends   execution="), "{table}");
+
+    // Where the deployment says nothing, the profile does.
+    let deployed = kept.done(&["deploy", "ridge", "-e", "house", "--set", "workers=1"]);
+    let blue = |endpoint: &Json| endpoint["deployments"][0].clone();
+    assert_eq!(blue(&deployed["endpoint"])["profile"], report["recommended"], "{deployed:#}");
+    assert_eq!(blue(&deployed["endpoint"])["settings"], serde_json::json!({ "workers": 1 }));
+
+    // One that was not shown to do recommends nothing; nor does a version that was never measured.
+    let missed = kept.command(&["profile", "ridge:1", "--slo", "p99=1ns", "--duration", "2s"]);
+    assert_eq!(missed.status.code(), Some(4));
+    assert_eq!(kept.done(&["models", "show", "ridge"])["profile"]["revision"], 2);
+    let deployed = kept.done(&["deploy", "ridge", "-e", "other"]);
+    assert!(blue(&deployed["endpoint"])["profile"].is_null(), "{deployed:#}");
+    kept.done(&["register", "ridge", &bundled("ridge/1")]);
+    let updated = kept.done(&["update", "house/blue", "--model", "ridge:2"]);
+    assert!(blue(&updated)["profile"].is_null(), "{updated:#}");
+    let back = kept.done(&["rollback", "house"]);
+    assert_eq!(blue(&back)["profile"], report["recommended"], "{back:#}");
+
+    let missing = kept.command(&["profile", "rigde", "--aside"]);
+    let error = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert_eq!(missing.status.code(), Some(3), "{error}");
+    assert!(error.contains("rigde") && error.contains("scoria models list"), "{error}");
 }

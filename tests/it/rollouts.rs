@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scoria::app::{App, Offer, RegistryOffer};
@@ -10,6 +11,7 @@ use scoria::config::{Config, Origin, Setting};
 use scoria::control::operations::Operations;
 use scoria::engine::tract::TractEngine;
 use scoria::experiment::Level;
+use scoria::follow::ProfileCommand;
 use scoria::name::Name;
 use scoria::registry::{Access, EndpointSpec, Presence, Registry, RegistryUrl, Revision, StoreLimits};
 use serde_json::{Value as Json, json};
@@ -69,6 +71,18 @@ impl Site {
             .unwrap()
     }
 
+    /// How a server of it has versions profiled: without giving way, since other tests leave nothing of a small machine.
+    fn profile(&self) -> Arc<ProfileCommand> {
+        let (registry, state) = (self.path("registry"), self.path("terminal"));
+        Arc::new(move |model, objective, time| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_scoria"));
+            command.args(["profile", "--engine", "tract", &format!("--slo={objective}"), &model.to_string()]);
+            command.arg(format!("--duration={}s", time.as_secs()));
+            command.env("SCORIA_REGISTRY", &registry).env("SCORIA_STATE_DIR", &state);
+            command
+        })
+    }
+
     /// Another version of the same model.
     fn register(&self, more: &[&str]) {
         let model = bundled("ridge").join("1").display().to_string();
@@ -106,8 +120,9 @@ impl Site {
         let config = Config::resolve(&layers).unwrap();
         let limits = StoreLimits::within(Duration::from_secs(10));
         let access = Access { limits, presence: Presence::Expect, variables: Vec::new() };
-        let offer = Offer::Registry(RegistryOffer { url: self.url(), access, trial: None });
-        let app = App::start(&config, offer, std::sync::Arc::new(TractEngine)).unwrap();
+        let offer =
+            Offer::Registry(RegistryOffer { url: self.url(), access, trial: None, profile: Some(self.profile()) });
+        let app = App::start(&config, offer, Arc::new(TractEngine)).unwrap();
         app.block_on(app.loaded());
         Replica(Some(app))
     }
@@ -190,6 +205,39 @@ fn a_new_version_takes_over_by_itself_and_one_that_answers_otherwise_does_not() 
     assert_eq!(deployments(&back), ["v2"]);
     assert!(back.why.starts_with("ridge:3: 1 of 1 golden answers changed by more than 0.0001"), "{}", back.why);
     assert!(back.body.follow.as_ref().unwrap().refused.contains(&3));
+}
+
+#[test]
+fn a_candidate_runs_as_its_version_was_profiled() {
+    let site = Site::new();
+    site.register(&[]);
+    let report = site.run(&["profile", "ridge:2", "--slo", "p50=5s", "--rate", "50", "--duration", "5s"]);
+    let replica = site.serve("one", &[]);
+    let mut connection = replica.connect();
+    site.follow(&["hold_s=0", "min_requests=1", "steps=[50, 100]"]);
+    assert_eq!(site.run(&["endpoints", "show", "ridge"])["follow"]["model"], "ridge");
+    let done = site
+        .until(|| drop(connection.request("POST", SCORE, &[], BODY)), |latest| latest.why.contains("has taken over"));
+    let candidate = done.body.deployments.values().next().unwrap();
+    let recommended: std::collections::BTreeMap<_, _> = serde_json::from_value(report["recommended"].clone()).unwrap();
+    assert_eq!((candidate.model.version, &candidate.profile), (2, &recommended), "{done:?}");
+}
+
+#[test]
+fn a_version_is_profiled_against_the_objective_before_its_rollout_begins() {
+    let site = Site::new();
+    let replica = site.serve("one", &[]);
+    let mut connection = replica.connect();
+    site.follow(&["objective=p50=5s", "profile_s=5", "hold_s=0", "min_requests=1", "steps=[100]"]);
+    site.register(&[]);
+    let begun = site.until(|| (), |latest| latest.body.rollout.is_some());
+    let profile = site.run(&["models", "show", "ridge:2"])["profile"].clone();
+    let report = &profile["report"];
+    assert_eq!((&profile["revision"], &report["objective"]), (&1.into(), &"p50=5s".into()), "{profile:#}");
+    let candidate = begun.body.deployments.values().find(|deployment| deployment.model.version == 2).unwrap();
+    assert_eq!(json!(candidate.profile), report["recommended"]);
+    let score = || drop(connection.request("POST", SCORE, &[], BODY));
+    site.until(score, |latest| latest.why.contains("has taken over"));
 }
 
 #[test]
@@ -277,6 +325,8 @@ fn feedback_that_cannot_be_counted_is_refused_with_what_would_do() {
     let own = post("{\"request_id\": \"mine-1\", \"outcome\": 12.5, \"deployment\": \"blue\"}");
     assert_eq!(own.json(), json!({"counted": 1, "again": 0, "unknown": 0}));
     assert_eq!(replica.connect().request("GET", FEEDBACK, &[], b"").status, 405);
+    let document = replica.connect().request("GET", "/api/v1/service/ridge/openapi.json", &[], b"").json();
+    assert_eq!(document["paths"][FEEDBACK]["post"]["operationId"], "ReportOutcomes");
     assert_eq!(replica.connect().request("POST", "/api/v1/service/nobody/feedback", &[], b"{}").status, 404);
     let many = vec![json!({"request_id": "x", "outcome": true}); 1_001];
     assert_eq!(post(&serde_json::to_string(&many).unwrap()).code(), "bad_feedback");
@@ -321,11 +371,8 @@ fn webhooks_need_a_secret_that_is_where_it_is_said_to_be() {
         };
         let limits = StoreLimits::within(Duration::from_secs(10));
         let access = Access { limits, presence: Presence::Expect, variables: Vec::new() };
-        let offer = Offer::Registry(RegistryOffer { url: site.url(), access, trial: None });
-        App::start(&Config::resolve(&layers).unwrap(), offer, std::sync::Arc::new(TractEngine))
-            .err()
-            .unwrap()
-            .to_string()
+        let offer = Offer::Registry(RegistryOffer { url: site.url(), access, trial: None, profile: None });
+        App::start(&Config::resolve(&layers).unwrap(), offer, Arc::new(TractEngine)).err().unwrap().to_string()
     };
     let urls = ("webhook_urls", "http://127.0.0.1:9/");
     for (more, complaint) in [

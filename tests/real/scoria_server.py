@@ -46,7 +46,7 @@ class Server:
             raise AssertionError(f"no banner; standard error was:\n{self.stderr}")
         self.banner = self.stdout
         self.admin = re.search(r"^\s*admin\s+(https?://[^/]+)", self.banner, re.M).group(1)
-        score = re.search(r"^\s*score\s+(https?://[^/]+)", self.banner, re.M)
+        score = re.search(r"^\s.*\s(https?://[^/\s]+)/api/v1/service/", self.banner, re.M)
         self.base = score.group(1) if score else None
         return self
 

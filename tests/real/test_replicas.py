@@ -1,7 +1,6 @@
 """Three replicas of one registry behind HAProxy: update, rolling restart, and the death of one, under load."""
 
 import json
-import os
 import socket
 import subprocess
 import threading
@@ -10,6 +9,7 @@ import time
 import pytest
 import requests
 
+from desk import Desk
 from scoria_server import Server, wait_until
 
 REPLICAS = 3
@@ -45,20 +45,6 @@ def free_ports(count):
     for listener in sockets:
         listener.close()
     return ports
-
-
-class Desk:
-    """The commands of a person at the registry."""
-
-    def __init__(self, folder):
-        self.registry = folder / "registry"
-        self.environment = {**os.environ, "SCORIA_REGISTRY": str(self.registry), "SCORIA_STATE_DIR": str(folder / "desk")}
-
-    def run(self, *arguments):
-        command = [os.environ["SCORIA_BIN"], *map(str, arguments)]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
 
 
 class Load:

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
@@ -177,4 +177,21 @@ fn what_is_remembered_of_a_registry_comes_back() {
     cache.keep(&url(), "endpoints/shop", &vec![3]).unwrap();
     assert_eq!(cache.kept::<Vec<u8>>(&url(), "endpoints/shop").unwrap(), Some(vec![3]));
     assert!(cache.keep(&url(), "../x", &1).is_err());
+}
+
+#[test]
+fn half_of_what_was_to_be_remembered_goes_after_a_day() {
+    let folder = Folder::new();
+    let open = || Cache::open(folder.path(), NO_BOUND).unwrap();
+    open().keep(&url(), "endpoints", &7).unwrap();
+    let kept = std::fs::read_dir(folder.path().join("kept")).unwrap().next().unwrap().unwrap().path();
+    let write = |name: &str, hours: u64| {
+        std::fs::write(kept.join(name), b"half").unwrap();
+        let modified = SystemTime::now() - Duration::from_secs(3_600 * hours);
+        std::fs::File::options().write(true).open(kept.join(name)).unwrap().set_modified(modified).unwrap();
+    };
+    write("endpoints.0123456789abcdef", 25);
+    write("endpoints.fedcba9876543210", 1);
+    assert_eq!(open().kept::<u64>(&url(), "endpoints").unwrap(), Some(7));
+    assert!(!kept.join("endpoints.0123456789abcdef").exists() && kept.join("endpoints.fedcba9876543210").exists());
 }

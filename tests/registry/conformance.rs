@@ -12,7 +12,7 @@ use crate::support::Folder;
 
 fn spec(version: u64) -> EndpointSpec {
     let model = ModelRef { name: name("ridge"), version };
-    let deployment = DeploymentSpec { model, settings: Default::default() };
+    let deployment = DeploymentSpec::of(model);
     EndpointSpec { deployments: [(name("blue"), deployment)].into(), ..EndpointSpec::default() }
 }
 

@@ -1,16 +1,20 @@
 //! Deleting versions, and collecting what nobody needs.
 
-use scoria::error::ErrorKind;
-use scoria::registry::{DeploymentSpec, EndpointSpec, ModelRef, RegistryError};
+use std::time::{Duration, SystemTime};
 
-use crate::places::{all, change, disk, memory, name, run};
+use scoria::error::ErrorKind;
+use scoria::registry::{
+    Access, DeploymentSpec, EndpointSpec, ModelRef, Presence, Registry, RegistryError, RegistryUrl,
+};
+
+use crate::places::{LIMITS, all, change, disk, memory, name, run};
 use crate::racing::{draft, files};
 use crate::support::Folder;
 
 fn uses(version: Option<u64>, deleted: bool) -> EndpointSpec {
     let deployments = version.map(|version| {
         let model = ModelRef { name: name("ridge"), version };
-        (name("blue"), DeploymentSpec { model, settings: Default::default() })
+        (name("blue"), DeploymentSpec::of(model))
     });
     EndpointSpec { deployments: deployments.into_iter().collect(), deleted, ..EndpointSpec::default() }
 }
@@ -105,5 +109,50 @@ fn collectors_never_take_what_a_writer_comes_to_rely_on() {
             }
             work.join_all().await;
         }
+    });
+}
+
+/// As a killed writer leaves them, wherever it was at work.
+#[test]
+fn what_killed_writers_left_goes_after_a_day_and_nothing_else_does() {
+    run(async {
+        let folder = Folder::new();
+        let url = RegistryUrl::folder(folder.path());
+        let registry = Registry::open(&url, &Access::to_folder(LIMITS, Presence::Expect)).unwrap();
+        let files = files(folder.path(), "m", &[("model.onnx", b"1")]);
+        registry.models().publish(draft("ridge", &files), &change("me"), &|_| ()).await.unwrap();
+        registry.endpoint(&name("house")).append(0, &change("me"), uses(Some(1), false)).await.unwrap();
+        registry.put_status(&name("house"), &name("r1"), "{}".into()).await.unwrap();
+
+        let now = SystemTime::now();
+        let write = |path: &str, hours: u64| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, b"half").unwrap();
+            let modified = now - Duration::from_secs(3_600 * hours);
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            path
+        };
+        let left = [
+            "endpoints/house/0000000002.json#1",
+            "endpoints/house/keys/0000000001.json#12",
+            "models/ridge/2/manifest.json#1",
+            "models/ridge/1/meta/0000000001.json#1",
+            "status/house/r1.json#3",
+            "uploads/nonce.json#1",
+            "blobs/sha256/00ff#1",
+        ]
+        .map(|path| write(path, 25));
+        let stays = [
+            write("endpoints/house/0000000003.json#1", 23),
+            write("status/house/r2.json", 1_000),
+            write("models/ridge/1/notes.txt#draft", 1_000),
+            write("elsewhere/0000000001.json#1", 1_000),
+        ];
+        assert_eq!(registry.sweep(now).await.unwrap(), left.len());
+        assert_eq!(registry.sweep(now).await.unwrap(), 0);
+        assert!(left.iter().all(|path| !path.exists()) && stays.iter().all(|path| path.exists()));
+        assert_eq!(registry.endpoint(&name("house")).latest_number().await.unwrap(), 1);
+        assert!(registry.models().find(&ModelRef { name: name("ridge"), version: 1 }).await.unwrap().is_some());
     });
 }

@@ -7,7 +7,7 @@ use scoria::codec::json::example_body;
 use scoria::config::{NonFiniteOutput, NullInput};
 use scoria::engine::Graph;
 use scoria::name::Name;
-use scoria::openapi::{Access, Service, Version, endpoint_document, server_document};
+use scoria::openapi::{Access, Outcomes, Service, Version, endpoint_document, server_document};
 
 /// Each file and its text.
 pub fn files() -> Vec<(PathBuf, String)> {
@@ -48,6 +48,7 @@ fn service<'a>(name: &'a Name, graph: &'a Graph, example: Option<&'a str>) -> Se
         signature: &graph.signature,
         example,
         access: Access::Key,
+        outcomes: Outcomes::NotCounted,
         null_input: NullInput::Reject,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["default"],

@@ -8,6 +8,7 @@ pub mod onnx;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use scoria::engine::library::candidates;
 use scoria::engine::ort::{OldRuntime, OrtEngine, TelemetryOff, start};
@@ -59,6 +60,11 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).expect("the temporary folder goes away");
+        // A server that ends waits for no model that is being loaded, which may write once more.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = std::fs::remove_dir_all(&self.0) {
+            assert!(Instant::now() < deadline, "the temporary folder stays: {error}");
+            std::thread::yield_now();
+        }
     }
 }

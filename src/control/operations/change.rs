@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::OperationError;
 use crate::config::Overrides;
 use crate::name::Name;
-use crate::registry::{DeploymentSpec, EndpointSpec, ModelRef, Share, Sticky};
+use crate::registry::{DeploymentSpec, EndpointSpec, ModelRef, Recommended, Share, Sticky};
 
 /// What deployments are called if nobody says.
 const COLOURS: [&str; 2] = ["blue", "green"];
@@ -16,6 +16,8 @@ pub struct Addition {
     /// `None`: the first of `blue`, `green` that is free, then one made of the model's version.
     pub name: Option<Name>,
     pub model: ModelRef,
+    /// What its version's profile recommends.
+    pub profile: Recommended,
     /// Its share; by default everything for the first, nothing for others.
     pub traffic: Option<Share>,
     /// Of the deployment alone.
@@ -61,10 +63,11 @@ pub fn add(spec: Option<&EndpointSpec>, addition: &Addition) -> Result<(Endpoint
         Some(name) => name.clone(),
         None => free_name(&next, &addition.model)?,
     };
-    let wanted = DeploymentSpec { model: addition.model.clone(), settings: addition.settings.clone() };
+    let Addition { model, profile, settings, .. } = addition.clone();
+    let wanted = DeploymentSpec { model, profile, settings };
     match next.deployments.get(&name) {
-        // Said twice, as by a script that is run again.
-        Some(there) if *there == wanted => {}
+        // Said twice, as by a script that is run again. It may have been profiled since.
+        Some(there) if (&there.model, &there.settings) == (&wanted.model, &wanted.settings) => {}
         Some(there) => return Err(OperationError::Taken { deployment: name, model: there.model.clone() }),
         None => drop(next.deployments.insert(name.clone(), wanted)),
     }
@@ -94,17 +97,17 @@ fn free_name(spec: &EndpointSpec, model: &ModelRef) -> Result<Name, OperationErr
     free.next().ok_or(OperationError::NoName)
 }
 
-/// Has a deployment run another model, or under other settings.
+/// Has a deployment run another model, as its profile recommends, or under other settings.
 pub fn update(
     spec: &EndpointSpec,
     deployment: &Name,
-    model: Option<&ModelRef>,
+    model: Option<&(ModelRef, Recommended)>,
     settings: &Overrides,
 ) -> Result<EndpointSpec, OperationError> {
     let mut next = spec.clone();
     let found = next.deployments.get_mut(deployment).ok_or_else(|| unknown_deployment(spec, deployment))?;
-    if let Some(model) = model {
-        found.model = model.clone();
+    if let Some((model, profile)) = model {
+        (found.model, found.profile) = (model.clone(), profile.clone());
     }
     found.settings.extend(settings.clone());
     Ok(next)
@@ -178,9 +181,17 @@ mod tests {
         Share::from_percent(percent).unwrap()
     }
 
+    fn addition(version: u64) -> Addition {
+        let (profile, settings) = (Recommended::new(), Overrides::new());
+        Addition { name: None, model: model(version), profile, traffic: None, settings }
+    }
+
+    fn profile() -> Recommended {
+        Recommended::from([("workers".to_owned(), 2.into())])
+    }
+
     fn added(spec: Option<&EndpointSpec>, version: u64, traffic: Option<f64>) -> EndpointSpec {
-        let addition =
-            Addition { name: None, model: model(version), traffic: traffic.map(percent), settings: Overrides::new() };
+        let addition = Addition { name: None, traffic: traffic.map(percent), ..addition(version) };
         add(spec, &addition).unwrap().0
     }
 
@@ -210,12 +221,26 @@ mod tests {
     fn a_name_that_is_taken_is_not_taken_over() {
         let first = added(None, 1, None);
         let again = |version| {
-            let addition =
-                Addition { name: Some(name("blue")), model: model(version), traffic: None, settings: Overrides::new() };
+            let addition = Addition { name: Some(name("blue")), profile: profile(), ..addition(version) };
             add(Some(&first), &addition)
         };
-        assert_eq!(again(1).unwrap().0, first, "said twice");
+        assert_eq!(again(1).unwrap().0, first, "said twice, and profiled in between");
         assert!(again(2).unwrap_err().to_string().contains("scoria update"));
+    }
+
+    #[test]
+    fn another_version_brings_its_own_profile_and_what_was_set_stays() {
+        let given = Overrides::from([("max_batch".to_owned(), 8.into())]);
+        let first = add(None, &Addition { profile: profile(), settings: given.clone(), ..addition(1) }).unwrap().0;
+        let (second, third) = ((model(2), Recommended::new()), (model(3), profile()));
+        let blue = |spec: &EndpointSpec| spec.deployments[&name("blue")].clone();
+        assert_eq!(blue(&first).profile, profile());
+        let same = update(&first, &name("blue"), None, &given).unwrap();
+        assert_eq!(blue(&same).profile, profile());
+        let updated = update(&first, &name("blue"), Some(&second), &Overrides::new()).unwrap();
+        assert_eq!((blue(&updated).profile, blue(&updated).settings), (Recommended::new(), given));
+        let updated = update(&updated, &name("blue"), Some(&third), &Overrides::new()).unwrap();
+        assert_eq!(blue(&updated).profile, profile());
     }
 
     #[test]
@@ -223,7 +248,8 @@ mod tests {
         let spec = added(None, 1, None);
         let error = traffic(&spec, &given(&[("bleu", 10.0)])).unwrap_err().to_string();
         assert!(error.contains("did you mean 'blue'"), "{error}");
-        let error = update(&spec, &name("zzz"), Some(&model(2)), &Overrides::new()).unwrap_err().to_string();
+        let error =
+            update(&spec, &name("zzz"), Some(&(model(2), profile())), &Overrides::new()).unwrap_err().to_string();
         assert!(error.contains("there is blue"), "{error}");
     }
 

@@ -1,5 +1,7 @@
 //! An experiment as it stands: who has which traffic, what was counted of each since that has been so, and what follows from it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{OperationError, Operations};
@@ -90,13 +92,20 @@ impl Operations {
         .await
     }
 
-    /// Has an endpoint follow a model, or none. What was rolled back of the same model stays so.
+    /// Has an endpoint follow a model that there is, or none. What was rolled back of the same model stays so.
     pub async fn follow(
         &self,
         endpoint: &Name,
         follow: Option<&Follow>,
         change: &Change,
     ) -> Result<Revision<EndpointSpec>, OperationError> {
+        // A slip of the pen would be waited for, and nobody would be told.
+        if let Some(follow) = follow {
+            let known = self.registry.models().names().await?;
+            if !known.contains(&follow.model) {
+                return Err(super::unknown_model(&follow.model, known));
+            }
+        }
         self.alter(endpoint, change, |spec| {
             if let Some(rollout) = &spec.rollout {
                 return Err(OperationError::UnderWay { model: rollout.model.clone() });
@@ -113,14 +122,19 @@ impl Operations {
         .await
     }
 
-    /// Takes a step of a rollout: the revision after `latest`, if nobody else has made one.
+    /// Takes a step of a rollout: the revision after `latest`, if nobody else has made one. A deployment that is new runs as its
+    /// version's profile recommends.
     pub async fn step(
         &self,
         endpoint: &Name,
         latest: &Revision<EndpointSpec>,
         change: &Change,
-        spec: EndpointSpec,
+        mut spec: EndpointSpec,
     ) -> Result<Revision<EndpointSpec>, OperationError> {
+        let is_new = |name: &Name| !latest.body.deployments.contains_key(name);
+        for (_, deployment) in spec.deployments.iter_mut().filter(|(name, _)| is_new(name)) {
+            deployment.profile = self.profiled(deployment.model.clone()).await?.1;
+        }
         spec.check().map_err(OperationError::Invalid)?;
         self.append(endpoint, Some(latest), change, spec).await
     }
@@ -130,7 +144,7 @@ impl Operations {
 fn experiment(
     endpoint: &Name,
     history: &[Revision<EndpointSpec>],
-    statuses: &[ReplicaStatus],
+    statuses: &BTreeMap<Name, ReplicaStatus>,
     level: Level,
 ) -> Option<Experiment> {
     let latest = history.first()?;
@@ -140,8 +154,8 @@ fn experiment(
         None => baseline(spec).cloned()?,
     };
     let since = begin(history);
-    let newest = statuses.iter().filter(|status| status.waits_for.is_some()).max_by_key(|status| status.at);
-    let tallies = replica_status::ledger(statuses).total(|revision| revision >= since.revision);
+    let newest = statuses.values().filter(|status| status.waits_for.is_some()).max_by_key(|status| status.at);
+    let tallies = replica_status::ledger(statuses.values()).total(|revision| revision >= since.revision);
     Some(Experiment {
         endpoint: endpoint.clone(),
         revision: latest.revision,

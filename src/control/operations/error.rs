@@ -13,6 +13,11 @@ pub enum OperationError {
     Registry(#[from] RegistryError),
     #[error("there is no endpoint '{name}'{}", hint(near.as_ref(), known))]
     UnknownEndpoint { name: Name, near: Option<Name>, known: Vec<Name> },
+    #[error(
+        "endpoint '{name}' was deleted in revision {revision}: `scoria endpoints history {name}` has what it was before, \
+         `scoria rollback {name} --to REVISION` brings it back"
+    )]
+    DeletedEndpoint { name: Name, revision: u64 },
     #[error("the endpoint has no deployment '{name}'{}", hint(near.as_ref(), known))]
     UnknownDeployment { name: Name, near: Option<Name>, known: Vec<Name> },
     #[error("there is no model '{name}' in the registry{}", hint(near.as_ref(), known))]
@@ -58,6 +63,7 @@ impl OperationError {
         match self {
             OperationError::Registry(error) => error.kind(),
             OperationError::UnknownEndpoint { .. }
+            | OperationError::DeletedEndpoint { .. }
             | OperationError::UnknownDeployment { .. }
             | OperationError::UnknownModel { .. } => ErrorKind::NotFound,
             OperationError::Taken { .. } | OperationError::Crowded(_) => ErrorKind::Conflict,

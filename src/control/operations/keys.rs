@@ -1,15 +1,31 @@
 //! The keys of endpoints: made when an endpoint is new, shown once, replaced one at a time.
 
+use serde::Serialize;
+
 use super::{OperationError, Operations};
 use crate::auth::{Key, Slot};
+use crate::control::{keys_used, statuses};
+use crate::moment::Moment;
 use crate::name::Name;
-use crate::registry::{Change, Digest, EndpointKeys, Revision, StoredKey};
+use crate::registry::{Change, Digest, EndpointKeys, RegistryError, Revision, StoredKey};
 
 /// Both keys as they are to be given to their owner, who will not be shown them again.
 #[derive(Clone, Debug)]
 pub struct FreshKeys {
     pub primary: Key,
     pub secondary: Key,
+}
+
+/// What is shown of a key.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyView {
+    /// `primary` or `secondary`.
+    pub slot: &'static str,
+    pub id: String,
+    pub created: Moment,
+    pub age_s: u64,
+    /// To the minute, by what replicas have said since; `None`: never, as far as they have said.
+    pub last_used: Option<Moment>,
 }
 
 impl Operations {
@@ -23,13 +39,21 @@ impl Operations {
         Ok(fresh)
     }
 
-    /// The keys of an endpoint, by their ids and ages.
-    pub async fn keys(&self, endpoint: &Name) -> Result<Revision<EndpointKeys>, OperationError> {
+    /// The keys of an endpoint, the primary one first: their ids, ages and last uses.
+    pub async fn keys(&self, endpoint: &Name, now: Moment) -> Result<Vec<KeyView>, OperationError> {
         self.current(endpoint).await?;
         let keys = self.registry.endpoint_keys(endpoint).latest().await?;
-        keys.ok_or_else(|| {
-            crate::registry::RegistryError::NotFound { what: format!("key of endpoint {endpoint}") }.into()
-        })
+        let none = || RegistryError::NotFound { what: format!("key of endpoint {endpoint}") };
+        let EndpointKeys { primary, secondary } = keys.ok_or_else(none)?.body;
+        let used = keys_used(statuses(&self.registry, endpoint).await?.values());
+        let view = |(slot, key): (Slot, StoredKey)| KeyView {
+            slot: slot.name(),
+            created: key.created,
+            age_s: now.since(key.created).as_secs(),
+            last_used: used.get(&key.id).copied(),
+            id: key.id,
+        };
+        Ok([(Slot::Primary, primary), (Slot::Secondary, secondary)].map(view).into())
     }
 
     /// Replaces one key. Clients with the other one notice nothing.

@@ -7,6 +7,7 @@ mod comparison;
 mod desk;
 mod error;
 mod keys;
+mod replicas;
 mod view;
 
 use std::collections::BTreeMap;
@@ -15,12 +16,17 @@ pub use change::{Addition, Amendment};
 pub use comparison::{Arm, Decision, Experiment};
 pub use desk::Desk;
 pub use error::OperationError;
-pub use keys::FreshKeys;
+pub use keys::{FreshKeys, KeyView};
+pub use replicas::{ReplicaStanding, ReplicaView};
 pub use view::{DeploymentView, EndpointView, RevisionView};
 
+use super::statuses;
 use crate::config::{Config, Overrides};
+use crate::moment::Moment;
 use crate::name::Name;
-use crate::registry::{Change, EndpointSpec, ModelRef, ModelSelector, Registry, RegistryError, Revision, Share};
+use crate::registry::{
+    Change, EndpointSpec, ModelRef, ModelSelector, Recommended, Registry, RegistryError, Revision, Share,
+};
 use crate::rollout::without_rollout;
 
 /// How often an operation starts anew because somebody else was faster.
@@ -57,11 +63,12 @@ impl Operations {
         &self,
         endpoint: &Name,
         model: &ModelSelector,
-        addition: impl Fn(ModelRef) -> Addition,
+        addition: impl Fn(ModelRef, Recommended) -> Addition,
         amendment: &Amendment,
         change: &Change,
     ) -> Result<Deployed, OperationError> {
-        let addition = addition(self.version(model).await?);
+        let (version, profile) = self.profiled(self.version(model).await?).await?;
+        let addition = addition(version, profile);
         self.check_settings(&[&amendment.settings, &addition.settings])?;
         let (mut deployment, mut is_new) = (None, false);
         let revision = self
@@ -93,7 +100,7 @@ impl Operations {
         // The endpoint first: a wrong name of it would be told as a wrong model otherwise.
         self.current(endpoint).await?;
         let model = match model {
-            Some(model) => Some(self.version(model).await?),
+            Some(model) => Some(self.profiled(self.version(model).await?).await?),
             None => None,
         };
         self.alter(endpoint, change, |spec| change::update(spec, deployment, model.as_ref(), settings)).await
@@ -216,9 +223,12 @@ impl Operations {
         Ok(views)
     }
 
-    /// One endpoint, as it is to be.
-    pub async fn show(&self, endpoint: &Name) -> Result<EndpointView, OperationError> {
-        Ok(EndpointView::of(endpoint, &self.current(endpoint).await?))
+    /// One endpoint, as it is to be, and what every server says of it.
+    pub async fn show(&self, endpoint: &Name, now: Moment) -> Result<EndpointView, OperationError> {
+        let view = EndpointView::of(endpoint, &self.current(endpoint).await?);
+        let statuses = statuses(&self.registry, endpoint).await?;
+        let replicas = statuses.into_iter().map(|(replica, status)| ReplicaView::of(replica, status, now));
+        Ok(EndpointView { replicas: Some(replicas.collect()), ..view })
     }
 
     /// The last revisions of an endpoint, deleted or not, the newest first.
@@ -238,7 +248,11 @@ impl Operations {
         }
     }
 
+    /// Why there is no such endpoint: it was deleted, or never there; the others may be what was meant.
     async fn unknown(&self, name: &Name) -> Result<OperationError, RegistryError> {
+        if let Some(last) = self.registry.endpoint(name).latest().await? {
+            return Ok(OperationError::DeletedEndpoint { name: name.clone(), revision: last.revision });
+        }
         let known = self.registry.endpoints().await?;
         Ok(OperationError::UnknownEndpoint { near: nearest(name, &known), name: name.clone(), known })
     }
@@ -252,10 +266,21 @@ impl Operations {
                 if known.contains(&model.name) {
                     return Err(RegistryError::NotFound { what }.into());
                 }
-                let near = nearest(&model.name, &known);
-                Err(OperationError::UnknownModel { near, name: model.name.clone(), known })
+                Err(unknown_model(&model.name, known))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A version with what its profile recommends, if that can be set here.
+    async fn profiled(&self, model: ModelRef) -> Result<(ModelRef, Recommended), OperationError> {
+        let recommended = self.registry.models().recommended(&model).await?;
+        match self.check_settings(&[&recommended]) {
+            Ok(()) => Ok((model, recommended)),
+            Err(error) => {
+                tracing::warn!(%model, %error, "what its profile recommends cannot be set, and is left out");
+                Ok((model, Recommended::new()))
+            }
         }
     }
 
@@ -359,6 +384,10 @@ impl Operations {
         }
         Ok(())
     }
+}
+
+fn unknown_model(name: &Name, known: Vec<Name>) -> OperationError {
+    OperationError::UnknownModel { near: nearest(name, &known), name: name.clone(), known }
 }
 
 /// The known name that was probably meant.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ReplicaView;
 use crate::name::Name;
-use crate::registry::{EndpointSpec, Revision, Share, Sticky};
+use crate::registry::{EndpointSpec, Follow, Revision, Rollout, Share, Sticky};
 
 /// An endpoint as it is to be.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct EndpointView {
     pub name: String,
     pub revision: u64,
@@ -28,10 +28,19 @@ pub struct EndpointView {
     pub tags: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// The model whose new versions are deployed by themselves, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
+    /// A version that is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// What every server says of it; `None` where they were not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Vec<ReplicaView>>,
 }
 
 /// One deployment of it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct DeploymentView {
     pub name: String,
     /// `ridge:3`.
@@ -41,12 +50,15 @@ pub struct DeploymentView {
     /// The share of the answered requests that it runs again, in percent.
     #[serde(skip_serializing_if = "is_nothing")]
     pub mirror: f64,
+    /// What its version's profile recommended when it was deployed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub profile: BTreeMap<String, serde_json::Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
 }
 
 /// One revision of an endpoint, in a line.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RevisionView {
     pub revision: u64,
     pub at: String,
@@ -77,6 +89,9 @@ impl EndpointView {
             settings: spec.settings.clone(),
             tags: spec.tags.clone(),
             description: spec.description.clone(),
+            follow: spec.follow.clone(),
+            rollout: spec.rollout.clone(),
+            replicas: None,
         }
     }
 }
@@ -113,6 +128,7 @@ fn deployments(spec: &EndpointSpec) -> Vec<DeploymentView> {
         model: deployment.model.to_string(),
         traffic: percent(&shares, name),
         mirror: percent(&spec.mirror, name),
+        profile: deployment.profile.clone(),
         settings: deployment.settings.clone(),
     });
     view.collect()

@@ -137,7 +137,7 @@ impl Admin {
             Some(text) => Name::parse(text).map_err(|error| invalid(error.to_string()))?,
         };
         match route.verb {
-            EndpointVerb::Show => Ok(json(&operations.show(&endpoint).await.map_err(refused)?)),
+            EndpointVerb::Show => Ok(json(&operations.show(&endpoint, Moment::now()).await.map_err(refused)?)),
             EndpointVerb::History => {
                 let limit = limit(parts)?;
                 Ok(json(&json!({ "revisions": operations.history(&endpoint, limit).await.map_err(refused)? })))
@@ -147,11 +147,8 @@ impl Admin {
                 Ok(json(&operations.compare(&endpoint, level).await.map_err(refused)?))
             }
             EndpointVerb::Keys => {
-                let keys = operations.keys(&endpoint).await.map_err(refused)?.body;
-                let told = |slot: Slot, key: &crate::registry::StoredKey| json!({ "slot": slot.name(), "id": key.id, "created": key.created });
-                Ok(json(
-                    &json!({ "keys": [told(Slot::Primary, &keys.primary), told(Slot::Secondary, &keys.secondary)] }),
-                ))
+                let keys = operations.keys(&endpoint, Moment::now()).await.map_err(refused)?;
+                Ok(json(&json!({ "keys": keys })))
             }
             _ => change(&operations, &endpoint, route.verb, &read(parts, body).await?, by).await,
         }
@@ -238,7 +235,8 @@ async fn deploy(
     let sticky = sticky.map(|text| text.parse().map(Some).map_err(invalid)).transpose()?;
     let amendment = Amendment { tags, description, sticky, ..Amendment::default() };
     let change = change(reason, format!("deployed {model}"));
-    let addition = |model| Addition { name: name.clone(), model, traffic, settings: settings.clone() };
+    let addition =
+        |model, profile| Addition { name: name.clone(), model, profile, traffic, settings: settings.clone() };
     let deployed = operations.deploy(endpoint, &model, addition, &amendment, &change).await.map_err(refused)?;
     let keys =
         deployed.keys.map(|keys| json!({ "primary": keys.primary.reveal(), "secondary": keys.secondary.reveal() }));

@@ -16,8 +16,8 @@ use crate::http::router::{ModelRoute, ModelVerb};
 use crate::moment::Moment;
 use crate::name::Name;
 use crate::registry::{
-    Archived, Change, MetaEdit, ModelMeta, ModelQuery, ModelRef, ModelSelector, ModelVersion, Models, Only, Pair,
-    RegistryError,
+    Archived, Change, MetaEdit, ModelMeta, ModelQuery, ModelRef, ModelSelector, ModelVersion, ModelView, Models, Only,
+    Pair, ProfileView, RegistryError,
 };
 
 #[derive(Deserialize)]
@@ -60,7 +60,9 @@ impl Admin {
         let selector: ModelSelector = selector.parse().map_err(failed)?;
         let version = models.select(&selector).await.map_err(failed)?;
         if route.verb == ModelVerb::Show {
-            return Ok(json(&version.view()));
+            let profile = models.profile(&version.manifest.model_ref()).latest().await.map_err(failed)?;
+            let profile = profile.as_ref().map(ProfileView::of);
+            return Ok(json(&ModelView { profile, ..version.view() }));
         }
         let body = read(parts, body).await?;
         change(&models, &version.manifest.model_ref(), route.verb, &body, by).await

@@ -2,11 +2,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver as Heard, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::*;
+use crate::telemetry::Metrics;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -42,7 +43,7 @@ impl Server {
     fn webhooks(&self, folder: &Folder, kinds: &[EventKind]) -> Webhooks {
         let retry = Retry { first: Duration::from_millis(1), ..Retry::default() };
         let receiver = Receiver::new(&self.url, secret(), kinds.iter().copied().collect()).unwrap();
-        Webhooks::start(&folder.0, vec![receiver], Duration::from_secs(5), retry).unwrap()
+        Webhooks::start(&folder.0, vec![receiver], Duration::from_secs(5), retry, &metrics()).unwrap()
     }
 }
 
@@ -70,6 +71,10 @@ fn answer_once(mut stream: TcpStream, answer: &str, tell: &Sender<String>) {
 fn header(request: &str, name: &str) -> Option<String> {
     let mut lines = request.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(": "));
     lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+}
+
+fn metrics() -> Metrics {
+    Metrics::new("0").unwrap()
 }
 
 fn secret() -> Secret {
@@ -124,11 +129,11 @@ fn what_a_dead_receiver_has_not_taken_is_sent_after_a_restart() {
     let retry = Retry { first: Duration::from_secs(3_600), longest: Duration::from_secs(3_600), ..Retry::default() };
     let nobody = Receiver::new("http://127.0.0.1:1/hook", secret(), kinds).unwrap();
     // Both receivers' messages lie where the address says; the second start has the address of one who listens.
-    let dead = Webhooks::start(&folder.0, vec![nobody.clone()], Duration::from_secs(5), retry).unwrap();
+    let dead = Webhooks::start(&folder.0, vec![nobody.clone()], Duration::from_secs(5), retry, &metrics()).unwrap();
     (0..3).for_each(|n| dead.post(&event(EventKind::ModelDeployed, &n.to_string()), Moment::now()));
     assert_eq!(dead.waiting(), 3);
     drop(dead);
-    let again = Webhooks::start(&folder.0, vec![nobody], Duration::from_secs(5), retry).unwrap();
+    let again = Webhooks::start(&folder.0, vec![nobody], Duration::from_secs(5), retry, &metrics()).unwrap();
     assert_eq!(again.waiting(), 3, "a restart loses none");
     drop(again);
 
@@ -156,6 +161,41 @@ fn a_message_that_is_too_old_or_unwanted_makes_way() {
     for id in ["old", "unwanted", "new"] {
         assert!(server.next().contains(&format!("endpoints.ridge.{id}.ModelDeployed")));
     }
+}
+
+#[test]
+fn what_becomes_of_messages_is_counted_by_event() {
+    let folder = Folder::new("counts");
+    let server = Server::start(&["503 Busy", "200 OK", "410 Gone"]);
+    let retry = Retry { first: Duration::from_millis(1), ..Retry::default() };
+    let receiver = |url: &str| Receiver::new(url, secret(), EventKind::ALL.into_iter().collect()).unwrap();
+    let start = |url: &str, metrics: &Metrics| {
+        Webhooks::start(&folder.0, vec![receiver(url)], Duration::from_secs(5), retry, metrics).unwrap()
+    };
+    let metrics = metrics();
+    let webhooks = start(&server.url, &metrics);
+    webhooks.post(&event(EventKind::ModelDeployed, "1"), Moment::now());
+    webhooks.post(&event(EventKind::RolledBack, "2"), Moment::now());
+    (0..3).for_each(|_| drop(server.next()));
+    let (deployed, back) = (metrics.webhook("ModelDeployed"), metrics.webhook("RolledBack"));
+    let deadline = Instant::now() + PATIENCE;
+    // Answers are on their way when they have been given.
+    while back.failed.get() == 0 || back.waiting.get() != 0 {
+        assert!(Instant::now() < deadline, "the last answer never came");
+        thread::yield_now();
+    }
+    assert_eq!((deployed.refused.get(), deployed.sent.get(), deployed.waiting.get()), (1, 1, 0));
+    assert_eq!((back.refused.get(), back.sent.get(), back.failed.get(), back.dropped.get()), (0, 0, 1, 0));
+
+    // What waits at a start is known from the beginning.
+    let nobody = "http://127.0.0.1:1/hook";
+    let dead = start(nobody, &metrics);
+    (0..3).for_each(|n| dead.post(&event(EventKind::ModelRegistered, &n.to_string()), Moment::now()));
+    assert_eq!(metrics.webhook("ModelRegistered").waiting.get(), 3);
+    drop(dead);
+    let later = self::metrics();
+    let _again = start(nobody, &later);
+    assert_eq!(later.webhook("ModelRegistered").waiting.get(), 3);
 }
 
 #[test]
