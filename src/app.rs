@@ -420,6 +420,7 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
 pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
+        provider_options: config.provider_options.clone(),
         wishes: Wishes {
             execution: match config.execution {
                 ExecutionChoice::Auto => None,

@@ -34,6 +34,7 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
     let sample = text("sample").and_then(|path| std::fs::read(path).ok());
     let options = LoadOptions {
         providers: config.providers.0.clone(),
+        provider_options: config.provider_options.clone(),
         max_output_elements: config.max_elements,
         ..LoadOptions::default()
     };
@@ -67,6 +68,7 @@ pub fn try_out(
         flag("engine", engine),
         flag("allow-old-ort", &config.allow_old_ort.to_text()),
         flag("providers", &config.providers.to_text()),
+        flag("provider-options", &config.provider_options.to_text()),
         flag("max-elements", &config.max_elements.to_text()),
         flag("max-rank", &config.max_rank.to_text()),
         flag("max-json-depth", &config.max_json_depth.to_text()),

@@ -134,6 +134,7 @@ impl Loader {
         let (wishes, cores) = (self.settings.wishes, self.settings.cores.total());
         let mut options = LoadOptions {
             providers: self.settings.providers.clone(),
+            provider_options: self.settings.provider_options.clone(),
             max_output_elements: self.settings.endpoint.max_elements,
             intra_op_threads: wishes.intra_op_threads.max(1),
             ..LoadOptions::default()

@@ -11,6 +11,7 @@ use crate::config::{NonFiniteOutput, NullInput};
 use crate::deployment::{Dice, Endpoint, EndpointSettings, Routing, State};
 use crate::engine::fake::FakeEngine;
 use crate::name::Name;
+use crate::provider::ProviderOptions;
 use crate::registry::{ModelRef, Share};
 use crate::schedule::{Cores, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
@@ -73,6 +74,7 @@ impl Bench {
         };
         let settings = Settings {
             providers: vec!["cpu".to_owned()],
+            provider_options: ProviderOptions::default(),
             wishes: Wishes { workers: 1, intra_op_threads: 1, max_batch: 1, ..Wishes::default() },
             queue: Limits { queue_max_length: 16, queue_max_wait: None },
             cores: Arc::new(Cores::new(1)),

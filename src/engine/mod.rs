@@ -30,6 +30,7 @@ pub use onnx_file::FileState;
 
 use self::element_type::{element_bits, element_name};
 use crate::error::ErrorKind;
+use crate::provider::ProviderOptions;
 use crate::tensor::{Tensor, Value};
 
 /// Prepares models for running. Shared by the whole process.
@@ -66,6 +67,8 @@ pub struct LoadOptions {
     pub intra_op_threads: usize,
     /// Execution providers in order of preference, `cpu` last or absent: what the list does not name is never fallen back to.
     pub providers: Vec<String>,
+    /// What is set of these.
+    pub provider_options: ProviderOptions,
     /// The most elements that all outputs of one run may have together.
     pub max_output_elements: usize,
 }
@@ -76,6 +79,7 @@ impl Default for LoadOptions {
             sessions: 1,
             intra_op_threads: 1,
             providers: vec!["cpu".to_owned()],
+            provider_options: ProviderOptions::default(),
             max_output_elements: usize::MAX,
         }
     }
