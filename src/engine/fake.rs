@@ -89,6 +89,7 @@ impl Engine for FakeEngine {
         let first = FakeSession::new(self.clone(), graph.signature.clone());
         Ok(Loaded {
             sessions: super::sessions(Box::new(first), options.sessions)?,
+            devices: 0,
             providers: vec!["cpu".to_owned()],
             missing_providers: Vec::new(),
         })

@@ -15,6 +15,7 @@ pub mod library;
 mod onnx;
 mod onnx_file;
 pub mod ort;
+#[cfg(feature = "tract")]
 mod provider;
 #[cfg(feature = "tract")]
 pub mod tract;
@@ -89,6 +90,8 @@ impl Default for LoadOptions {
 pub struct Loaded {
     /// As many as were asked for.
     pub sessions: Vec<Box<dyn Session>>,
+    /// The GPUs it computes on, which its sessions are spread over; 0 on the processor.
+    pub devices: usize,
     /// The providers that took the model, in order.
     pub providers: Vec<String>,
     /// Providers asked for that could not be had, each with its reason.

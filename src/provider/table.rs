@@ -151,7 +151,8 @@ impl Kind {
 
 /// An input's name, which may hold colons itself, and its sizes.
 fn is_shape(text: &str) -> bool {
-    let sizes = text.rsplit_once(':').filter(|(name, _)| !name.is_empty()).map(|(_, sizes)| sizes);
+    let sizes =
+        text.rsplit_once(':').filter(|(name, _)| !name.is_empty() && !name.contains('\0')).map(|(_, sizes)| sizes);
     sizes.is_some_and(|sizes| sizes.split('x').all(|size| size.parse::<u32>().is_ok_and(|size| size > 0)))
 }
 

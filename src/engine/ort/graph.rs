@@ -1,9 +1,10 @@
 //! A graph that ONNX Runtime has loaded, which several threads run at the same time.
 //!
-//! The C API's `Run` may be called by many threads on one session of the processor's provider
-//! (<https://github.com/microsoft/onnxruntime/issues/114>), and that is how a deployment's sessions share weights. The `ort`
+//! The C API's `Run` may be called by many threads on one session of the processor's provider, CUDA's or TensorRT's
+//! (<https://github.com/microsoft/onnxruntime/issues/114>, <https://github.com/microsoft/onnxruntime/issues/19275>), and that is how a deployment's sessions share weights. The `ort`
 //! crate asks for exclusive access, since other providers are not as careful; so this file makes the call itself
-//! ([ADR 11](../../../docs/adr/0011-one-session.md)). A provider other than the processor's must not come here.
+//! ([ADR 11](../../../docs/adr/0011-one-session.md), [ADR 18](../../../docs/adr/0018-gpu.md)). CUDA graphs are the exception, which
+//! is why they cannot be asked for.
 
 use std::ffi::{CString, c_char};
 use std::ptr::{self, NonNull};
@@ -55,8 +56,8 @@ impl LoadedGraph {
         let outputs = pointers(&self.outputs);
         let values: Vec<*const sys::OrtValue> = values.iter().map(|value| value.ptr()).collect();
         let mut results: Vec<*mut sys::OrtValue> = vec![ptr::null_mut(); outputs.len()];
-        // SAFETY: every pointer is to something borrowed for the length of the call: the session, which is of the
-        // processor's provider and so may be run by several threads; the options, which are only read; names that end with
+        // SAFETY: every pointer is to something borrowed for the length of the call: the session, whose
+        // providers may be run by several threads; the options, which are only read; names that end with
         // a NUL; values. The four arrays are as long as the two lengths say. A null among the results asks the runtime to
         // make the value. It keeps none of the pointers.
         unsafe {

@@ -7,6 +7,7 @@ use ort::logging::LogLevel;
 use ort::session::RunOptions;
 
 use super::failure::Failure;
+use super::fleet::Fleet;
 use super::graph::LoadedGraph;
 use super::{allocator, failed, value};
 use crate::engine::allowance::Allowance;
@@ -15,6 +16,7 @@ use crate::tensor::{OutputSpec, Tensor, Value};
 
 /// A way to run a graph that others may run at the same time.
 pub(super) struct OrtSession {
+    fleet: Arc<Fleet>,
     graph: Arc<LoadedGraph>,
     stop: Arc<Stop>,
     outputs: Arc<[OutputSpec]>,
@@ -22,14 +24,15 @@ pub(super) struct OrtSession {
 }
 
 impl OrtSession {
-    /// `outputs` are the signature's, whose graph this is.
+    /// A session of the next graph in turn. `outputs` are the signature's, whose graphs these are.
     pub(super) fn new(
-        graph: Arc<LoadedGraph>,
+        fleet: Arc<Fleet>,
         outputs: Arc<[OutputSpec]>,
         max_output_elements: usize,
     ) -> Result<OrtSession, LoadError> {
         let stop = Stop::new().map_err(|error| failed(error.to_string()))?;
-        Ok(OrtSession { graph, stop: Arc::new(stop), outputs, max_output_elements })
+        let graph = fleet.next();
+        Ok(OrtSession { fleet, graph, stop: Arc::new(stop), outputs, max_output_elements })
     }
 }
 
@@ -57,7 +60,7 @@ impl Session for OrtSession {
     }
 
     fn another(&self) -> Result<Box<dyn Session>, LoadError> {
-        let another = OrtSession::new(self.graph.clone(), self.outputs.clone(), self.max_output_elements)?;
+        let another = OrtSession::new(self.fleet.clone(), self.outputs.clone(), self.max_output_elements)?;
         Ok(Box::new(another))
     }
 }
