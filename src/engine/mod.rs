@@ -5,6 +5,7 @@
 //! (`tests/conformance.rs`) holds every engine to the same answers.
 
 mod allowance;
+mod buckets;
 mod element_type;
 mod external_data;
 pub mod fake;
@@ -23,6 +24,7 @@ pub mod tract;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use buckets::Buckets;
 pub use external_data::ExternalData;
 pub use file_kind::kind as file_kind;
 pub use graph::{Graph, GraphError};
@@ -32,7 +34,7 @@ pub use onnx_file::FileState;
 use self::element_type::{element_bits, element_name};
 use crate::error::ErrorKind;
 use crate::provider::ProviderOptions;
-use crate::tensor::{Tensor, Value};
+use crate::tensor::{Tensor, Value, join_rows};
 
 /// Prepares models for running. Shared by the whole process.
 pub trait Engine: Send + Sync {
@@ -72,6 +74,18 @@ pub struct LoadOptions {
     pub provider_options: ProviderOptions,
     /// The most elements that all outputs of one run may have together.
     pub max_output_elements: usize,
+    /// When inputs are copied into memory of the session's own.
+    pub staging: Staging,
+}
+
+/// Where a session's inputs lie in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Staging {
+    /// Where the requests have them; for a GPU, in memory of the session's own that it can read by itself.
+    #[default]
+    OnDevices,
+    /// In the session's own memory, whatever computes. For tests of that way where there is no GPU.
+    Always,
 }
 
 impl Default for LoadOptions {
@@ -82,6 +96,7 @@ impl Default for LoadOptions {
             providers: vec!["cpu".to_owned()],
             provider_options: ProviderOptions::default(),
             max_output_elements: usize::MAX,
+            staging: Staging::default(),
         }
     }
 }
@@ -106,6 +121,20 @@ pub trait Session: Send {
     /// outputs are in the signature's order and owned by the caller.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError>;
 
+    /// Runs the model once on the rows of several requests, one after the other, and gives the outputs of all rows.
+    ///
+    /// `parts` are inputs as [`Session::run`] takes them, alike but for their rows. A session that copies its inputs anyway joins
+    /// them on the way.
+    fn run_joined(&mut self, parts: &[&[Tensor]]) -> Result<Vec<Value>, RunError> {
+        let joined = join(parts).ok_or_else(|| RunError::Failed("the inputs cannot be joined".to_owned()))?;
+        self.run(&joined)
+    }
+
+    /// Lets the session bring its runs to few numbers of rows, by copies of the last row whose outputs it throws away.
+    ///
+    /// Only for a model whose rows are shown to be independent of each other. A session that gains nothing from it need not.
+    fn allow_padding(&mut self, _buckets: Buckets) {}
+
     /// A handle by which another thread can end a run of this session.
     fn interrupt(&self) -> Arc<dyn Interrupt>;
 
@@ -113,6 +142,13 @@ pub trait Session: Send {
     ///
     /// The two share the weights: it costs microseconds and a few kilobytes.
     fn another(&self) -> Result<Box<dyn Session>, LoadError>;
+}
+
+/// Each input's rows, one request after the other.
+fn join(parts: &[&[Tensor]]) -> Option<Vec<Tensor>> {
+    let inputs = parts.first()?.len();
+    let part = |input: usize| parts.iter().map(|part| part.get(input)).collect::<Option<Vec<_>>>();
+    (0..inputs).map(|input| join_rows(&part(input)?)).collect()
 }
 
 /// `first` and as many more of it as make `count` in all.

@@ -11,10 +11,12 @@
 
 mod absence;
 mod allocator;
+mod buffers;
 mod failure;
 mod fleet;
 mod graph;
 mod providers;
+mod recent;
 mod session;
 mod value;
 
@@ -34,7 +36,7 @@ use parking_lot::Mutex;
 use self::fleet::Fleet;
 use self::graph::LoadedGraph;
 use self::providers::{Attempt, Candidates, Made};
-use self::session::OrtSession;
+use self::session::{Contract, OrtSession};
 use super::library::Version;
 use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded};
 use crate::provider::Provider;
@@ -203,10 +205,16 @@ impl Engine for OrtEngine {
         let candidates = Candidates::new(&options.providers)?;
         let Made { session: graphs, providers, missing } =
             candidates.make(|left| self.open_all(path, left, options))?;
-        let devices = if providers.first() == Some(&Provider::Cpu) { 0 } else { graphs.len() };
-        let graphs = graphs.into_iter().map(|session| LoadedGraph::new(session, signature).map(Arc::new));
+        let devices = graphs.iter().filter(|(device, _)| device.is_some()).count();
+        let graphs =
+            graphs.into_iter().map(|(device, session)| LoadedGraph::new(session, signature, device).map(Arc::new));
         let fleet = Arc::new(Fleet::new(graphs.collect::<Result<_, _>>()?));
-        let first = OrtSession::new(fleet, signature.outputs.clone().into(), options.max_output_elements)?;
+        let contract = Contract {
+            signature: signature.clone(),
+            max_output_elements: options.max_output_elements,
+            staging: options.staging,
+        };
+        let first = OrtSession::new(fleet, Arc::new(contract))?;
         Ok(Loaded {
             sessions: super::sessions(Box::new(first), options.sessions)?,
             devices,
@@ -218,17 +226,23 @@ impl Engine for OrtEngine {
 
 impl OrtEngine {
     /// A session of the runtime on each GPU, or one on the processor.
-    fn open_all(&self, path: &Path, providers: &[Provider], options: &LoadOptions) -> Attempt<Vec<RuntimeSession>> {
+    fn open_all(
+        &self,
+        path: &Path,
+        providers: &[Provider],
+        options: &LoadOptions,
+    ) -> Attempt<Vec<(Option<u32>, RuntimeSession)>> {
         let is_on_gpu = providers.first() != Some(&Provider::Cpu);
-        let devices = if is_on_gpu { options.provider_options.devices() } else { vec![0] };
+        let devices = options.provider_options.devices().into_iter().map(Some);
+        let devices = if is_on_gpu { devices.collect() } else { vec![None] };
         let mut sessions = Vec::new();
         for device in devices {
             let builder = match self.builder(options.intra_op_threads) {
                 Ok(builder) => builder,
                 Err(error) => return Attempt::Failed(error.to_string()),
             };
-            match providers::make(builder, path, (providers, &options.provider_options, device)) {
-                Attempt::Made(session) => sessions.push(session),
+            match providers::make(builder, path, (providers, &options.provider_options, device.unwrap_or(0))) {
+                Attempt::Made(session) => sessions.push((device, session)),
                 Attempt::Without(provider, reason) => return Attempt::Without(provider, reason),
                 Attempt::Failed(reason) => return Attempt::Failed(reason),
             }
