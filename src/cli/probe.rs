@@ -67,8 +67,10 @@ pub fn try_out(
         OsString::from("probe"),
         flag("engine", engine),
         flag("allow-old-ort", &config.allow_old_ort.to_text()),
-        flag("providers", &config.providers.to_text()),
-        flag("provider-options", &config.provider_options.to_text()),
+        // A GPU's libraries reserve more address space than the machine has memory, and write files: a process under the limits
+        // of a trial cannot have one.
+        flag("providers", "cpu"),
+        flag("provider-options", ""),
         flag("max-elements", &config.max_elements.to_text()),
         flag("max-rank", &config.max_rank.to_text()),
         flag("max-json-depth", &config.max_json_depth.to_text()),

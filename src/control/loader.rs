@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::measure::{Batching, fastest, measure_batches};
+use super::measure::{BATCHES_TIME_MAX, Batching, fastest, measure_batches, warm_sizes};
 use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Labels, Lifeline, ModelInfo};
-use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
+use crate::engine::{Buckets, Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, layout, plan,
-    threads_to_try,
+    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, device_layout, layout,
+    plan, threads_to_try,
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
@@ -29,6 +29,12 @@ const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
 /// How long the runs that warm and measure a model may take together, and how many there are.
 const WARM_UP_MAX: Duration = Duration::from_secs(30);
 const WARM_UP_RUNS: usize = 4;
+
+/// The same on a GPU, where the first run of a size looks for the fastest of many kernels, or builds an engine.
+const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How long batches are measured on a GPU, for the same reason.
+const DEVICE_BATCHES_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long the runs may take together that a model's description asks for. Building an engine for a GPU takes minutes.
 const DESCRIBED_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
@@ -140,28 +146,33 @@ impl Loader {
             ..LoadOptions::default()
         };
         let mut model = self.load_lane(spec, graph, &options)?;
-        let mut single = self.warm_up(spec, &model.1, inputs)?;
+        let devices = model.0.devices;
+        let warm_up_max = if devices > 0 { DEVICE_WARM_UP_MAX } else { WARM_UP_MAX };
+        let mut single = self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         let runs_sample = single.is_some();
         // A made-up sample is as small as it may be, which requests are not.
         let typical = sample.typical.as_deref().and_then(|typical| {
-            single = Some(fastest(&model.1, typical, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX).ok()?);
+            single = Some(fastest(&model.1, typical, WARM_UP_RUNS, Instant::now() + warm_up_max).ok()?);
             Some(typical)
         });
         let inputs = typical.or(inputs);
         let mut parallel = None;
-        if let Some(threads) = threads_to_try(single, wishes, cores) {
+        if let Some(threads) = threads_to_try(single, wishes, cores).filter(|_| devices == 0) {
             // The first session's weights are let go before the next ones are read.
             drop(model);
             options.intra_op_threads = threads;
             model = self.load_lane(spec, graph, &options)?;
-            parallel = self.warm_up(spec, &model.1, inputs)?;
+            parallel = self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         }
-        let (workers, intra_op_threads) = layout(single, parallel, wishes, cores);
+        let (workers, intra_op_threads) = match devices {
+            0 => layout(single, parallel, wishes, cores),
+            devices => device_layout(devices, wishes),
+        };
         if intra_op_threads != options.intra_op_threads {
             drop(model);
             options.intra_op_threads = intra_op_threads;
             model = self.load_lane(spec, graph, &options)?;
-            self.warm_up(spec, &model.1, inputs)?;
+            self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         }
         let (loaded, first) = model;
         let mut lanes = vec![first];
@@ -170,10 +181,14 @@ impl Loader {
             lanes.push(Lane::new(session, &self.watchdog));
         }
 
-        let measured = inputs.filter(|_| single.is_some()).map(|inputs| self.batching(spec, graph, &lanes[0], inputs));
+        let inputs = inputs.filter(|_| single.is_some());
+        let measured = inputs.map(|inputs| self.batching(spec, graph, (&lanes[0], devices), inputs));
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
-        tracing::debug!(endpoint = %spec.name, ?single, ?parallel, ?runs, ?plan, "planned");
+        tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
+        if let Some(inputs) = inputs.filter(|_| devices > 0 && max_batch > 1) {
+            pad(spec, &lanes, inputs, max_batch);
+        }
         Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
     }
 
@@ -192,9 +207,15 @@ impl Loader {
 
     /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
     /// particular about its values need not. An engine that turns out not to have what the model needs is an error.
-    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: Option<&[Tensor]>) -> Result<Option<Timed>, LoadError> {
+    fn warm_up(
+        &self,
+        spec: &ModelSpec,
+        lane: &Lane,
+        inputs: Option<&[Tensor]>,
+        time_max: Duration,
+    ) -> Result<Option<Timed>, LoadError> {
         let Some(inputs) = inputs else { return Ok(None) };
-        match fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX) {
+        match fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + time_max) {
             Ok(run) => Ok(Some(run)),
             Err(RunError::Unsupported(what)) => {
                 let remedy = "use the other engine (--engine)".to_owned();
@@ -233,16 +254,25 @@ impl Loader {
         Ok(())
     }
 
-    /// What batches cost, and how large they may be.
-    fn batching(&self, spec: &ModelSpec, graph: &Graph, lane: &Lane, inputs: &[Tensor]) -> Batching {
+    /// What batches cost in a lane, with so many GPUs, and how large they may be.
+    fn batching(
+        &self,
+        spec: &ModelSpec,
+        graph: &Graph,
+        (lane, devices): (&Arc<Lane>, usize),
+        inputs: &[Tensor],
+    ) -> Batching {
         let asked = self.settings.wishes.max_batch;
         let largest = if asked == 0 { BATCH_ROWS_MAX } else { asked };
-        let mut batching = measure_batches(lane, inputs, largest);
+        let time_max = if devices > 0 { DEVICE_BATCHES_TIME_MAX } else { BATCHES_TIME_MAX };
+        let mut batching = measure_batches(lane, inputs, largest, time_max);
         batching.max_batch = match asked {
             0 => batch_rows(&batching.runs),
             asked => asked,
         };
         if batching.max_batch > 1 {
+            let on_processor = (devices > 0).then(|| self.on_processor(spec, graph)).flatten();
+            let lane = on_processor.as_ref().unwrap_or(lane);
             let deadline = Instant::now() + WARM_UP_MAX;
             let mut run = |inputs: &[Tensor]| lane.hold().run(inputs, Instant::now(), deadline, Place::Worker);
             let max_elements = self.settings.endpoint.max_elements;
@@ -258,6 +288,21 @@ impl Loader {
             }
         }
         batching
+    }
+
+    /// The model on the processor, if that can run it. Whether rows are independent is the model's own property, and on a GPU it is
+    /// hard to see: there, kernels for other numbers of rows round otherwise, and more coarsely.
+    fn on_processor(&self, spec: &ModelSpec, graph: &Graph) -> Option<Arc<Lane>> {
+        let options = LoadOptions {
+            intra_op_threads: self.settings.cores.total(),
+            max_output_elements: self.settings.endpoint.max_elements,
+            ..LoadOptions::default()
+        };
+        let loaded = self.load_lane(spec, graph, &options);
+        loaded
+            .inspect_err(|error| tracing::debug!(endpoint = %spec.name, %error, "not to be had on the processor"))
+            .ok()
+            .map(|model| model.1)
     }
 
     /// The sample beside the model if it is valid for it, else a made-up one.
@@ -335,6 +380,18 @@ fn check_description(spec: &ModelSpec, config: &ModelConfig, signature: &Signatu
 
 fn described_badly(error: &impl std::fmt::Display) -> LoadError {
     LoadError::Description(error.to_string())
+}
+
+/// Lets the sessions of a model on a GPU, whose rows are independent, bring their runs to few sizes, and runs each once.
+fn pad(spec: &ModelSpec, lanes: &[Arc<Lane>], inputs: &[Tensor], max_batch: usize) {
+    let buckets = Buckets::up_to(max_batch);
+    let deadline = Instant::now() + DEVICE_WARM_UP_MAX;
+    for lane in lanes {
+        lane.allow_padding(buckets);
+        if let Err(error) = warm_sizes(lane, inputs, buckets.sizes(), deadline) {
+            tracing::warn!(endpoint = %spec.name, %error, "not every size of batch could be run ahead of requests");
+        }
+    }
 }
 
 fn short(example: Option<String>) -> Option<String> {

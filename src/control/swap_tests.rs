@@ -9,6 +9,7 @@ use super::threads::{Obtained, Workshop};
 use super::{Description, ModelSpec, NotLoaded, Settings, Source, Wanted, WantedDeployment};
 use crate::config::{NonFiniteOutput, NullInput};
 use crate::deployment::{Dice, Endpoint, EndpointSettings, Routing, State};
+use crate::engine::Buckets;
 use crate::engine::fake::FakeEngine;
 use crate::name::Name;
 use crate::provider::ProviderOptions;
@@ -273,4 +274,26 @@ fn the_beginning_is_over_once() {
     assert!(!bench.controller.has_just_begun());
     bench.load();
     assert!(bench.controller.has_just_begun() && !bench.controller.has_just_begun());
+}
+
+#[test]
+fn a_model_on_gpus_has_two_sessions_on_each_which_know_their_sizes() {
+    let engine = FakeEngine::echo().on_devices(2);
+    let mut bench = Bench::new();
+    bench.workshop.engine = Arc::new(engine.clone());
+    bench.settings.wishes = Wishes { max_batch: 12, ..Wishes::default() };
+    bench.want(&[("blue", "ridge:1")], &[]);
+    bench.load();
+    let endpoint = bench.endpoint();
+    let plan = endpoint.deployments[0].plan;
+    assert_eq!((plan.workers, plan.intra_op_threads, plan.max_batch), (4, 1, 12));
+    assert_eq!(engine.padding(), [Buckets::up_to(12); 4]);
+
+    // Without a GPU nothing is padded.
+    let engine = FakeEngine::echo();
+    bench.workshop.engine = Arc::new(engine.clone());
+    bench.want(&[("green", "ridge:1")], &[]);
+    bench.load();
+    assert!(engine.runs() > 0);
+    assert_eq!(engine.padding(), []);
 }

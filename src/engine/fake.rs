@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session};
+use super::{Buckets, Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session};
 use crate::tensor::{Signature, Tensor, Value, ValueType};
 
 const NAME: &str = "fake";
@@ -23,19 +23,28 @@ pub struct Call<'a> {
 
 type Run = dyn Fn(&Call<'_>) -> Result<Vec<Value>, RunError> + Send + Sync;
 
-/// The engine; clones share their count of runs.
+/// The engine; clones share what they count and note.
 #[derive(Clone)]
 pub struct FakeEngine {
     run: Arc<Run>,
     gate: Option<Gate>,
     load_failure: Option<String>,
+    devices: usize,
     runs: Arc<AtomicUsize>,
+    padding: Arc<Mutex<Vec<Buckets>>>,
 }
 
 impl FakeEngine {
     /// Every run is a call of `run`.
     pub fn new(run: impl Fn(&Call<'_>) -> Result<Vec<Value>, RunError> + Send + Sync + 'static) -> FakeEngine {
-        FakeEngine { run: Arc::new(run), gate: None, load_failure: None, runs: Arc::default() }
+        FakeEngine {
+            run: Arc::new(run),
+            gate: None,
+            load_failure: None,
+            devices: 0,
+            runs: Arc::default(),
+            padding: Arc::default(),
+        }
     }
 
     /// Each output is the first input of its type that no output before it has taken.
@@ -71,6 +80,16 @@ impl FakeEngine {
         self
     }
 
+    /// Says that it computes on so many GPUs.
+    pub fn on_devices(self, devices: usize) -> FakeEngine {
+        FakeEngine { devices, ..self }
+    }
+
+    /// What sessions have been allowed to pad their runs to, one after the other. They never do.
+    pub fn padding(&self) -> Vec<Buckets> {
+        self.padding.lock().clone()
+    }
+
     /// How many runs have begun.
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::Acquire)
@@ -89,7 +108,7 @@ impl Engine for FakeEngine {
         let first = FakeSession::new(self.clone(), graph.signature.clone());
         Ok(Loaded {
             sessions: super::sessions(Box::new(first), options.sessions)?,
-            devices: 0,
+            devices: self.devices,
             providers: vec!["cpu".to_owned()],
             missing_providers: Vec::new(),
         })
@@ -141,6 +160,10 @@ impl Session for FakeSession {
             return Err(RunError::Interrupted);
         }
         (self.engine.run)(&call)
+    }
+
+    fn allow_padding(&mut self, buckets: Buckets) {
+        self.engine.padding.lock().push(buckets);
     }
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {
