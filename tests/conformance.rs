@@ -9,6 +9,8 @@
 mod alone;
 #[path = "conformance/bundled.rs"]
 mod bundled;
+#[path = "conformance/rows.rs"]
+mod rows;
 #[path = "conformance/sharing.rs"]
 mod sharing;
 #[path = "conformance/staged.rs"]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::engine_cache::EngineCache;
 use super::measure::{BATCHES_TIME_MAX, Batching, fastest, measure_batches, warm_sizes};
 use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
@@ -15,6 +16,7 @@ use crate::deployment::{Deployment, Labels, Lifeline, ModelInfo};
 use crate::engine::{Buckets, Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
+use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
     BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, device_layout, layout,
     plan, threads_to_try,
@@ -47,6 +49,7 @@ pub struct Loader {
     pub watchdog: Arc<Watchdog>,
     /// The model's sample, if it is not beside it.
     pub sample: Option<PathBuf>,
+    pub engine_cache: Option<EngineCache>,
 }
 
 /// Where a model is going to answer.
@@ -91,7 +94,8 @@ impl Loader {
         let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
-        let Prepared { loaded, lanes, plan, cost, runs_sample } = self.load_as_planned(spec, &graph, &sample)?;
+        let Prepared { loaded, lanes, plan, cost, runs_sample } =
+            self.load_as_planned(spec, &graph, &sample, self.provider_options(&digest))?;
         if let Some(config) = config {
             self.run_warm_up(spec, config, &graph.signature, &lanes)?;
         }
@@ -116,6 +120,7 @@ impl Loader {
             providers_asked: self.settings.providers.clone(),
             providers_got: loaded.providers,
             providers_missing: loaded.missing_providers,
+            providers_pending: Vec::new(),
         };
         Ok(Deployment {
             name: seat.deployment.clone(),
@@ -135,12 +140,18 @@ impl Loader {
     }
 
     /// Loads once to measure, and again if the measurement asks for other threads.
-    fn load_as_planned(&self, spec: &ModelSpec, graph: &Graph, sample: &Sample) -> Result<Prepared, LoadError> {
+    fn load_as_planned(
+        &self,
+        spec: &ModelSpec,
+        graph: &Graph,
+        sample: &Sample,
+        provider_options: ProviderOptions,
+    ) -> Result<Prepared, LoadError> {
         let inputs = sample.inputs.as_deref();
         let (wishes, cores) = (self.settings.wishes, self.settings.cores.total());
         let mut options = LoadOptions {
             providers: self.settings.providers.clone(),
-            provider_options: self.settings.provider_options.clone(),
+            provider_options,
             max_output_elements: self.settings.endpoint.max_elements,
             intra_op_threads: wishes.intra_op_threads.max(1),
             ..LoadOptions::default()
@@ -190,6 +201,23 @@ impl Loader {
             pad(spec, &lanes, inputs, max_batch);
         }
         Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
+    }
+
+    /// What is set of the providers, and where the model's engines are kept if any are built.
+    fn provider_options(&self, digest: &str) -> ProviderOptions {
+        let options = self.settings.provider_options.clone();
+        let cache = self.engine_cache.as_ref().filter(|_| {
+            let providers = self.settings.providers.iter().filter_map(|name| Provider::parse(name).ok());
+            providers.into_iter().any(|provider| self.engine.builds_long(provider))
+        });
+        let Some(cache) = cache else { return options };
+        match cache.folder(digest, &self.engine.info().version) {
+            Ok(folder) => options.with_engine_cache(&folder),
+            Err(error) => {
+                tracing::warn!(%error, "what is built for a GPU cannot be kept; it is built again after each start");
+                options
+            }
+        }
     }
 
     /// Loads a model, and makes a lane of its first session.
@@ -265,6 +293,12 @@ impl Loader {
         let asked = self.settings.wishes.max_batch;
         let largest = if asked == 0 { BATCH_ROWS_MAX } else { asked };
         let time_max = if devices > 0 { DEVICE_BATCHES_TIME_MAX } else { BATCHES_TIME_MAX };
+        if devices > 0 {
+            // An engine is built anew for sizes beyond those that there have been: once for the largest rather than for each. Whether
+            // that runs at all is seen below.
+            let outcome = warm_sizes(lane, inputs, [largest].into_iter(), Instant::now() + DEVICE_WARM_UP_MAX);
+            tracing::debug!(endpoint = %spec.name, largest, ?outcome, "ran the largest batch");
+        }
         let mut batching = measure_batches(lane, inputs, largest, time_max);
         batching.max_batch = match asked {
             0 => batch_rows(&batching.runs),

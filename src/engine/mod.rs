@@ -33,13 +33,18 @@ pub use onnx_file::FileState;
 
 use self::element_type::{element_bits, element_name};
 use crate::error::ErrorKind;
-use crate::provider::ProviderOptions;
+use crate::provider::{Provider, ProviderOptions};
 use crate::tensor::{Tensor, Value, join_rows};
 
 /// Prepares models for running. Shared by the whole process.
 pub trait Engine: Send + Sync {
     /// What is running: name, version, library.
     fn info(&self) -> EngineInfo;
+
+    /// Whether a provider builds for minutes before it can compute. Deployments are served by the others of their list meanwhile.
+    fn builds_long(&self, _provider: Provider) -> bool {
+        false
+    }
 
     /// Loads the model at `path`, whose graph has been read already.
     ///

@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use self::table::{Kind, ProviderOption};
 
@@ -125,6 +126,24 @@ impl ProviderOptions {
     pub fn of(&self, provider: Provider) -> impl Iterator<Item = (&'static str, &str)> {
         let own = self.values.iter().filter(move |((of, _), _)| *of == provider);
         own.map(|((_, name), value)| (*name, value.as_str()))
+    }
+
+    /// With what TensorRT builds kept in a folder, unless something is said of that already.
+    pub fn with_engine_cache(mut self, folder: &Path) -> ProviderOptions {
+        let is_set = self
+            .of(Provider::TensorRt)
+            .any(|(name, _)| name.starts_with("trt_engine_cache_") || name.starts_with("trt_timing_cache_"));
+        if let Some(folder) = folder.to_str().filter(|_| !is_set) {
+            for (name, value) in [
+                ("trt_engine_cache_enable", "1"),
+                ("trt_engine_cache_path", folder),
+                ("trt_timing_cache_enable", "1"),
+                ("trt_timing_cache_path", folder),
+            ] {
+                self.values.insert((Provider::TensorRt, name), value.to_owned());
+            }
+        }
+        self
     }
 
     /// The GPUs to compute on; at least one.

@@ -92,3 +92,16 @@ fn what_names_a_place_on_disk_is_told() {
     let read = options("tensorrt.trt_engine_cache_path=/var/cache/trt");
     assert_eq!(read.path().as_deref(), Some("tensorrt.trt_engine_cache_path"));
 }
+
+#[test]
+fn engines_are_kept_unless_something_is_said_of_that() {
+    let kept = options("tensorrt.trt_fp16_enable=1").with_engine_cache(Path::new("/state/engines"));
+    let text = kept.to_string();
+    assert_eq!(options(&text), kept, "{text}");
+    assert!(
+        text.contains("trt_engine_cache_path=/state/engines") && text.contains("trt_timing_cache_enable=1"),
+        "{text}"
+    );
+    let own = options("tensorrt.trt_engine_cache_enable=0");
+    assert_eq!(own.clone().with_engine_cache(Path::new("/state/engines")), own);
+}

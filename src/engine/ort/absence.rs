@@ -30,7 +30,7 @@ pub(super) fn explain(provider: Provider, message: &str) -> String {
     }
     let lower = message.to_lowercase();
     if lower.contains("not enabled in this build") {
-        return format!("the ONNX Runtime library is built without it: {GPU_RUNTIME}");
+        return format!("the ONNX Runtime library is built without {provider}: {GPU_RUNTIME}");
     }
     if lower.contains("no cuda-capable device") || lower.contains("cuda failure 100") {
         return "there is no NVIDIA GPU that this process may use: see `nvidia-smi`, and whether the container was given one"

@@ -199,6 +199,10 @@ impl Engine for OrtEngine {
         self.info.clone()
     }
 
+    fn builds_long(&self, provider: Provider) -> bool {
+        provider == Provider::TensorRt
+    }
+
     fn load(&self, path: &Path, graph: &super::Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {
         let signature = &graph.signature;
         check_outputs(signature)?;

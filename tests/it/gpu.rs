@@ -1,0 +1,74 @@
+//! Deployments that ask for GPUs, as far as a machine without one can tell.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use scoria::engine::fake::FakeEngine;
+use scoria::provider::Provider;
+use serde_json::{Value, json};
+
+use crate::server::{Server, Start, bundled, identity};
+use crate::support;
+
+/// Looks until the status of an endpoint is as it is to be: it has no other event to be waited for from outside.
+fn wait_for(server: &Server, endpoint: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let told = server.admin(&format!("/api/v1/service/{endpoint}")).json();
+        if is_so(&told) {
+            return told;
+        }
+        assert!(Instant::now() < deadline, "{endpoint} never came so far: {told}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn no_request_is_lost_when_what_was_built_takes_over() {
+    let engine = FakeEngine::echo().building(Provider::TensorRt, Ok(()));
+    let server = Start::with(engine).model("echo", &identity()).set("providers", "tensorrt,cpu").ready();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut connection = server.connect();
+                    let mut answers = 0;
+                    while !is_over.load(Ordering::Acquire) {
+                        let path = "/api/v1/service/echo/score";
+                        let answer = connection.request("POST", path, &[], br#"{"data": [[1, 2]]}"#);
+                        assert_eq!(answer.status, 200, "{}", answer.text());
+                        answers += 1;
+                    }
+                    answers
+                })
+            })
+            .collect();
+        let told = wait_for(&server, "echo", |told| told["deployments"][0]["providers"]["got"][0] == "tensorrt");
+        let providers = &told["deployments"][0]["providers"];
+        assert_eq!(providers, &json!({ "asked": ["tensorrt", "cpu"], "got": ["tensorrt", "cpu"], "missing": {} }));
+        is_over.store(true, Ordering::Release);
+        assert!(clients.into_iter().map(|client| client.join().expect("no answer was wrong")).sum::<usize>() > 0);
+    });
+}
+
+/// ONNX Runtime's library for the processor has neither.
+#[test]
+fn what_cannot_be_had_is_told_with_a_remedy_and_the_rest_serves() {
+    let start = Start::with(support::ort()).argument(bundled("ridge").display().to_string());
+    let options = "tensorrt.trt_fp16_enable=1,cuda.device_id=0";
+    let server = start.set("providers", "tensorrt,cuda,cpu").set("provider_options", options).ready();
+    let told = wait_for(&server, "ridge", |told| {
+        told["states"][0]["reason"].as_str().is_some_and(|reason| reason.starts_with("not built for tensorrt"))
+    });
+    assert_eq!(told["states"][0]["state"], "ready");
+    let providers = &told["deployments"][0]["providers"];
+    assert_eq!((&providers["got"], &providers["pending"]), (&json!(["cpu"]), &json!(["tensorrt"])));
+    for reason in [&told["states"][0]["reason"], &providers["missing"]["cuda"]] {
+        let reason = reason.as_str().expect("a reason");
+        assert!(reason.contains("is built without ") && reason.contains("make gpu"), "{reason}");
+    }
+    let answer = server.post("/score", r#"{"data": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]}"#);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
