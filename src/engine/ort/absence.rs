@@ -24,13 +24,19 @@ const GPU_RUNTIME: &str =
 
 /// The reason in the operator's words, from the runtime's.
 pub(super) fn explain(provider: Provider, message: &str) -> String {
-    let message = message.trim();
+    let message = plain(message);
     if let Some(library) = missing_library(message) {
         return format!("{library} is missing: {}", remedy(provider, library));
     }
     let lower = message.to_lowercase();
     if lower.contains("not enabled in this build") {
         return format!("the ONNX Runtime library is built without {provider}: {GPU_RUNTIME}");
+    }
+    if lower.contains("undefined symbol") || lower.contains("' not found (required by") {
+        return format!(
+            "a library of NVIDIA's is of another version than ONNX Runtime wants: {message}; {}",
+            product(provider)
+        );
     }
     if lower.contains("no cuda-capable device") || lower.contains("cuda failure 100") {
         return "there is no NVIDIA GPU that this process may use: see `nvidia-smi`, and whether the container was given one"
@@ -48,6 +54,14 @@ pub(super) fn explain(provider: Provider, message: &str) -> String {
     message.to_owned()
 }
 
+/// The message without the place in the runtime's source and its own codes.
+fn plain(message: &str) -> &str {
+    let message = message.rsplit_once("[ONNXRuntimeError] : ").map_or(message, |(_, rest)| rest);
+    let mut parts = message.splitn(3, " : ");
+    let is_coded = parts.next().is_some_and(|code| code.parse::<u32>().is_ok());
+    parts.nth(1).filter(|_| is_coded).unwrap_or(message).trim()
+}
+
 /// The library that the system's loader did not find, as it names it.
 fn missing_library(message: &str) -> Option<&str> {
     let (before, _) = message.split_once(": cannot open shared object file")?;
@@ -61,14 +75,20 @@ fn remedy(provider: Provider, library: &str) -> String {
         return "install the NVIDIA driver, 580 or later".to_owned();
     }
     let package = PACKAGES.iter().find(|(beginning, _)| library.starts_with(beginning)).map(|(_, package)| *package);
-    let product =
-        if provider == Provider::TensorRt { "CUDA 13, cuDNN 9 and TensorRT 10" } else { "CUDA 13 and cuDNN 9" };
+    let product = product(provider);
     match package {
         Some("") => format!("it belongs beside the ONNX Runtime library: {GPU_RUNTIME}"),
         Some(package) => format!(
-            "install {product} (`pip install {package}` has this one), and name its folder in LD_LIBRARY_PATH before scoria starts"
+            "{product} (`pip install {package}` has this one), and name its folder in LD_LIBRARY_PATH before scoria starts"
         ),
-        None => format!("install {product}, and name its folder in LD_LIBRARY_PATH before scoria starts"),
+        None => format!("{product}, and name its folder in LD_LIBRARY_PATH before scoria starts"),
+    }
+}
+
+fn product(provider: Provider) -> &'static str {
+    match provider {
+        Provider::TensorRt => "install CUDA 13, cuDNN 9 and TensorRT 10",
+        Provider::Cuda | Provider::Cpu => "install CUDA 13 and cuDNN 9",
     }
 }
 
@@ -106,6 +126,13 @@ mod tests {
             let text = explain(Provider::Cuda, message);
             assert!(text.contains(part), "{part} is not in: {text}");
         }
+        let place =
+            "/src/core/provider_bridge.cc:2043 Provider& ProviderLibrary::Get() [ONNXRuntimeError] : 1 : FAIL : ";
+        let symbol = "libonnxruntime_providers_cuda.so: undefined symbol: cuTensorMapEncodeTiled";
+        let text = explain(Provider::Cuda, &format!("{place}{symbol}"));
+        assert!(text.starts_with("a library of NVIDIA's is of another version") && text.ends_with("cuDNN 9"), "{text}");
+        assert!(text.contains(symbol) && !text.contains("provider_bridge"), "{text}");
+        assert_eq!(explain(Provider::Cuda, &format!("{place}one : two : three\n")), "one : two : three");
         assert_eq!(explain(Provider::Cuda, "something else\n"), "something else");
     }
 }
