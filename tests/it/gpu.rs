@@ -8,6 +8,7 @@ use scoria::engine::fake::FakeEngine;
 use scoria::provider::Provider;
 use serde_json::{Value, json};
 
+use crate::fleet::{self, Fleet};
 use crate::server::{Server, Start, bundled, identity};
 use crate::support;
 
@@ -71,4 +72,33 @@ fn what_cannot_be_had_is_told_with_a_remedy_and_the_rest_serves() {
     }
     let answer = server.post("/score", r#"{"data": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]}"#);
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn a_specification_names_providers_and_their_options_but_no_places_on_disk() {
+    let fleet = Fleet::of_two_versions();
+    let server = fleet.start().ready();
+    let deploy = |settings: Value| {
+        let body = json!({ "model": "m:1", "settings": settings }).to_string();
+        let headers = [("content-type", "application/json")];
+        server.connect_admin().request("POST", "/api/v1/endpoints/e/deploy", &headers, body.as_bytes())
+    };
+    let answer = deploy(json!({ "providers": ["cuda", "cpu"], "provider_options": ["cuda.device_id=0,1"] }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    fleet::wait_for(&server, "e", "blue", "m:1");
+    let told = server.admin("/api/v1/service/e").json();
+    assert_eq!(told["deployments"][0]["providers"]["asked"], json!(["cuda", "cpu"]));
+    for (settings, expected) in [
+        (json!({ "providers": "cuda" }), "expected a list"),
+        (json!({ "providers": ["cuda"], "provider_options": ["cuda.tf32=1"] }), "did you mean 'use_tf32'?"),
+        (json!({ "provider_options": ["cuda.use_tf32=1"] }), "cuda is not among the providers"),
+        (
+            json!({ "providers": ["tensorrt"], "provider_options": ["tensorrt.trt_engine_cache_path=/etc"] }),
+            "a place on the server's disk",
+        ),
+    ] {
+        let answer = deploy(settings);
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().contains(expected), "{}", answer.text());
+    }
 }
