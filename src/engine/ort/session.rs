@@ -18,12 +18,12 @@ use crate::tensor::{Signature, Tensor, Value, first_rows};
 
 /// A way to run a graph that others may run at the same time.
 pub(super) struct OrtSession {
+    /// Where inputs are copied to, if they are. First, so that it is let go of before the graph that it is memory of.
+    buffers: Option<Buffers>,
     fleet: Arc<Fleet>,
     graph: Arc<LoadedGraph>,
     stop: Arc<Stop>,
     contract: Arc<Contract>,
-    /// Where inputs are copied to, if they are.
-    buffers: Option<Buffers>,
 }
 
 /// What all sessions of a model have in common.
@@ -41,7 +41,7 @@ impl OrtSession {
         let is_staged = graph.is_on_device() || contract.staging == Staging::Always;
         let buffers =
             is_staged.then(|| Buffers::new(graph.host_memory(), &contract.signature, contract.max_output_elements));
-        Ok(OrtSession { fleet, graph, stop: Arc::new(stop), contract, buffers })
+        Ok(OrtSession { buffers, fleet, graph, stop: Arc::new(stop), contract })
     }
 
     /// Runs on inputs where they lie.
