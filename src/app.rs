@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, Origin, TlsFiles, env};
 use crate::control::{
-    self, Description, Means, ModelSpec, Order, Prepare, Repository, Running, Settings, Wanted, Workshop,
+    self, Description, EngineCache, Means, ModelSpec, Order, Prepare, Repository, Running, Settings, Wanted, Workshop,
 };
 use crate::deployment::{Admission, Dice, EndpointSettings, Routing};
 use crate::engine::{Engine, library, ort};
@@ -157,6 +157,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             watchdog: Arc::clone(watchdog.watchdog()),
             obtain: registry.as_ref().map_or_else(|| Arc::new(no_registry) as _, Opened::obtain),
+            engine_cache: state_dir(config).ok().map(|state| EngineCache::new(state.join("engines"))),
         };
         let controls = control::start(means, wanted, workshop).map_err(start("the control threads"))?;
         let company = match &registry {
@@ -431,6 +432,7 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
 pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
+        provider_options: config.provider_options.clone(),
         wishes: Wishes {
             execution: match config.execution {
                 ExecutionChoice::Auto => None,

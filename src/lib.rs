@@ -26,6 +26,7 @@ pub mod pbtxt;
 pub mod private_file;
 pub mod probe;
 pub mod profile;
+pub mod provider;
 pub mod publish;
 pub mod registry;
 pub mod rollout;

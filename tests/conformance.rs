@@ -1,6 +1,7 @@
 //! One suite over every engine: the same model and the same inputs give the same answers.
 //!
-//! Each case is a function of an engine and becomes one test per engine, `ort::…` and `tract::…`. `alone` has what only one
+//! Each case is a function of an engine and becomes one test per engine, `ort::…`, `staged::…` (ONNX Runtime with its inputs copied, as
+//! for a GPU) and `tract::…`. `alone` has what only one
 //! of them can do and what the other says instead, `bundled` the models of this repository, `sharing` what sessions share. Nothing is ever skipped: without
 //! ONNX Runtime the `ort` half fails and says how to get it.
 
@@ -8,8 +9,12 @@
 mod alone;
 #[path = "conformance/bundled.rs"]
 mod bundled;
+#[path = "conformance/rows.rs"]
+mod rows;
 #[path = "conformance/sharing.rs"]
 mod sharing;
+#[path = "conformance/staged.rs"]
+mod staged_alone;
 mod support;
 
 use std::path::Path;
@@ -23,6 +28,7 @@ use scoria::engine::tract::TractEngine;
 use scoria::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError, Session};
 use scoria::tensor::{DType, Element, Tensor, Value};
 use sharing::{a_further_session_has_a_life_of_its_own, sessions_at_the_same_time_answer_as_one_alone};
+use staged_alone::Staged;
 use support::Folder;
 use support::onnx::{Constant, Model, Node, tensor};
 
@@ -32,6 +38,13 @@ macro_rules! suite {
             $(#[test]
             fn $case() {
                 super::$case(&super::support::ort());
+            })*
+        }
+
+        mod staged {
+            $(#[test]
+            fn $case() {
+                super::$case(&super::Staged(super::support::ort()));
             })*
         }
 

@@ -15,6 +15,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("objective", 0),
     ("pbtxt", 0),
     ("private_file", 0),
+    ("provider", 0),
     ("splitmix", 0),
     ("tensor", 0),
     ("config", 0),
@@ -144,7 +145,7 @@ fn imports_go_down() {
                 let Some(below) = levels.get(named) else { continue };
                 let is_allowed = match own {
                     // Level 0 has its vocabulary, and nothing else.
-                    _ if *level == 0 => ["error", "name", "tensor"].contains(&named),
+                    _ if *level == 0 => ["error", "name", "provider", "tensor"].contains(&named),
                     // Only deployments know what runs them.
                     "http" | "grpc" => below < level && !["engine", "schedule"].contains(&named),
                     _ => below < level,

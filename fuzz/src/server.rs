@@ -78,6 +78,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             watchdog: Arc::clone(watchdog.watchdog()),
             obtain: Arc::new(no_registry),
+            engine_cache: None,
         };
         let mut controller = Controller::new(means);
         let ring = |key| KeyRing { primary: KeyDigest::of(key), secondary: KeyDigest::of("scoria_second") };

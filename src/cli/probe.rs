@@ -34,6 +34,7 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
     let sample = text("sample").and_then(|path| std::fs::read(path).ok());
     let options = LoadOptions {
         providers: config.providers.0.clone(),
+        provider_options: config.provider_options.clone(),
         max_output_elements: config.max_elements,
         ..LoadOptions::default()
     };
@@ -75,7 +76,10 @@ pub fn shared_flags(config: &Config, engine: &'static str) -> Vec<OsString> {
     let mut flags = vec![
         flag("engine", engine),
         flag("allow-old-ort", &config.allow_old_ort.to_text()),
-        flag("providers", &config.providers.to_text()),
+        // A GPU's libraries reserve more address space than the machine has memory, and write files: a process under the limits
+        // of a trial cannot have one.
+        flag("providers", "cpu"),
+        flag("provider-options", ""),
         flag("max-elements", &config.max_elements.to_text()),
         flag("max-rank", &config.max_rank.to_text()),
         flag("max-json-depth", &config.max_json_depth.to_text()),

@@ -66,10 +66,18 @@ impl Config {
         for (key, value) in layers.iter().copied().flatten() {
             texts.insert(key.as_str(), override_text(key, value)?);
         }
-        Config::resolve(&|setting| {
+        let config = Config::resolve(&|setting| {
             let own = texts.get(setting.key).cloned();
             own.or_else(|| self.text(setting.key)).map(|text| (text, Origin::Specification))
-        })
+        })?;
+        if texts.contains_key("provider_options")
+            && let Some(option) = config.provider_options.path()
+        {
+            return Err(ConfigError::Conflict(format!(
+                "provider_options: {option} names a place on the server's disk, which its own configuration alone may set"
+            )));
+        }
+        Ok(config)
     }
 }
 
@@ -94,6 +102,9 @@ fn override_text(key: &str, value: &Value) -> Result<String, ConfigError> {
         (Form::Text, Value::String(text)) => Ok(text.clone()),
         (Form::Number, Value::Number(number)) => Ok(number.to_string()),
         (Form::Switch, Value::Bool(flag)) => Ok(flag.to_string()),
+        (Form::List, Value::Array(items)) if items.iter().all(Value::is_string) => {
+            Ok(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+        }
         _ => refuse(format!("{key}: expected {}, got {value}", setting.kind)),
     }
 }
@@ -104,6 +115,7 @@ pub fn override_of(key: &str, text: &str) -> Result<Value, ConfigError> {
     let value = match form {
         Some(Form::Number) => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
         Some(Form::Switch) => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
+        Some(Form::List) => text.split(',').map(str::trim).collect(),
         _ => Value::from(text),
     };
     override_text(key, &value).map(|_| value)

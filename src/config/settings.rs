@@ -12,6 +12,7 @@ use super::value::{
 };
 use super::{ConfigError, Origin};
 use crate::name::Name;
+use crate::provider::{Provider, ProviderOptions};
 
 /// What a setting holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,8 +235,15 @@ settings! {
     ort_lib: Option<PathBuf> = None;
     /// Accept an ONNX Runtime older than 1.31. Older ones leak memory or crash on hostile requests.
     allow_old_ort: bool = false;
-    /// Execution providers in order of preference. A provider that is not in the list is never fallen back to.
-    providers: List = List(vec!["cpu".to_owned()]), at_least 1;
+    /// Execution providers in order of preference: `tensorrt`, `cuda`, `cpu`. One that cannot be had is passed over, with the
+    /// reason in the deployment's state; one that is not in the list is never fallen back to.
+    providers: List = List(vec!["cpu".to_owned()]), at_least 1, scope Endpoint;
+    /// Options of these, by ONNX Runtime's own names: `cuda.gpu_mem_limit=8589934592`, `cuda.use_tf32=0`,
+    /// `tensorrt.trt_fp16_enable=1` ([CUDA](https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html),
+    /// [TensorRT](https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html)). `device_id` may name several
+    /// GPUs, `cuda.device_id=0,1`: sessions are spread over them. Sizes are in bytes, switches `1` or `0`. Those that name a place on
+    /// this machine's disk cannot be set by a specification in a registry.
+    provider_options: ProviderOptions = ProviderOptions::default(), scope Endpoint;
     /// On which threads a model is run: `combining` (those that serve connections, each running at once all that waits; for
     /// short runs), `pooled` (workers; for long ones), or `auto`: request by request, by what runs have cost lately.
     execution: ExecutionChoice = ExecutionChoice::Auto, scope Endpoint;
@@ -339,6 +347,7 @@ impl Config {
     /// Rules between settings.
     fn check(&self) -> Result<(), ConfigError> {
         self.check_exposure()?;
+        self.check_providers()?;
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             return Err(ConfigError::Conflict(format!("listen and admin_listen are both {}", self.listen)));
         }
@@ -348,6 +357,18 @@ impl Config {
             (RepositoryMode::Explicit, Some(_)) | (RepositoryMode::None, None) => return Ok(()),
         };
         Err(ConfigError::Conflict(problem.to_owned()))
+    }
+
+    fn check_providers(&self) -> Result<(), ConfigError> {
+        let refused = |key: &str, reason: String| ConfigError::Conflict(format!("{key}: {reason}"));
+        for (index, name) in self.providers.0.iter().enumerate() {
+            Provider::parse(name).map_err(|reason| refused("providers", reason))?;
+            if self.providers.0[..index].contains(name) {
+                return Err(refused("providers", format!("{name} is named twice; name each once, the best first")));
+            }
+        }
+        let options = &self.provider_options;
+        options.check_listed(&self.providers.0).map_err(|reason| refused("provider_options", reason))
     }
 
     /// Whether there may be endpoints that are not there yet.

@@ -178,7 +178,10 @@ fn a_table_of_an_endpoint_that_cannot_be_used_says_why() {
         ("endpoints.a = 1", "endpoints.a: expected a table of settings, got a TOML integer"),
         ("[endpoints.'A b']", "endpoints: 'A b' is not a valid name"),
         ("[endpoints.a]\nworker = 1", "[endpoints.a]: unknown setting 'worker'; did you mean 'workers'?"),
-        ("[endpoints.a]\ncolour = 1", "[endpoints.a]: unknown setting 'colour'; there are execution, workers,"),
+        (
+            "[endpoints.a]\ncolour = 1",
+            "[endpoints.a]: unknown setting 'colour'; there are providers, provider_options,",
+        ),
         (
             "[endpoints.a]\nmax_body_bytes = 1",
             "'max_body_bytes' holds for the whole server; for one endpoint there are",
@@ -193,11 +196,11 @@ fn a_table_of_an_endpoint_that_cannot_be_used_says_why() {
 }
 
 #[test]
-fn what_holds_for_single_endpoints_is_what_the_scheduler_needs() {
+fn what_holds_for_single_endpoints_is_what_engine_and_scheduler_need() {
     assert_eq!(
         endpoints::keys(),
-        "execution, workers, intra_op_threads, max_batch, max_batch_delay_us, queue_max_length, queue_max_wait_ms, \
-         scoring_timeout_ms"
+        "providers, provider_options, execution, workers, intra_op_threads, max_batch, max_batch_delay_us, \
+         queue_max_length, queue_max_wait_ms, scoring_timeout_ms"
     );
 }
 
@@ -214,4 +217,36 @@ fn the_reference_names_every_setting() {
         assert!(text.contains(&format!("## `{}`", setting.key)), "{}", setting.key);
         assert!(text.contains(&setting.variable()), "{}", setting.key);
     }
+}
+
+#[test]
+fn providers_and_their_options_fit_each_other() {
+    let config = resolve(&[("providers", "cuda,cpu"), ("provider_options", "cuda.device_id=0,1,cuda.use_tf32=0")]);
+    let options = config.unwrap().provider_options;
+    assert_eq!(options.devices(), [0, 1]);
+    for (settings, expected) in [
+        (&[("providers", "gpu,cpu")][..], "providers: 'gpu' is not a provider; there are tensorrt, cuda, cpu"),
+        (&[("providers", "cpu,cpu")], "providers: cpu is named twice"),
+        (&[("provider_options", "cuda.use_tf32=0")], "provider_options: cuda.use_tf32 is set, but cuda is not among"),
+        (&[("providers", "cuda"), ("provider_options", "cuda.tf32=0")], "did you mean 'use_tf32'?"),
+    ] {
+        let error = resolve(settings).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_specification_sets_lists_but_no_places_on_the_servers_disk() {
+    let own = resolve(&[]).unwrap();
+    let with = |texts: &[(&str, &str)]| {
+        let layer = texts.iter().map(|(key, text)| ((*key).to_owned(), override_of(key, text).unwrap())).collect();
+        own.with_overrides(&[&layer])
+    };
+    let config = with(&[("providers", "tensorrt, cpu"), ("provider_options", "tensorrt.device_id=0,1")]).unwrap();
+    assert_eq!((config.providers.0.len(), config.provider_options.devices()), (2, vec![0, 1]));
+    let path = [("providers", "tensorrt"), ("provider_options", "tensorrt.trt_timing_cache_path=/etc")];
+    let error = with(&path).unwrap_err().to_string();
+    assert!(error.contains("tensorrt.trt_timing_cache_path names a place on the server's disk"), "{error}");
+    let error = own.with_overrides(&[&[("providers".to_owned(), serde_json::json!("cpu"))].into()]);
+    assert_eq!(error.unwrap_err().to_string(), r#"providers: expected a list, got "cpu""#);
 }

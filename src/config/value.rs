@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::provider::ProviderOptions;
+
 /// A type that a setting can have.
 pub trait SettingValue: Sized {
     /// How the reference names the type.
@@ -148,6 +150,23 @@ impl SettingValue for List {
 
     fn size(&self) -> Option<u64> {
         Some(self.0.len() as u64)
+    }
+}
+
+impl SettingValue for ProviderOptions {
+    const KIND: &'static str = "a list of `provider.option=value`";
+    const FORM: Form = Form::List;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        ProviderOptions::parse(text)
+    }
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": { "type": "string", "pattern": r"^[a-z]+\.[a-z0-9_]+=.+$" } })
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::publication::Publication;
-use super::slot::{Attempt, Serving, Slot};
+use super::slot::{Attempt, Improvement, Serving, Slot};
 use super::{Seat, Wanted, WantedDeployment};
 use crate::deployment::{
     Beginning, Deployment, Dice, Entry, Lifeline, MirrorThread, Routing, RoutingTable, Standing, State, Statistics,
@@ -72,6 +72,16 @@ pub struct Job {
     pub serial: u64,
     pub seat: Seat,
     pub wanted: WantedDeployment,
+    pub part: Part,
+}
+
+/// Which of the providers that are asked for a model is loaded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those that need not be built for first, if there are others.
+    AtOnce,
+    /// All of them, for a deployment that answers without them meanwhile.
+    Whole,
 }
 
 /// What became of a job.
@@ -79,6 +89,7 @@ pub struct Job {
 pub struct Done {
     pub serial: u64,
     pub seat: Seat,
+    pub part: Part,
     pub took: Duration,
     pub outcome: Result<Deployment, NotLoaded>,
 }
@@ -187,7 +198,26 @@ impl Controller {
             _ => return None,
         };
         let seat = Seat { endpoint: endpoint.clone(), deployment: name.clone() };
-        Some(Job { serial, seat, wanted: slot.wanted.clone() })
+        Some(Job { serial, seat, wanted: slot.wanted.clone(), part: Part::AtOnce })
+    }
+
+    /// The deployment that is to be built for its best providers next, if there is one. It answers meanwhile.
+    pub fn next_improvement(&mut self) -> Option<Job> {
+        let slots = self
+            .endpoints
+            .iter_mut()
+            .flat_map(|(endpoint, governed)| governed.slots.iter_mut().map(move |(name, slot)| (endpoint, name, slot)));
+        let waiting = slots.filter_map(|(endpoint, name, slot)| match slot.improvement {
+            Improvement::Waiting(serial) => Some((serial, endpoint, name, slot)),
+            _ => None,
+        });
+        let (serial, endpoint, name, slot) = waiting.min_by_key(|(serial, ..)| *serial)?;
+        slot.improvement = Improvement::Building(serial);
+        let seat = Seat { endpoint: endpoint.clone(), deployment: name.clone() };
+        let job = Job { serial, seat, wanted: slot.wanted.clone(), part: Part::Whole };
+        let endpoint = endpoint.clone();
+        self.tell_states(&endpoint);
+        Some(job)
     }
 
     /// When a job that could not be done is to be tried again.
@@ -204,10 +234,10 @@ impl Controller {
 
     /// Takes over what became of a job: from here on, the new deployment answers.
     pub fn loaded(&mut self, done: Done, now: Instant) {
-        let Done { serial, seat, took, outcome } = done;
-        let slot = self.endpoints.get_mut(&seat.endpoint).and_then(|governed| {
-            let slot = governed.slots.get_mut(&seat.deployment)?;
-            (slot.attempt == Attempt::Loading(serial)).then_some((&governed.wanted, slot))
+        let Done { serial, seat, part, took, outcome } = done;
+        let slot = self.slot(&seat).filter(|slot| match part {
+            Part::AtOnce => slot.attempt == Attempt::Loading(serial),
+            Part::Whole => slot.improvement == Improvement::Building(serial),
         });
         // Meanwhile something else is wanted; what was loaded goes as it came.
         if slot.is_none() {
@@ -220,6 +250,7 @@ impl Controller {
         });
         match outcome {
             Ok(deployment) => self.swap_in(serial, &seat, deployment, took),
+            Err(error) if part == Part::Whole => self.note_no_improvement(&seat, error, took),
             Err(error) => self.note_failure(&seat, error, took, now),
         }
         // The file was in memory as a whole, and again as what engines make of it on the way.
@@ -230,19 +261,33 @@ impl Controller {
         tell_loaded(seat, &deployment, took);
         let drained = Arc::clone(&self.means.drained);
         deployment.lifeline = Arc::new(Lifeline::new(move || drained(serial)));
-        let deployment = Arc::new(deployment);
+        let next = self.next_serial;
+        self.next_serial += 1;
         let Some(slot) = self.slot(seat) else { return };
+        // Its limits may have been changed while it was loaded.
+        deployment.scoring_timeout = slot.wanted.settings.endpoint.scoring_timeout;
+        let is_whole = deployment.model.providers_pending.is_empty();
+        let deployment = Arc::new(deployment);
         let scheduler = Arc::clone(&deployment.scheduler);
         let serving = Serving { serial, deployment: Arc::clone(&deployment), scheduler, wanted: slot.wanted.clone() };
-        // Its limits may have been changed while it was loaded.
         serving.scheduler.set_limits(slot.wanted.settings.queue);
         let old = slot.serving.replace(serving);
         slot.attempt = Attempt::None;
+        slot.improvement = if is_whole { Improvement::None } else { Improvement::Waiting(next) };
         self.publish(&seat.endpoint);
         if let Some(old) = old {
             self.retire(seat, old);
         }
         self.means.metrics.model_ready(labels(seat, &deployment), took);
+    }
+
+    /// What answers goes on as it is.
+    fn note_no_improvement(&mut self, seat: &Seat, error: NotLoaded, took: Duration) {
+        let Some(slot) = self.slot(seat) else { return };
+        slot.improvement = Improvement::Failed { reason: error.reason.clone() };
+        let took_ms = took.as_millis() as u64;
+        tracing::warn!(endpoint = %seat.endpoint, deployment = %seat.deployment, %error, took_ms, "not built; serving on without");
+        self.tell_states(&seat.endpoint);
     }
 
     fn note_failure(&mut self, seat: &Seat, error: NotLoaded, took: Duration, now: Instant) {
@@ -285,6 +330,7 @@ impl Controller {
             model: serving.wanted.source.to_string(),
             state: State::Draining,
             is_tried_again: false,
+            note: None,
         };
         let draining = Draining { seat: seat.clone(), standing, _scheduler: serving.scheduler };
         self.draining.insert(serving.serial, draining);
@@ -371,6 +417,9 @@ fn settle(slot: &mut Slot, want: &WantedDeployment, serial: u64) {
     slot.wanted = want.clone();
     if let Some(serving) = slot.serving.as_mut().filter(|serving| serving.wanted.loads_like(want)) {
         slot.attempt = Attempt::None;
+        if let Improvement::Failed { .. } = slot.improvement {
+            slot.improvement = Improvement::Waiting(serial);
+        }
         serving.scheduler.set_limits(want.settings.queue);
         if serving.deployment.scoring_timeout != want.settings.endpoint.scoring_timeout {
             // The same sessions under other terms.
@@ -382,6 +431,8 @@ fn settle(slot: &mut Slot, want: &WantedDeployment, serial: u64) {
         // What failed is tried again: a new revision is how an operator asks for it.
         slot.attempt = Attempt::Waiting(serial);
         slot.tries = 0;
+        // It would be of what answers now, which is on its way out.
+        slot.improvement = Improvement::None;
     }
 }
 

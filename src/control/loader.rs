@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::aside::aside;
-use super::measure::{Batching, fastest, measure_batches};
+use super::engine_cache::EngineCache;
+use super::measure::{BATCHES_TIME_MAX, Batching, fastest, measure_batches, warm_sizes};
 use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Labels, Lifeline, ModelInfo};
-use crate::engine::{Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
+use crate::engine::{Buckets, Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
+use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, layout, plan,
-    threads_to_try,
+    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, device_layout, layout,
+    plan, threads_to_try,
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
@@ -31,6 +33,12 @@ const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
 const WARM_UP_MAX: Duration = Duration::from_secs(30);
 const WARM_UP_RUNS: usize = 4;
 
+/// The same on a GPU, where the first run of a size looks for the fastest of many kernels, or builds an engine.
+const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How long batches are measured on a GPU, for the same reason.
+const DEVICE_BATCHES_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// How long the runs may take together that a model's description asks for. Building an engine for a GPU takes minutes.
 const DESCRIBED_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -42,6 +50,7 @@ pub struct Loader {
     pub watchdog: Arc<Watchdog>,
     /// The model's sample, if it is not beside it.
     pub sample: Option<PathBuf>,
+    pub engine_cache: Option<EngineCache>,
 }
 
 /// Where a model is going to answer.
@@ -86,7 +95,8 @@ impl Loader {
         let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
-        let Prepared { loaded, lanes, plan, cost, runs_sample } = self.load_as_planned(spec, &graph, &sample)?;
+        let Prepared { loaded, lanes, plan, cost, runs_sample } =
+            self.load_as_planned(spec, &graph, &sample, self.provider_options(&digest))?;
         if let Some(config) = config {
             self.run_warm_up(spec, config, &graph.signature, &lanes)?;
         }
@@ -111,6 +121,7 @@ impl Loader {
             providers_asked: self.settings.providers.clone(),
             providers_got: loaded.providers,
             providers_missing: loaded.missing_providers,
+            providers_pending: Vec::new(),
         };
         Ok(Deployment {
             name: seat.deployment.clone(),
@@ -130,39 +141,51 @@ impl Loader {
     }
 
     /// Loads once to measure, and again if the measurement asks for other threads.
-    fn load_as_planned(&self, spec: &ModelSpec, graph: &Graph, sample: &Sample) -> Result<Prepared, LoadError> {
+    fn load_as_planned(
+        &self,
+        spec: &ModelSpec,
+        graph: &Graph,
+        sample: &Sample,
+        provider_options: ProviderOptions,
+    ) -> Result<Prepared, LoadError> {
         let inputs = sample.inputs.as_deref();
         let (wishes, cores) = (self.settings.wishes, self.settings.cores.total());
         let mut options = LoadOptions {
             providers: self.settings.providers.clone(),
+            provider_options,
             max_output_elements: self.settings.endpoint.max_elements,
             intra_op_threads: wishes.intra_op_threads.max(1),
             ..LoadOptions::default()
         };
         let mut model = self.load_lane(spec, graph, &options)?;
-        let mut single = self.warm_up(spec, &model.1, inputs)?;
+        let devices = model.0.devices;
+        let warm_up_max = if devices > 0 { DEVICE_WARM_UP_MAX } else { WARM_UP_MAX };
+        let mut single = self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         let runs_sample = single.is_some();
         // A made-up sample is as small as it may be, which requests are not.
         let typical = sample.typical.as_deref().and_then(|typical| {
             let lane = &model.1;
-            single = Some(self.aside(|| fastest(lane, typical, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX)).ok()?);
+            single = Some(self.aside(|| fastest(lane, typical, WARM_UP_RUNS, Instant::now() + warm_up_max)).ok()?);
             Some(typical)
         });
         let inputs = typical.or(inputs);
         let mut parallel = None;
-        if let Some(threads) = threads_to_try(single, wishes, cores) {
+        if let Some(threads) = threads_to_try(single, wishes, cores).filter(|_| devices == 0) {
             // The first session's weights are let go before the next ones are read.
             drop(model);
             options.intra_op_threads = threads;
             model = self.load_lane(spec, graph, &options)?;
-            parallel = self.warm_up(spec, &model.1, inputs)?;
+            parallel = self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         }
-        let (workers, intra_op_threads) = layout(single, parallel, wishes, cores);
+        let (workers, intra_op_threads) = match devices {
+            0 => layout(single, parallel, wishes, cores),
+            devices => device_layout(devices, wishes),
+        };
         if intra_op_threads != options.intra_op_threads {
             drop(model);
             options.intra_op_threads = intra_op_threads;
             model = self.load_lane(spec, graph, &options)?;
-            self.warm_up(spec, &model.1, inputs)?;
+            self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         }
         let (loaded, first) = model;
         let mut lanes = vec![first];
@@ -171,12 +194,32 @@ impl Loader {
             lanes.push(Lane::new(session, &self.watchdog));
         }
 
-        let measured = inputs.filter(|_| single.is_some());
-        let measured = measured.map(|inputs| self.aside(|| self.batching(spec, graph, &lanes[0], inputs)));
+        let inputs = inputs.filter(|_| single.is_some());
+        let measured = inputs.map(|inputs| self.aside(|| self.batching(spec, graph, (&lanes[0], devices), inputs)));
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
-        tracing::debug!(endpoint = %spec.name, ?single, ?parallel, ?runs, ?plan, "planned");
+        tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
+        if let Some(inputs) = inputs.filter(|_| devices > 0 && max_batch > 1) {
+            pad(spec, &lanes, inputs, max_batch);
+        }
         Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
+    }
+
+    /// What is set of the providers, and where the model's engines are kept if any are built.
+    fn provider_options(&self, digest: &str) -> ProviderOptions {
+        let options = self.settings.provider_options.clone();
+        let cache = self.engine_cache.as_ref().filter(|_| {
+            let providers = self.settings.providers.iter().filter_map(|name| Provider::parse(name).ok());
+            providers.into_iter().any(|provider| self.engine.builds_long(provider))
+        });
+        let Some(cache) = cache else { return options };
+        match cache.folder(digest, &self.engine.info().version) {
+            Ok(folder) => options.with_engine_cache(&folder),
+            Err(error) => {
+                tracing::warn!(%error, "what is built for a GPU cannot be kept; it is built again after each start");
+                options
+            }
+        }
     }
 
     /// Loads a model, and makes a lane of its first session.
@@ -202,9 +245,15 @@ impl Loader {
 
     /// Runs the model a few times and gives the fastest; `None` when it does not run on the sample, which a model that is
     /// particular about its values need not. An engine that turns out not to have what the model needs is an error.
-    fn warm_up(&self, spec: &ModelSpec, lane: &Lane, inputs: Option<&[Tensor]>) -> Result<Option<Timed>, LoadError> {
+    fn warm_up(
+        &self,
+        spec: &ModelSpec,
+        lane: &Lane,
+        inputs: Option<&[Tensor]>,
+        time_max: Duration,
+    ) -> Result<Option<Timed>, LoadError> {
         let Some(inputs) = inputs else { return Ok(None) };
-        match self.aside(|| fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + WARM_UP_MAX)) {
+        match self.aside(|| fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + time_max)) {
             Ok(run) => Ok(Some(run)),
             Err(RunError::Unsupported(what)) => {
                 let remedy = "use the other engine (--engine)".to_owned();
@@ -243,16 +292,31 @@ impl Loader {
         Ok(())
     }
 
-    /// What batches cost, and how large they may be.
-    fn batching(&self, spec: &ModelSpec, graph: &Graph, lane: &Lane, inputs: &[Tensor]) -> Batching {
+    /// What batches cost in a lane, with so many GPUs, and how large they may be.
+    fn batching(
+        &self,
+        spec: &ModelSpec,
+        graph: &Graph,
+        (lane, devices): (&Arc<Lane>, usize),
+        inputs: &[Tensor],
+    ) -> Batching {
         let asked = self.settings.wishes.max_batch;
         let largest = if asked == 0 { BATCH_ROWS_MAX } else { asked };
-        let mut batching = measure_batches(lane, inputs, largest);
+        let time_max = if devices > 0 { DEVICE_BATCHES_TIME_MAX } else { BATCHES_TIME_MAX };
+        if devices > 0 {
+            // An engine is built anew for sizes beyond those that there have been: once for the largest rather than for each. Whether
+            // that runs at all is seen below.
+            let outcome = warm_sizes(lane, inputs, [largest].into_iter(), Instant::now() + DEVICE_WARM_UP_MAX);
+            tracing::debug!(endpoint = %spec.name, largest, ?outcome, "ran the largest batch");
+        }
+        let mut batching = measure_batches(lane, inputs, largest, time_max);
         batching.max_batch = match asked {
             0 => batch_rows(&batching.runs),
             asked => asked,
         };
         if batching.max_batch > 1 {
+            let on_processor = (devices > 0).then(|| self.on_processor(spec, graph)).flatten();
+            let lane = on_processor.as_ref().unwrap_or(lane);
             let deadline = Instant::now() + WARM_UP_MAX;
             let mut run = |inputs: &[Tensor]| lane.hold().run(inputs, Instant::now(), deadline, Place::Worker);
             let max_elements = self.settings.endpoint.max_elements;
@@ -268,6 +332,21 @@ impl Loader {
             }
         }
         batching
+    }
+
+    /// The model on the processor, if that can run it. Whether rows are independent is the model's own property, and on a GPU it is
+    /// hard to see: there, kernels for other numbers of rows round otherwise, and more coarsely.
+    fn on_processor(&self, spec: &ModelSpec, graph: &Graph) -> Option<Arc<Lane>> {
+        let options = LoadOptions {
+            intra_op_threads: self.settings.cores.total(),
+            max_output_elements: self.settings.endpoint.max_elements,
+            ..LoadOptions::default()
+        };
+        let loaded = self.load_lane(spec, graph, &options);
+        loaded
+            .inspect_err(|error| tracing::debug!(endpoint = %spec.name, %error, "not to be had on the processor"))
+            .ok()
+            .map(|model| model.1)
     }
 
     /// The sample beside the model if it is valid for it, else a made-up one.
@@ -345,6 +424,18 @@ fn check_description(spec: &ModelSpec, config: &ModelConfig, signature: &Signatu
 
 fn described_badly(error: &impl std::fmt::Display) -> LoadError {
     LoadError::Description(error.to_string())
+}
+
+/// Lets the sessions of a model on a GPU, whose rows are independent, bring their runs to few sizes, and runs each once.
+fn pad(spec: &ModelSpec, lanes: &[Arc<Lane>], inputs: &[Tensor], max_batch: usize) {
+    let buckets = Buckets::up_to(max_batch);
+    let deadline = Instant::now() + DEVICE_WARM_UP_MAX;
+    for lane in lanes {
+        lane.allow_padding(buckets);
+        if let Err(error) = warm_sizes(lane, inputs, buckets.sizes(), deadline) {
+            tracing::warn!(endpoint = %spec.name, %error, "not every size of batch could be run ahead of requests");
+        }
+    }
 }
 
 fn short(example: Option<String>) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::tensor::{Tensor, join_rows};
 /// How long measuring batches may take, but for the run that exceeds it: of this thread's own time, and by the clock, which goes on
 /// while others have the processor.
 const BATCHES_WORK_MAX: Duration = Duration::from_millis(200);
-const BATCHES_TIME_MAX: Duration = Duration::from_secs(1);
+pub const BATCHES_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Runs that take longer than this are not made longer still: starting would take too much time.
 const RUN_TIME_MAX: Duration = Duration::from_millis(100);
@@ -61,7 +61,7 @@ fn thread_time() -> Duration {
 /// Runs the sample once, twice, four times … over in one run, up to so many `rows`, while there is time.
 ///
 /// What a model makes of joined rows is another question; here it is only what they take.
-pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize) -> Batching {
+pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize, time_max: Duration) -> Batching {
     let mut batching = Batching::default();
     let size = Size::of(sample);
     let (begun, worked) = (Instant::now(), thread_time());
@@ -70,14 +70,30 @@ pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize) -> Batching 
         let joined = sample.iter().map(|tensor| join_rows(&vec![tensor; copies])).collect::<Option<Vec<_>>>();
         let joined = if copies == 1 { Some(sample.to_vec()) } else { joined };
         let Some(joined) = joined else { break };
-        let Ok(Timed { took, .. }) = fastest(lane, &joined, RUNS, begun + DEADLINE) else { break };
+        let Ok(Timed { took, .. }) = fastest(lane, &joined, RUNS, begun + time_max + DEADLINE) else { break };
         batching.runs.push(Sample { rows: copies * size.rows.unwrap_or(1), elements: copies * size.elements, took });
         let is_long = took > batching.runs[0].took * BATCH_TIMES_MAX;
-        let is_over = thread_time().saturating_sub(worked) > BATCHES_WORK_MAX || begun.elapsed() > BATCHES_TIME_MAX;
+        let is_over = thread_time().saturating_sub(worked) > BATCHES_WORK_MAX || begun.elapsed() > time_max;
         if size.rows.is_none() || is_long || took > RUN_TIME_MAX || is_over {
             break;
         }
         copies *= 2;
     }
     batching
+}
+
+/// Runs the sample over and over in runs of about each of these numbers of rows, so that what a device finds out about a size is not
+/// found out at a client's expense.
+pub fn warm_sizes(
+    lane: &Lane,
+    sample: &[Tensor],
+    sizes: impl Iterator<Item = usize>,
+    deadline: Instant,
+) -> Result<(), RunError> {
+    let Some(rows) = Size::of(sample).rows else { return Ok(()) };
+    for size in sizes {
+        let copies = vec![sample; (size / rows).max(1)];
+        lane.hold().run_joined(&copies, Instant::now(), deadline, Place::Worker)?;
+    }
+    Ok(())
 }

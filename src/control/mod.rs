@@ -3,6 +3,7 @@
 mod aside;
 mod controller;
 mod description;
+mod engine_cache;
 mod loader;
 mod measure;
 mod model_spec;
@@ -17,8 +18,9 @@ mod threads;
 mod wanted;
 
 pub use aside::give_way;
-pub use controller::{Controller, Done, Job, Means, NotLoaded};
+pub use controller::{Controller, Done, Job, Means, NotLoaded, Part};
 pub use description::Description;
+pub use engine_cache::EngineCache;
 pub use loader::{Loader, Seat, digest_file, sample_path};
 pub use model_spec::{ModelSpec, SpecError, resolve_models};
 pub use replica::{Interpret, Known, Replica};

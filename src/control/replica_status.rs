@@ -68,7 +68,7 @@ impl ReplicaStatus {
             state: standing.state.name().to_owned(),
             reason: match &standing.state {
                 State::Failed { reason } => Some(reason.clone()),
-                _ => None,
+                _ => standing.note.clone(),
             },
         });
         let deployments = deployments.collect();

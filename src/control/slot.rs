@@ -16,6 +16,7 @@ pub struct Slot {
     pub attempt: Attempt,
     /// How often in a row it could not be had.
     pub tries: u32,
+    pub improvement: Improvement,
 }
 
 /// A deployment that answers.
@@ -49,16 +50,32 @@ pub enum Attempt {
     },
 }
 
+/// How far what answers has come on the way to computing as it is meant to, with providers that build for long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Improvement {
+    /// Nothing is to be done.
+    None,
+    /// In line to be built, under this serial number.
+    Waiting(u64),
+    Building(u64),
+    Failed {
+        reason: String,
+    },
+}
+
 impl Slot {
     pub fn new(wanted: WantedDeployment) -> Slot {
-        Slot { wanted, serving: None, attempt: Attempt::None, tries: 0 }
+        Slot { wanted, serving: None, attempt: Attempt::None, tries: 0, improvement: Improvement::None }
     }
 
     /// What is to be told of it: of what answers, and of what is being tried beside it.
     pub fn standings(&self, name: &Name) -> Vec<Standing> {
         let is_tried_again = matches!(self.attempt, Attempt::Later { .. });
-        let standing = |model: String, state| Standing { name: name.clone(), model, state, is_tried_again };
-        let serving = self.serving.iter().map(|serving| standing(serving.wanted.source.to_string(), State::Ready));
+        let standing = |model: String, state| Standing { name: name.clone(), model, state, is_tried_again, note: None };
+        let serving = self.serving.iter().map(|serving| Standing {
+            note: self.note(serving),
+            ..standing(serving.wanted.source.to_string(), State::Ready)
+        });
         let state = match &self.attempt {
             Attempt::None => None,
             Attempt::Waiting(_) | Attempt::Loading(_) => Some(State::Loading),
@@ -67,5 +84,17 @@ impl Slot {
             }
         };
         serving.chain(state.map(|state| standing(self.wanted.source.to_string(), state))).collect()
+    }
+
+    /// What is to be told of the providers that are still to come.
+    fn note(&self, serving: &Serving) -> Option<String> {
+        let model = &serving.deployment.model;
+        let (pending, got) = (model.providers_pending.join(", "), model.providers_got.join(", "));
+        match &self.improvement {
+            Improvement::None => None,
+            Improvement::Waiting(_) => Some(format!("in line to be built for {pending}; computed by {got} meanwhile")),
+            Improvement::Building(_) => Some(format!("being built for {pending}; computed by {got} meanwhile")),
+            Improvement::Failed { reason } => Some(format!("not built for {pending}: {reason}; computed by {got}")),
+        }
     }
 }

@@ -9,8 +9,10 @@ use super::threads::{Obtained, Workshop};
 use super::{Description, ModelSpec, NotLoaded, Settings, Source, Wanted, WantedDeployment};
 use crate::config::{NonFiniteOutput, NullInput};
 use crate::deployment::{Dice, Endpoint, EndpointSettings, Routing, State};
+use crate::engine::Buckets;
 use crate::engine::fake::FakeEngine;
 use crate::name::Name;
+use crate::provider::{Provider, ProviderOptions};
 use crate::registry::{ModelRef, Share};
 use crate::schedule::{Cores, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
@@ -73,6 +75,7 @@ impl Bench {
         };
         let settings = Settings {
             providers: vec!["cpu".to_owned()],
+            provider_options: ProviderOptions::default(),
             wishes: Wishes { workers: 1, intra_op_threads: 1, max_batch: 1, ..Wishes::default() },
             queue: Limits { queue_max_length: 16, queue_max_wait: None },
             cores: Arc::new(Cores::new(1)),
@@ -83,6 +86,7 @@ impl Bench {
             metrics,
             watchdog: Arc::clone(watchdog.watchdog()),
             obtain: Arc::new(obtain),
+            engine_cache: None,
         };
         let now = Instant::now();
         Bench { controller: Controller::new(means), workshop, routing, drained, settings, now, _watchdog: watchdog }
@@ -271,4 +275,117 @@ fn the_beginning_is_over_once() {
     assert!(!bench.controller.has_just_begun());
     bench.load();
     assert!(bench.controller.has_just_begun() && !bench.controller.has_just_begun());
+}
+
+#[test]
+fn a_model_on_gpus_has_two_sessions_on_each_which_know_their_sizes() {
+    let engine = FakeEngine::echo().on_devices(2);
+    let mut bench = Bench::new();
+    bench.workshop.engine = Arc::new(engine.clone());
+    bench.settings.wishes = Wishes { max_batch: 12, ..Wishes::default() };
+    bench.want(&[("blue", "ridge:1")], &[]);
+    bench.load();
+    let endpoint = bench.endpoint();
+    let plan = endpoint.deployments[0].plan;
+    assert_eq!((plan.workers, plan.intra_op_threads, plan.max_batch), (4, 1, 12));
+    assert_eq!(engine.padding(), [Buckets::up_to(12); 4]);
+
+    // Without a GPU nothing is padded.
+    let engine = FakeEngine::echo();
+    bench.workshop.engine = Arc::new(engine.clone());
+    bench.want(&[("green", "ridge:1")], &[]);
+    bench.load();
+    assert!(engine.runs() > 0);
+    assert_eq!(engine.padding(), []);
+}
+
+impl Bench {
+    /// With an engine whose TensorRT builds for long, and in the end can be had or not.
+    fn building(providers: &[&str], outcome: Result<(), &str>) -> Bench {
+        let mut bench = Bench::new();
+        bench.workshop.engine = Arc::new(FakeEngine::echo().building(Provider::TensorRt, outcome));
+        bench.settings.providers = providers.iter().map(|name| name.to_string()).collect();
+        bench.want(&[("blue", "ridge:1")], &[]);
+        assert_eq!(bench.load(), 1);
+        bench
+    }
+
+    /// The providers that compute, and what is told of those that do not yet.
+    fn providers(&self) -> (Vec<String>, Option<String>) {
+        let table = self.routing.table();
+        let note = table.find("e").and_then(|entry| entry.deployments[0].note.clone());
+        (self.endpoint().deployments[0].model.providers_got.clone(), note)
+    }
+
+    fn build(&mut self) {
+        let job = self.controller.next_improvement().expect("there is one to be built");
+        let done = self.workshop.carry_out(job);
+        self.controller.loaded(done, self.now);
+    }
+}
+
+#[test]
+fn what_builds_for_long_is_served_without_meanwhile_and_then_swapped() {
+    let mut bench = Bench::building(&["tensorrt", "cpu"], Ok(()));
+    let waiting = "in line to be built for tensorrt; computed by cpu meanwhile";
+    assert_eq!(bench.providers(), (vec!["cpu".to_owned()], Some(waiting.to_owned())));
+    let request = bench.endpoint();
+    let model = &request.deployments[0].model;
+    assert_eq!(
+        (&model.providers_asked, &model.providers_pending),
+        (&bench.settings.providers, &vec!["tensorrt".to_owned()])
+    );
+    assert!(bench.controller.is_settled(), "a server is ready before that");
+
+    let job = bench.controller.next_improvement().expect("there is one to be built");
+    assert!(bench.controller.next_improvement().is_none() && bench.controller.next_job(bench.now).is_none());
+    let building = "being built for tensorrt; computed by cpu meanwhile";
+    assert_eq!(bench.providers().1.as_deref(), Some(building));
+    // What needs no loading does not disturb it.
+    bench.want(&[("blue", "ridge:1")], &[("blue", 100.0)]);
+    assert_eq!(bench.providers().1.as_deref(), Some(building));
+    let done = bench.workshop.carry_out(job);
+    bench.controller.loaded(done, bench.now);
+    assert_eq!(bench.providers(), (vec!["tensorrt".to_owned(), "cpu".to_owned()], None));
+    assert_eq!(bench.states(), ["blue ridge:1 ready", "blue ridge:1 draining"]);
+    drop(request);
+    let serial = bench.drained.recv().expect("the last request has let go");
+    bench.controller.drained(serial);
+    assert_eq!(bench.states(), ["blue ridge:1 ready"]);
+    assert!(bench.controller.next_improvement().is_none());
+}
+
+#[test]
+fn what_cannot_be_built_leaves_what_answers_with_the_reason_and_is_tried_with_the_next_revision() {
+    let mut bench = Bench::building(&["tensorrt", "cpu"], Err("libnvinfer.so.10 is missing"));
+    let before = bench.endpoint();
+    bench.build();
+    let note = "not built for tensorrt: libnvinfer.so.10 is missing; computed by cpu";
+    assert_eq!(bench.providers(), (vec!["cpu".to_owned()], Some(note.to_owned())));
+    assert!(Arc::ptr_eq(&before.deployments[0], &bench.endpoint().deployments[0]));
+    assert!(bench.controller.next_improvement().is_none());
+    bench.want(&[("blue", "ridge:1")], &[]);
+    assert!(bench.controller.next_improvement().is_some());
+}
+
+#[test]
+fn what_is_built_for_a_model_that_is_not_wanted_any_more_is_let_go() {
+    let mut bench = Bench::building(&["tensorrt", "cpu"], Ok(()));
+    let job = bench.controller.next_improvement().expect("there is one to be built");
+    bench.want(&[("blue", "ridge:2")], &[]);
+    let late = bench.workshop.carry_out(job);
+    bench.controller.loaded(late, bench.now);
+    assert_eq!(bench.versions(), [("blue".to_owned(), 1)]);
+    assert_eq!(bench.providers().1, None);
+    bench.load();
+    bench.build();
+    assert_eq!(bench.versions(), [("blue".to_owned(), 2)]);
+    assert_eq!(bench.providers().0, ["tensorrt", "cpu"]);
+}
+
+#[test]
+fn without_another_provider_there_is_nothing_to_serve_meanwhile() {
+    let mut bench = Bench::building(&["tensorrt"], Ok(()));
+    assert_eq!(bench.providers().0[0], "tensorrt");
+    assert!(bench.controller.next_improvement().is_none());
 }

@@ -1,5 +1,5 @@
-//! The two threads of the control plane: one that decides and publishes, and one that loads, so that a model which takes long to
-//! load holds up no other change.
+//! The threads of the control plane: one that decides and publishes, one that loads, so that a model which takes long to load holds
+//! up no other change, and one that builds for minutes what answers meanwhile.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,13 +11,15 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
-use super::controller::{Controller, Done, Job, Means, NotLoaded};
+use super::controller::{Controller, Done, Job, Means, NotLoaded, Part};
+use super::engine_cache::EngineCache;
 use super::loader::Loader;
-use super::{ModelSpec, Source, Wanted};
+use super::{ModelSpec, Settings, Source, Wanted};
 use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::memory;
 use crate::name::Name;
+use crate::provider::Provider;
 use crate::registry::{CachedModel, ModelRef};
 use crate::schedule::Watchdog;
 use crate::telemetry::Metrics;
@@ -71,6 +73,8 @@ pub struct Workshop {
     pub metrics: Arc<Metrics>,
     pub watchdog: Arc<Watchdog>,
     pub obtain: Arc<Obtain>,
+    /// Where what providers build is kept, if it is.
+    pub engine_cache: Option<EngineCache>,
 }
 
 /// A controller's threads, and how to talk to them.
@@ -87,7 +91,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts both threads. They end with what this gives, a load in progress first.
+/// Starts the threads. They end with what this gives, a load in progress first.
 pub fn start(
     means: impl FnOnce(Arc<dyn Fn(u64) + Send + Sync>) -> Means,
     first: Vec<Wanted>,
@@ -101,9 +105,13 @@ pub fn start(
     // One at a time: what a model costs cannot be measured while others are being loaded.
     let (jobs, to_do) = sync_channel(1);
     let done = send.clone();
+    let (builds, to_build) = sync_channel(1);
+    let builder = (workshop.clone(), done.clone());
     thread::Builder::new().name("scoria-loader".to_owned()).spawn(move || load_all(&workshop, &to_do, &done))?;
+    let build = move || load_all(&builder.0, &to_build, &builder.1);
+    thread::Builder::new().name("scoria-builder".to_owned()).spawn(build)?;
     let (tell_settled, settled) = watch::channel(false);
-    let driver = Driver { controller, orders, jobs, is_loading: false, tell_settled };
+    let driver = Driver { controller, orders, jobs, is_loading: false, builds, is_building: false, tell_settled };
     thread::Builder::new().name("scoria-control".to_owned()).spawn(move || driver.run())?;
     Ok(Running { orders: Orders(send), settled })
 }
@@ -114,6 +122,8 @@ struct Driver {
     orders: Receiver<Order>,
     jobs: SyncSender<Job>,
     is_loading: bool,
+    builds: SyncSender<Job>,
+    is_building: bool,
     tell_settled: watch::Sender<bool>,
 }
 
@@ -138,7 +148,10 @@ impl Driver {
                 Order::Tell(asker) => drop(asker.send(())),
                 Order::Drained(serial) => self.controller.drained(serial),
                 Order::Done(done) => {
-                    self.is_loading = false;
+                    match done.part {
+                        Part::AtOnce => self.is_loading = false,
+                        Part::Whole => self.is_building = false,
+                    }
                     self.controller.loaded(*done, Instant::now());
                 }
             }
@@ -150,16 +163,22 @@ impl Driver {
     }
 
     fn hand_out(&mut self) {
-        if self.is_loading {
-            return;
-        }
-        if let Some(job) = self.controller.next_job(Instant::now()) {
+        if !self.is_loading
+            && let Some(job) = self.controller.next_job(Instant::now())
+        {
             self.is_loading = self.jobs.send(job).is_ok();
+        }
+        // What cannot answer yet goes first: building takes all of a GPU.
+        if !self.is_loading
+            && !self.is_building
+            && let Some(job) = self.controller.next_improvement()
+        {
+            self.is_building = self.builds.send(job).is_ok();
         }
     }
 }
 
-/// The loading thread's life.
+/// The life of a thread that loads.
 fn load_all(workshop: &Workshop, jobs: &Receiver<Job>, done: &Sender<Order>) {
     for job in jobs {
         let outcome = workshop.carry_out(job);
@@ -176,7 +195,7 @@ impl Workshop {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.load(&job))).unwrap_or_else(|_| {
             Err(NotLoaded { reason: "the engine panicked while loading".to_owned(), is_transient: false })
         });
-        Done { serial: job.serial, seat: job.seat, took: started.elapsed(), outcome }
+        Done { serial: job.serial, seat: job.seat, part: job.part, took: started.elapsed(), outcome }
     }
 
     fn load(&self, job: &Job) -> Result<Deployment, NotLoaded> {
@@ -185,17 +204,34 @@ impl Workshop {
             Source::Published(model) => (self.obtain)(model)?,
             Source::Unusable { reason } => return Err(NotLoaded { reason: reason.clone(), is_transient: false }),
         };
+        let asked = &job.wanted.settings.providers;
+        let (long, short): (Vec<_>, Vec<_>) = asked.iter().cloned().partition(|name| self.builds_long(name));
+        let is_put_off = job.part == Part::AtOnce && !short.is_empty();
+        let providers = if is_put_off { short } else { asked.clone() };
         let loader = Loader {
             engine: Arc::clone(&self.engine),
-            settings: job.wanted.settings.clone(),
+            settings: Settings { providers, ..job.wanted.settings.clone() },
+            engine_cache: self.engine_cache.clone(),
             metrics: Arc::clone(&self.metrics),
             watchdog: Arc::clone(&self.watchdog),
             sample,
         };
         let loaded = loader.load(&spec, &job.seat);
         let mut deployment = loaded.map_err(|error| NotLoaded { reason: error.to_string(), is_transient: false })?;
-        deployment.model.registered = cached.is_some().then_some(spec.name);
+        let model = &mut deployment.model;
+        if job.part == Part::Whole && !long.iter().any(|name| model.providers_got.contains(name)) {
+            let missing = model.providers_missing.iter().filter(|(name, _)| long.contains(name));
+            let reasons: Vec<_> = missing.map(|(_, reason)| reason.as_str()).collect();
+            return Err(NotLoaded { reason: reasons.join("; "), is_transient: false });
+        }
+        model.registered = cached.is_some().then_some(spec.name);
+        model.providers_asked.clone_from(asked);
+        model.providers_pending = if is_put_off { long } else { Vec::new() };
         deployment.cached = cached;
         Ok(deployment)
+    }
+
+    fn builds_long(&self, provider: &str) -> bool {
+        Provider::parse(provider).is_ok_and(|provider| self.engine.builds_long(provider))
     }
 }

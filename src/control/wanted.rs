@@ -8,6 +8,7 @@ use super::ModelSpec;
 use crate::auth::KeyRing;
 use crate::deployment::EndpointSettings;
 use crate::name::Name;
+use crate::provider::ProviderOptions;
 use crate::registry::{Guard, ModelRef, Share, Sticky};
 use crate::schedule::{Cores, Limits, Wishes};
 
@@ -62,6 +63,7 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub providers: Vec<String>,
+    pub provider_options: ProviderOptions,
     pub wishes: Wishes,
     pub queue: Limits,
     pub cores: Arc<Cores>,
@@ -75,6 +77,7 @@ impl WantedDeployment {
         let (own, others) = (&self.settings, &other.settings);
         self.source == other.source
             && own.providers == others.providers
+            && own.provider_options == others.provider_options
             && own.wishes == others.wishes
             && own.endpoint.max_elements == others.endpoint.max_elements
     }

@@ -114,4 +114,6 @@ pub struct ModelInfo {
     pub providers_asked: Vec<String>,
     pub providers_got: Vec<String>,
     pub providers_missing: Vec<(String, String)>,
+    /// Those that are still to come: they build for long, and the others compute meanwhile.
+    pub providers_pending: Vec<String>,
 }

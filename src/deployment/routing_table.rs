@@ -51,6 +51,8 @@ pub struct Standing {
     pub state: State,
     /// What has failed may pass, as an outage of the registry does.
     pub is_tried_again: bool,
+    /// What is being done for it beside, or could not be. For the operator.
+    pub note: Option<String>,
 }
 
 /// Where an endpoint or a deployment is in its life.

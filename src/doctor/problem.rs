@@ -94,6 +94,5 @@ codes! {
     HalfPrecision = "half_precision",
     TextInput = "text_input",
     InputHasDefault = "input_has_default",
-    MissingProvider = "missing_provider",
     OtherEngineCannot = "other_engine_cannot",
 }

@@ -35,15 +35,6 @@ impl Findings {
         if let Some(failed) = probe.not_run.as_ref().filter(|_| !self.has(Code::NoOutputs)) {
             self.not_run(failed);
         }
-        for (provider, reason) in probe.load.iter().flat_map(|load| &load.missing_providers) {
-            let message = format!("execution provider {provider} could not be used: {reason}");
-            self.add(
-                Code::MissingProvider,
-                Severity::Warning,
-                message,
-                "leave it out of --providers, or mend what it lacks",
-            );
-        }
         let Some(run) = &probe.run else { return };
         if run.input == RunInput::MadeUp {
             let message = "the model does not run on zeros with every dynamic dimension 1, which a server would warm it with; it does on \

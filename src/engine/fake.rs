@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session};
+use super::{Buckets, Engine, EngineInfo, Graph, Interrupt, LoadError, LoadOptions, Loaded, RunError, Session};
+use crate::provider::Provider;
 use crate::tensor::{Signature, Tensor, Value, ValueType};
 
 const NAME: &str = "fake";
@@ -23,19 +24,30 @@ pub struct Call<'a> {
 
 type Run = dyn Fn(&Call<'_>) -> Result<Vec<Value>, RunError> + Send + Sync;
 
-/// The engine; clones share their count of runs.
+/// The engine; clones share what they count and note.
 #[derive(Clone)]
 pub struct FakeEngine {
     run: Arc<Run>,
     gate: Option<Gate>,
     load_failure: Option<String>,
+    devices: usize,
+    building: Option<(Provider, Result<(), String>)>,
     runs: Arc<AtomicUsize>,
+    padding: Arc<Mutex<Vec<Buckets>>>,
 }
 
 impl FakeEngine {
     /// Every run is a call of `run`.
     pub fn new(run: impl Fn(&Call<'_>) -> Result<Vec<Value>, RunError> + Send + Sync + 'static) -> FakeEngine {
-        FakeEngine { run: Arc::new(run), gate: None, load_failure: None, runs: Arc::default() }
+        FakeEngine {
+            run: Arc::new(run),
+            gate: None,
+            load_failure: None,
+            devices: 0,
+            building: None,
+            runs: Arc::default(),
+            padding: Arc::default(),
+        }
     }
 
     /// Each output is the first input of its type that no output before it has taken.
@@ -71,6 +83,21 @@ impl FakeEngine {
         self
     }
 
+    /// Says that it computes on so many GPUs.
+    pub fn on_devices(self, devices: usize) -> FakeEngine {
+        FakeEngine { devices, ..self }
+    }
+
+    /// Has a provider that builds for long, and can be had or not in the end. Without it there is the processor alone.
+    pub fn building(self, provider: Provider, outcome: Result<(), &str>) -> FakeEngine {
+        FakeEngine { building: Some((provider, outcome.map_err(str::to_owned))), ..self }
+    }
+
+    /// What sessions have been allowed to pad their runs to, one after the other. They never do.
+    pub fn padding(&self) -> Vec<Buckets> {
+        self.padding.lock().clone()
+    }
+
     /// How many runs have begun.
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::Acquire)
@@ -82,16 +109,25 @@ impl Engine for FakeEngine {
         EngineInfo { name: NAME, version: "0".to_owned(), loaded_from: None }
     }
 
+    fn builds_long(&self, provider: Provider) -> bool {
+        self.building.as_ref().is_some_and(|(building, _)| *building == provider)
+    }
+
     fn load(&self, _path: &Path, graph: &Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {
         if let Some(reason) = &self.load_failure {
             return Err(LoadError::Failed { engine: NAME, reason: reason.clone() });
         }
         let first = FakeSession::new(self.clone(), graph.signature.clone());
-        Ok(Loaded {
-            sessions: super::sessions(Box::new(first), options.sessions)?,
-            providers: vec!["cpu".to_owned()],
-            missing_providers: Vec::new(),
-        })
+        let building = self.building.as_ref().map(|(provider, outcome)| (provider.to_string(), outcome));
+        let building = building.filter(|(provider, _)| options.providers.contains(provider));
+        let (mut providers, mut missing_providers) = (vec!["cpu".to_owned()], Vec::new());
+        match building {
+            Some((provider, Ok(()))) => providers.insert(0, provider),
+            Some((provider, Err(reason))) => missing_providers.push((provider, reason.clone())),
+            None => {}
+        }
+        let sessions = super::sessions(Box::new(first), options.sessions)?;
+        Ok(Loaded { sessions, devices: self.devices, providers, missing_providers })
     }
 }
 
@@ -140,6 +176,10 @@ impl Session for FakeSession {
             return Err(RunError::Interrupted);
         }
         (self.engine.run)(&call)
+    }
+
+    fn allow_padding(&mut self, buckets: Buckets) {
+        self.engine.padding.lock().push(buckets);
     }
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {

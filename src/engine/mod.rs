@@ -5,6 +5,7 @@
 //! (`tests/conformance.rs`) holds every engine to the same answers.
 
 mod allowance;
+mod buckets;
 mod element_type;
 mod external_data;
 pub mod fake;
@@ -15,6 +16,7 @@ pub mod library;
 mod onnx;
 mod onnx_file;
 pub mod ort;
+#[cfg(feature = "tract")]
 mod provider;
 mod row_wise;
 #[cfg(feature = "tract")]
@@ -23,6 +25,7 @@ pub mod tract;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use buckets::Buckets;
 pub use external_data::ExternalData;
 pub use file_kind::kind as file_kind;
 pub use graph::{Graph, GraphError};
@@ -32,12 +35,18 @@ pub use row_wise::RowWise;
 
 use self::element_type::{element_bits, element_name};
 use crate::error::ErrorKind;
-use crate::tensor::{Tensor, Value};
+use crate::provider::{Provider, ProviderOptions};
+use crate::tensor::{Tensor, Value, join_rows};
 
 /// Prepares models for running. Shared by the whole process.
 pub trait Engine: Send + Sync {
     /// What is running: name, version, library.
     fn info(&self) -> EngineInfo;
+
+    /// Whether a provider builds for minutes before it can compute. Deployments are served by the others of their list meanwhile.
+    fn builds_long(&self, _provider: Provider) -> bool {
+        false
+    }
 
     /// Loads the model at `path`, whose graph has been read already.
     ///
@@ -68,8 +77,22 @@ pub struct LoadOptions {
     pub intra_op_threads: usize,
     /// Execution providers in order of preference, `cpu` last or absent: what the list does not name is never fallen back to.
     pub providers: Vec<String>,
+    /// What is set of these.
+    pub provider_options: ProviderOptions,
     /// The most elements that all outputs of one run may have together.
     pub max_output_elements: usize,
+    /// When inputs are copied into memory of the session's own.
+    pub staging: Staging,
+}
+
+/// Where a session's inputs lie in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Staging {
+    /// Where the requests have them; for a GPU, in memory of the session's own that it can read by itself.
+    #[default]
+    OnDevices,
+    /// In the session's own memory, whatever computes. For tests of that way where there is no GPU.
+    Always,
 }
 
 impl Default for LoadOptions {
@@ -78,7 +101,9 @@ impl Default for LoadOptions {
             sessions: 1,
             intra_op_threads: 1,
             providers: vec!["cpu".to_owned()],
+            provider_options: ProviderOptions::default(),
             max_output_elements: usize::MAX,
+            staging: Staging::default(),
         }
     }
 }
@@ -87,6 +112,8 @@ impl Default for LoadOptions {
 pub struct Loaded {
     /// As many as were asked for.
     pub sessions: Vec<Box<dyn Session>>,
+    /// The GPUs it computes on, which its sessions are spread over; 0 on the processor.
+    pub devices: usize,
     /// The providers that took the model, in order.
     pub providers: Vec<String>,
     /// Providers asked for that could not be had, each with its reason.
@@ -101,6 +128,20 @@ pub trait Session: Send {
     /// outputs are in the signature's order and owned by the caller.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError>;
 
+    /// Runs the model once on the rows of several requests, one after the other, and gives the outputs of all rows.
+    ///
+    /// `parts` are inputs as [`Session::run`] takes them, alike but for their rows. A session that copies its inputs anyway joins
+    /// them on the way.
+    fn run_joined(&mut self, parts: &[&[Tensor]]) -> Result<Vec<Value>, RunError> {
+        let joined = join(parts).ok_or_else(|| RunError::Failed("the inputs cannot be joined".to_owned()))?;
+        self.run(&joined)
+    }
+
+    /// Lets the session bring its runs to few numbers of rows, by copies of the last row whose outputs it throws away.
+    ///
+    /// Only for a model whose rows are shown to be independent of each other. A session that gains nothing from it need not.
+    fn allow_padding(&mut self, _buckets: Buckets) {}
+
     /// A handle by which another thread can end a run of this session.
     fn interrupt(&self) -> Arc<dyn Interrupt>;
 
@@ -108,6 +149,13 @@ pub trait Session: Send {
     ///
     /// The two share the weights: it costs microseconds and a few kilobytes.
     fn another(&self) -> Result<Box<dyn Session>, LoadError>;
+}
+
+/// Each input's rows, one request after the other.
+fn join(parts: &[&[Tensor]]) -> Option<Vec<Tensor>> {
+    let inputs = parts.first()?.len();
+    let part = |input: usize| parts.iter().map(|part| part.get(input)).collect::<Option<Vec<_>>>();
+    (0..inputs).map(|input| join_rows(&part(input)?)).collect()
 }
 
 /// `first` and as many more of it as make `count` in all.

@@ -1,9 +1,7 @@
 //! Execution providers: which of those asked for an engine can give.
 
 use super::LoadError;
-
-/// Every provider name that a list may hold, whether or not this build has it.
-const KNOWN: [&str; 3] = ["tensorrt", "cuda", "cpu"];
+use crate::provider::Provider;
 
 /// The providers of a list that can be had, and those that cannot.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,9 +13,7 @@ pub(super) struct Choice {
 
 /// Chooses for an engine that has the processor alone; `why_not_others` says why.
 pub(super) fn choose(asked: &[String], why_not_others: &str) -> Result<Choice, LoadError> {
-    if let Some(unknown) = asked.iter().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(LoadError::Provider(format!("'{unknown}' is not a provider; there are {}", KNOWN.join(", "))));
-    }
+    asked.iter().try_for_each(|name| Provider::parse(name).map(drop)).map_err(LoadError::Provider)?;
     let (providers, missing): (Vec<_>, Vec<_>) = asked.iter().cloned().partition(|name| name == "cpu");
     if providers.is_empty() {
         let reason = if asked.is_empty() {

@@ -50,7 +50,7 @@ impl Engine for TractEngine {
         let plan = catch(|| prepare(path, &graph.signature)).unwrap_or_else(|panic| Err(failed(panic)))?;
         let first = TractSession::new(&plan, graph.signature.outputs.clone().into(), options.max_output_elements)?;
         let sessions = super::sessions(Box::new(first), options.sessions)?;
-        Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })
+        Ok(Loaded { sessions, devices: 0, providers: choice.providers, missing_providers: choice.missing })
     }
 }
 

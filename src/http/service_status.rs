@@ -59,7 +59,7 @@ struct DeploymentState {
     /// `ridge:3` for a version of the registry, else the file.
     model: String,
     state: Phase,
-    /// Why it could not be loaded.
+    /// Why it could not be loaded; or, while it is ready, what is being built for it, or could not be.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     reason: Option<String>,
@@ -162,6 +162,9 @@ struct Providers {
     got: Vec<String>,
     /// Those that could not be had, with the reason.
     missing: BTreeMap<String, String>,
+    /// Those that are still to come: they build for long, and the others compute meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<String>,
 }
 
 /// Where requests are run.
@@ -226,6 +229,7 @@ fn mirror(endpoint: &Endpoint) -> Vec<MirrorStatus> {
 impl DeploymentState {
     fn of(standing: &Standing) -> DeploymentState {
         let (state, reason) = phase(&standing.state);
+        let reason = reason.or_else(|| standing.note.clone());
         DeploymentState { deployment: standing.name.to_string(), model: standing.model.clone(), state, reason }
     }
 }
@@ -279,6 +283,7 @@ impl DeploymentStatus {
                 asked: model.providers_asked.clone(),
                 got: model.providers_got.clone(),
                 missing: model.providers_missing.iter().cloned().collect(),
+                pending: model.providers_pending.clone(),
             },
             workers: deployment.plan.workers,
             intra_op_threads: deployment.plan.intra_op_threads,

@@ -112,6 +112,7 @@ impl<'a> LiveBench<'a> {
             metrics: Arc::new(metrics),
             watchdog: Arc::clone(self.watchdog.watchdog()),
             sample: None,
+            engine_cache: None,
         };
         let seat = Seat::only(self.subject.spec.name.clone());
         loader.load(&self.subject.spec, &seat).map(Arc::new).map_err(|error| error.to_string())

@@ -10,7 +10,7 @@ use super::reply::Outcome;
 use super::{Completed, ScheduleError};
 use crate::engine::RunError;
 use crate::telemetry::DeploymentMetrics;
-use crate::tensor::{Tensor, Value, join_rows, split_rows};
+use crate::tensor::{Tensor, Value, split_rows};
 
 /// What a run needs besides a session and inputs.
 pub struct Runner<'a> {
@@ -57,7 +57,7 @@ impl Runner<'_> {
         }
         let outcome = held.run(inputs, started, deadline, self.place);
         let ran = started.elapsed();
-        self.note(inputs, 1, ran, outcome.is_ok());
+        self.note(&[inputs], ran, outcome.is_ok());
         match outcome {
             Ok(outputs) => Ok(Completed { outputs, queued: started.saturating_duration_since(submitted), ran }),
             Err(RunError::Interrupted) => Err(ScheduleError::Expired),
@@ -75,30 +75,25 @@ impl Runner<'_> {
         started: Instant,
     ) -> Option<Result<(Vec<Vec<Value>>, Duration), RunError>> {
         let deadline = batch.iter().map(|job| job.deadline).max()?;
-        let inputs = join(batch)?;
-        let outcome = held.run(&inputs, started, deadline, self.place);
+        let parts: Vec<&[Tensor]> = batch.iter().map(|job| job.inputs.as_slice()).collect();
+        let outcome = held.run_joined(&parts, started, deadline, self.place);
         let ran = started.elapsed();
-        self.note(&inputs, batch.len(), ran, outcome.is_ok());
+        self.note(&parts, ran, outcome.is_ok());
         match outcome {
             Ok(outputs) => split(&outputs, batch).map(|outputs| Ok((outputs, ran))),
             Err(error) => Some(Err(error)),
         }
     }
 
-    fn note(&self, inputs: &[Tensor], requests: usize, took: Duration, is_success: bool) {
-        self.metrics.batch_size.observe(requests as f64);
-        let rows = inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
+    fn note(&self, requests: &[&[Tensor]], took: Duration, is_success: bool) {
+        self.metrics.batch_size.observe(requests.len() as f64);
+        let rows_of = |inputs: &[Tensor]| inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
+        let rows = requests.iter().map(|inputs| rows_of(inputs)).sum();
         if is_success {
             self.metrics.runs.observe(rows, took);
         }
-        self.cost.learn(Sample { rows, elements: inputs.iter().map(Tensor::len).sum(), took });
+        self.cost.learn(Sample { rows, elements: requests.iter().copied().flatten().map(Tensor::len).sum(), took });
     }
-}
-
-/// Each input's rows, one job after the other.
-fn join(batch: &[Job]) -> Option<Vec<Tensor>> {
-    let inputs = batch.first()?.inputs.len();
-    (0..inputs).map(|input| join_rows(&batch.iter().map(|job| &job.inputs[input]).collect::<Vec<_>>())).collect()
 }
 
 /// Each job's outputs; `None` unless every output has the rows of all jobs.

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::job::Place;
 use super::watchdog::{Glance, PERIOD, Watchdog};
-use crate::engine::{Interrupt, LoadError, RunError, Session};
+use crate::engine::{Buckets, Interrupt, LoadError, RunError, Session};
 use crate::tensor::{Tensor, Value};
 
 /// One session, used by one thread at a time.
@@ -65,6 +65,11 @@ impl Lane {
         self.session.lock().another()
     }
 
+    /// Lets the session pad its runs (see [`Session::allow_padding`]).
+    pub fn allow_padding(&self, buckets: Buckets) {
+        self.session.lock().allow_padding(buckets);
+    }
+
     /// Takes the session, if it is free.
     pub fn try_hold(&self) -> Option<Held<'_>> {
         self.session.try_lock().map(|session| Held { lane: self, session })
@@ -97,6 +102,17 @@ impl Held<'_> {
         deadline: Instant,
         place: Place,
     ) -> Result<Vec<Value>, RunError> {
+        self.run_joined(&[inputs], started, deadline, place)
+    }
+
+    /// Runs the model once on the rows of several requests (see [`Session::run_joined`]).
+    pub fn run_joined(
+        &mut self,
+        parts: &[&[Tensor]],
+        started: Instant,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Vec<Value>, RunError> {
         {
             let mut progress = self.lane.progress.lock();
             self.lane.interrupt.reset();
@@ -104,7 +120,11 @@ impl Held<'_> {
             progress.current = Some(Run { place, started, deadline });
         }
         self.lane.watchdog.run_begun();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.session.run(inputs)));
+        let run = || match parts {
+            [inputs] => self.session.run(inputs),
+            parts => self.session.run_joined(parts),
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(run));
         self.lane.progress.lock().current = None;
         outcome.unwrap_or_else(|panic| Err(RunError::Failed(format!("the engine panicked: {}", panic_text(&*panic)))))
     }

@@ -5,13 +5,14 @@
 //! that wait at the same time share a run where the deployment's rows may be joined ([`batch`]). They wait in one bounded
 //! [`queue`], which [`overload`] keeps short. Deadlines are kept by one [`Watchdog`] that no run can block.
 //!
-//! Policy is pure: [`plan`](mod@plan), [`overload`], [`cost`] and [`company`] know no thread and read no clock.
+//! Policy is pure: [`plan`](mod@plan), [`device`], [`overload`], [`cost`] and [`company`] know no thread and read no clock.
 
 mod batch;
 mod combining;
 mod company;
 mod cores;
 mod cost;
+mod device;
 mod job;
 mod lane;
 mod others_first;
@@ -26,6 +27,7 @@ mod watchdog;
 
 pub use cores::Cores;
 pub use cost::{Cost, Sample};
+pub use device::device_layout;
 pub use job::{Place, Priority, Size};
 pub use lane::Lane;
 pub use outcome::{Completed, Limits, ScheduleError};

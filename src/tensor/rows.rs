@@ -42,6 +42,25 @@ pub fn split_rows(tensor: &Tensor, sizes: &[usize]) -> Option<Vec<Tensor>> {
     with_tensor!(tensor, array => split(array, sizes))
 }
 
+/// The tensor's first rows alone, without copying them; `None` if it has not as many.
+pub fn first_rows(tensor: Tensor, rows: usize) -> Option<Tensor> {
+    fn cut<T: Element>(array: ArrayD<T>, rows: usize) -> Option<Tensor> {
+        let (&all, row_shape) = array.shape().split_first()?;
+        if rows > all {
+            return None;
+        }
+        let row_shape = row_shape.to_vec();
+        let (mut elements, offset) = array.into_raw_vec_and_offset();
+        // A tensor begins where its memory does.
+        if offset.unwrap_or(0) != 0 {
+            return None;
+        }
+        elements.truncate(rows * row_shape.iter().product::<usize>());
+        of_rows(rows, &row_shape, elements)
+    }
+    with_tensor!(tensor, array => cut(array, rows))
+}
+
 fn of_rows<T: Element>(rows: usize, row_shape: &[usize], elements: Vec<T>) -> Option<Tensor> {
     let mut shape = IxDyn::zeros(row_shape.len() + 1);
     shape[0] = rows;

@@ -78,3 +78,14 @@ fn every_type_knows_its_onnx_number_and_size() {
     }
     assert_eq!(DType::ALL.iter().filter_map(|dtype| dtype.size()).sum::<usize>(), 3 + 4 * 2 + 3 * 4 + 3 * 8);
 }
+
+#[test]
+fn the_first_rows_are_kept() {
+    let tensor =
+        |rows: usize| i64::wrap(ArrayD::from_shape_fn(vec![rows, 2], |index| (index[0] * 2 + index[1]) as i64));
+    assert_eq!(first_rows(tensor(4), 3), Some(tensor(3)));
+    assert_eq!(first_rows(tensor(4), 4), Some(tensor(4)));
+    assert_eq!(first_rows(tensor(4), 0), Some(tensor(0)));
+    assert_eq!(first_rows(tensor(4), 5), None);
+    assert_eq!(first_rows(zeros(&[]), 1), None, "a scalar has no rows");
+}

@@ -7,7 +7,7 @@ use crate::pbtxt::{Fault, Field, Message};
 /// As many as the setting `workers` may have, and threads.
 const INSTANCES_MAX: u32 = 1_024;
 
-const PROVIDERS: &str = "execution providers are set for the whole server: providers = [\"cuda\", \"cpu\"]";
+const PROVIDERS: &str = "execution providers are set by the endpoint's settings: providers = [\"cuda\", \"cpu\"]";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -141,7 +141,7 @@ fn accelerators(message: &Message, draft: &mut Draft) -> Result<(), Fault> {
         let name = fields.iter().find(|field| field.name == "name").map(Field::text).transpose()?.unwrap_or_default();
         let reason = match name {
             "tensorrt" | "cuda" => {
-                format!("execution providers are set for the whole server: providers = [\"{name}\", \"cpu\"]")
+                format!("execution providers are set by the endpoint's settings: providers = [\"{name}\", \"cpu\"]")
             }
             "openvino" => "there is no such execution provider here".to_owned(),
             _ => {

@@ -17,6 +17,7 @@ mod doctor;
 mod documents;
 mod drain;
 mod fleet;
+mod gpu;
 mod grpc;
 mod grpc_client;
 mod limits;

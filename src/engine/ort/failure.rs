@@ -36,6 +36,9 @@ const BLAMES_INPUT: [&str; 25] = [
     "status message: sto",                  // Cast of a string that is no number (C++ stod, stof, stoi)
 ];
 
+/// How it words that an output did not fit into the memory that it was given, which it calls the caller's fault.
+const BLAMES_OUTPUT: &str = "The output OrtValue provided";
+
 /// A run that failed.
 pub(super) struct Failure<'a> {
     pub code: ErrorCode,
@@ -59,7 +62,8 @@ impl Failure<'_> {
         if let Some(bytes) = self.refused_bytes {
             message += &format!(" (it asked for {bytes} bytes of memory)");
         }
-        if self.code == ErrorCode::InvalidArgument || is_about_input {
+        let is_about_output = self.message.contains(BLAMES_OUTPUT);
+        if (self.code == ErrorCode::InvalidArgument || is_about_input) && !is_about_output {
             RunError::Rejected(message)
         } else {
             RunError::Failed(message)
@@ -86,6 +90,8 @@ mod tests {
         assert!(matches!(kind(ErrorCode::InvalidArgument, "whatever"), RunError::Rejected(_)));
         let text = "running MatMul node. Status Message: matmul_helper.h:59 Compute MatMul dimension mismatch";
         assert!(matches!(kind(ErrorCode::GenericFailure, text), RunError::Rejected(_)));
+        let text = "The output OrtValue provided for output 'y' has shape {3} but the computed output shape is {5}.";
+        assert!(matches!(kind(ErrorCode::InvalidArgument, text), RunError::Failed(_)), "the model's own contradiction");
         let RunError::Failed(kept) = kind(ErrorCode::GenericFailure, "something\n") else { panic!("nobody is blamed") };
         assert_eq!(kept, "something");
     }

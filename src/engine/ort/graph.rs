@@ -1,14 +1,16 @@
 //! A graph that ONNX Runtime has loaded, which several threads run at the same time.
 //!
-//! The C API's `Run` may be called by many threads on one session of the processor's provider
-//! (<https://github.com/microsoft/onnxruntime/issues/114>), and that is how a deployment's sessions share weights. The `ort`
+//! The C API's `Run` may be called by many threads on one session of the processor's provider, CUDA's or TensorRT's
+//! (<https://github.com/microsoft/onnxruntime/issues/114>, <https://github.com/microsoft/onnxruntime/issues/19275>), and that is how a deployment's sessions share weights. The `ort`
 //! crate asks for exclusive access, since other providers are not as careful; so this file makes the call itself
-//! ([ADR 11](../../../docs/adr/0011-one-session.md)). A provider other than the processor's must not come here.
+//! ([ADR 11](../../../docs/adr/0011-one-session.md), [ADR 18](../../../docs/adr/0018-gpu.md)). CUDA graphs are the exception, which
+//! is why they cannot be asked for.
 
 use std::ffi::{CString, c_char};
 use std::ptr::{self, NonNull};
 
-use ort::session::{RunOptions, Session, SessionInputValue};
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{RunOptions, Session};
 use ort::value::DynValue;
 use ort::{AsPointer, sys};
 
@@ -19,13 +21,15 @@ use crate::tensor::Signature;
 /// A session of the runtime, and the names of its inputs and outputs in the signature's order.
 pub(super) struct LoadedGraph {
     session: Session,
+    /// The GPU it computes on.
+    device: Option<u32>,
     inputs: Vec<CString>,
     outputs: Vec<CString>,
 }
 
 impl LoadedGraph {
     /// Makes sure that the session takes the signature's inputs, no others, and gives its outputs.
-    pub(super) fn new(session: Session, signature: &Signature) -> Result<LoadedGraph, LoadError> {
+    pub(super) fn new(session: Session, signature: &Signature, device: Option<u32>) -> Result<LoadedGraph, LoadError> {
         // The runtime decides by itself which inputs are defaults to be left out.
         for input in session.inputs() {
             if signature.input_index(input.name()).is_none() {
@@ -42,23 +46,56 @@ impl LoadedGraph {
         }
         let inputs = signature.inputs.iter().map(|input| c_name(&input.name)).collect::<Result<_, _>>()?;
         let outputs = signature.outputs.iter().map(|output| c_name(&output.name)).collect::<Result<_, _>>()?;
-        Ok(LoadedGraph { session, inputs, outputs })
+        Ok(LoadedGraph { session, device, inputs, outputs })
     }
 
-    /// Runs the graph on as many values as the signature has inputs, in its order, and gives its outputs in its order.
+    /// Whether it computes on a GPU.
+    pub(super) fn is_on_device(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Memory to hand inputs over in: what the GPU reads by itself, and the processor's own without one.
+    pub(super) fn host_memory(&self) -> Allocator {
+        let Some(device) = self.device else { return Allocator::default() };
+        let pinned = |id: u32| {
+            let id = i32::try_from(id).unwrap_or(0);
+            let memory =
+                MemoryInfo::new(AllocationDevice::CUDA_PINNED, id, AllocatorType::Device, MemoryType::CPUOutput)?;
+            Allocator::new(&self.session, memory)
+        };
+        // Some versions of the runtime count such memory to the GPU it is for, others to the processor.
+        pinned(device).or_else(|_| pinned(0)).unwrap_or_else(|error| {
+            tracing::warn!(device, %error, "there is no pinned memory for this GPU; copies will be slower");
+            Allocator::default()
+        })
+    }
+
+    /// Runs the graph on as many values as the signature has inputs, in its order, and gives its outputs in its order: in the
+    /// memory that `given` has for them, or in the runtime's own.
     #[allow(unsafe_code, reason = "the crate's own call wants the session for itself")]
-    pub(super) fn run(&self, values: &[SessionInputValue<'_>], options: &RunOptions) -> ort::Result<Vec<DynValue>> {
-        if values.len() != self.inputs.len() {
-            return Err(ort::Error::new(format!("{} inputs instead of {}", values.len(), self.inputs.len())));
+    pub(super) fn run(
+        &self,
+        values: &[&DynValue],
+        given: Vec<Option<DynValue>>,
+        options: &RunOptions,
+    ) -> ort::Result<Vec<DynValue>> {
+        if (values.len(), given.len()) != (self.inputs.len(), self.outputs.len()) {
+            let (inputs, outputs) = (self.inputs.len(), self.outputs.len());
+            return Err(ort::Error::new(format!(
+                "{} inputs and {} outputs instead of {inputs} and {outputs}",
+                values.len(),
+                given.len()
+            )));
         }
         let inputs = pointers(&self.inputs);
         let outputs = pointers(&self.outputs);
         let values: Vec<*const sys::OrtValue> = values.iter().map(|value| value.ptr()).collect();
-        let mut results: Vec<*mut sys::OrtValue> = vec![ptr::null_mut(); outputs.len()];
-        // SAFETY: every pointer is to something borrowed for the length of the call: the session, which is of the
-        // processor's provider and so may be run by several threads; the options, which are only read; names that end with
-        // a NUL; values. The four arrays are as long as the two lengths say. A null among the results asks the runtime to
-        // make the value. It keeps none of the pointers.
+        let pointer = |given: &Option<DynValue>| given.as_ref().map_or(ptr::null_mut(), |value| value.ptr().cast_mut());
+        let mut results: Vec<*mut sys::OrtValue> = given.iter().map(pointer).collect();
+        // SAFETY: every pointer is to something borrowed for the length of the call: the session, whose
+        // providers may be run by several threads; the options, which are only read; names that end with
+        // a NUL; values. The four arrays are as long as the two lengths say. A result that is given is written to, and
+        // belongs to this call alone; a null asks the runtime to make the value. It keeps none of the pointers.
         unsafe {
             let status = (ort::api().Run)(
                 self.session.ptr().cast_mut(),
@@ -73,10 +110,11 @@ impl LoadedGraph {
             ort::Error::result_from_status(status)?;
         }
         // All of them become owned values before one that is missing is noticed, so that none is leaked.
-        let made = results.into_iter().map(NonNull::new).collect::<Vec<_>>().into_iter().map(|result| {
-            // SAFETY: a run that succeeded has made the value, which is ours now and nobody else's; its memory is from the
-            // session's allocator, which the value keeps alive.
-            result.map(|result| unsafe { DynValue::from_ptr(result, Some(self.session.allocator())) })
+        let made = results.into_iter().zip(given).map(|(result, given)| {
+            // SAFETY: a run that succeeded has made the value where none was given, which is ours now and nobody else's; its
+            // memory is from the session's allocator, which the value keeps alive.
+            let own = |result| unsafe { DynValue::from_ptr(result, Some(self.session.allocator())) };
+            given.or_else(|| NonNull::new(result).map(own))
         });
         let made: Vec<_> = made.collect();
         made.into_iter().map(|value| value.ok_or_else(|| ort::Error::new("an output was not made"))).collect()

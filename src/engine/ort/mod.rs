@@ -1,16 +1,22 @@
 //! ONNX Runtime, loaded as a shared library: the main engine.
 //!
 //! The process has one environment, with one pool of threads and one source of memory for all models (`allocator`). A model is
-//! loaded once, into one session of the runtime (`graph`) that any number of our sessions run (`session`).
+//! loaded once for each GPU it computes on (`fleet`), or once for the processor, into one session of the runtime (`graph`) that any
+//! number of our sessions run (`session`). Which providers it is loaded with is found out by trying (`providers`).
 //!
 //! This folder is the only place that names the `ort` crate. [`start`] must be its first call: any other one made before a
 //! library is in place panics, and one made after a failed start would too, so a caller whose start failed goes on without
 //! this engine. Where libraries may lie is [`library`](super::library)'s business; reading the environment is
 //! `config`'s, hence [`TelemetryOff`].
 
+mod absence;
 mod allocator;
+mod buffers;
 mod failure;
+mod fleet;
 mod graph;
+mod providers;
+mod recent;
 mod session;
 mod value;
 
@@ -24,13 +30,16 @@ use std::thread;
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
 use ort::session::Session as RuntimeSession;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use parking_lot::Mutex;
 
+use self::fleet::Fleet;
 use self::graph::LoadedGraph;
-use self::session::OrtSession;
+use self::providers::{Attempt, Candidates, Made};
+use self::session::{Contract, OrtSession};
 use super::library::Version;
-use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded, provider};
+use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded};
+use crate::provider::Provider;
 use crate::tensor::{DType, Signature, ValueType};
 
 const NAME: &str = "ort";
@@ -190,21 +199,62 @@ impl Engine for OrtEngine {
         self.info.clone()
     }
 
+    fn builds_long(&self, provider: Provider) -> bool {
+        provider == Provider::TensorRt
+    }
+
     fn load(&self, path: &Path, graph: &super::Graph, options: &LoadOptions) -> Result<Loaded, LoadError> {
         let signature = &graph.signature;
         check_outputs(signature)?;
-        // All that there can be is the processor's provider, and only that may be shared as `graph` does.
-        let choice = provider::choose(&options.providers, "this build of scoria does not include it")?;
-        let session = self.build(path, options.intra_op_threads).map_err(|error| failed(error.to_string()))?;
-        let graph = Arc::new(LoadedGraph::new(session, signature)?);
-        let first = OrtSession::new(graph, signature.outputs.clone().into(), options.max_output_elements)?;
-        let sessions = super::sessions(Box::new(first), options.sessions)?;
-        Ok(Loaded { sessions, providers: choice.providers, missing_providers: choice.missing })
+        let candidates = Candidates::new(&options.providers)?;
+        let Made { session: graphs, providers, missing } =
+            candidates.make(|left| self.open_all(path, left, options))?;
+        let devices = graphs.iter().filter(|(device, _)| device.is_some()).count();
+        let graphs =
+            graphs.into_iter().map(|(device, session)| LoadedGraph::new(session, signature, device).map(Arc::new));
+        let fleet = Arc::new(Fleet::new(graphs.collect::<Result<_, _>>()?));
+        let contract = Contract {
+            signature: signature.clone(),
+            max_output_elements: options.max_output_elements,
+            staging: options.staging,
+        };
+        let first = OrtSession::new(fleet, Arc::new(contract))?;
+        Ok(Loaded {
+            sessions: super::sessions(Box::new(first), options.sessions)?,
+            devices,
+            providers: providers.iter().map(Provider::to_string).collect(),
+            missing_providers: missing.into_iter().map(|(name, reason)| (name.to_string(), reason)).collect(),
+        })
     }
 }
 
 impl OrtEngine {
-    fn build(&self, path: &Path, threads: usize) -> ort::Result<RuntimeSession> {
+    /// A session of the runtime on each GPU, or one on the processor.
+    fn open_all(
+        &self,
+        path: &Path,
+        providers: &[Provider],
+        options: &LoadOptions,
+    ) -> Attempt<Vec<(Option<u32>, RuntimeSession)>> {
+        let is_on_gpu = providers.first() != Some(&Provider::Cpu);
+        let devices = options.provider_options.devices().into_iter().map(Some);
+        let devices = if is_on_gpu { devices.collect() } else { vec![None] };
+        let mut sessions = Vec::new();
+        for device in devices {
+            let builder = match self.builder(options.intra_op_threads) {
+                Ok(builder) => builder,
+                Err(error) => return Attempt::Failed(error.to_string()),
+            };
+            match providers::make(builder, path, (providers, &options.provider_options, device.unwrap_or(0))) {
+                Attempt::Made(session) => sessions.push((device, session)),
+                Attempt::Without(provider, reason) => return Attempt::Without(provider, reason),
+                Attempt::Failed(reason) => return Attempt::Failed(reason),
+            }
+        }
+        Attempt::Made(sessions)
+    }
+
+    fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
         let builder = RuntimeSession::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_env_allocators()?
@@ -212,13 +262,11 @@ impl OrtEngine {
             .with_parallel_execution(false)?
             // The binding would otherwise prefer an NPU where the library knows of one.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?;
-        let mut builder = if threads > 1 && threads == self.pool_threads {
-            builder
-        } else {
-            // A pool of its own, which has one thread less than this, and so often none.
-            builder.with_independent_thread_pool()?.with_intra_threads(threads)?.with_intra_op_spinning(false)?
-        };
-        builder.commit_from_file(path)
+        if threads > 1 && threads == self.pool_threads {
+            return Ok(builder);
+        }
+        // A pool of its own, which has one thread less than this, and so often none.
+        Ok(builder.with_independent_thread_pool()?.with_intra_threads(threads)?.with_intra_op_spinning(false)?)
     }
 }
 

@@ -5,40 +5,102 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ort::logging::LogLevel;
 use ort::session::RunOptions;
+use ort::value::DynValue;
 
+use super::buffers::{Buffers, Rows};
 use super::failure::Failure;
+use super::fleet::Fleet;
 use super::graph::LoadedGraph;
 use super::{allocator, failed, value};
 use crate::engine::allowance::Allowance;
-use crate::engine::{Interrupt, LoadError, RunError, Session};
-use crate::tensor::{OutputSpec, Tensor, Value};
+use crate::engine::{Buckets, Interrupt, LoadError, RunError, Session, Staging, join};
+use crate::tensor::{Signature, Tensor, Value, first_rows};
 
 /// A way to run a graph that others may run at the same time.
 pub(super) struct OrtSession {
+    /// Where inputs are copied to, if they are. First, so that it is let go of before the graph that it is memory of.
+    buffers: Option<Buffers>,
+    fleet: Arc<Fleet>,
     graph: Arc<LoadedGraph>,
     stop: Arc<Stop>,
-    outputs: Arc<[OutputSpec]>,
-    max_output_elements: usize,
+    contract: Arc<Contract>,
+}
+
+/// What all sessions of a model have in common.
+pub(super) struct Contract {
+    pub signature: Signature,
+    pub max_output_elements: usize,
+    pub staging: Staging,
 }
 
 impl OrtSession {
-    /// `outputs` are the signature's, whose graph this is.
-    pub(super) fn new(
-        graph: Arc<LoadedGraph>,
-        outputs: Arc<[OutputSpec]>,
-        max_output_elements: usize,
-    ) -> Result<OrtSession, LoadError> {
+    /// A session of the next graph in turn.
+    pub(super) fn new(fleet: Arc<Fleet>, contract: Arc<Contract>) -> Result<OrtSession, LoadError> {
         let stop = Stop::new().map_err(|error| failed(error.to_string()))?;
-        Ok(OrtSession { graph, stop: Arc::new(stop), outputs, max_output_elements })
+        let graph = fleet.next();
+        let is_staged = graph.is_on_device() || contract.staging == Staging::Always;
+        let buffers =
+            is_staged.then(|| Buffers::new(graph.host_memory(), &contract.signature, contract.max_output_elements));
+        Ok(OrtSession { buffers, fleet, graph, stop: Arc::new(stop), contract })
     }
-}
 
-impl Session for OrtSession {
-    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
+    /// Runs on inputs where they lie.
+    fn run_in_place(&self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
         let inputs = inputs.iter().map(value::lend).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<&DynValue> = inputs.iter().map(|value| &**value).collect();
+        let given = self.contract.signature.outputs.iter().map(|_| None).collect();
+        self.take(&self.execute(&values, given)?, None)
+    }
+
+    /// Runs on copies of the inputs in the session's own memory, padded as far as that is allowed.
+    fn run_staged(&mut self, buffers: &mut Buffers, parts: &[&[Tensor]]) -> Result<Vec<Value>, RunError> {
+        let rows = buffers.rows(parts);
+        let inputs = buffers.fill(parts, rows)?;
+        let values: Vec<&DynValue> = inputs.iter().map(|buffer| &buffer.value).collect();
+        let mut kinds = Vec::new();
+        let given = buffers.outputs(rows)?.into_iter().map(|buffer| {
+            let (kind, value) = buffer.map(|buffer| (buffer.kind, buffer.value)).unzip();
+            kinds.push(kind);
+            value
+        });
+        let given: Vec<_> = given.collect();
+        let has_given = given.iter().any(Option::is_some);
+        let made = match self.execute(&values, given) {
+            // The model may only say of its outputs what it does not keep.
+            Err(RunError::Failed(reason)) if has_given => {
+                let made = self.execute(&values, kinds.iter().map(|_| None).collect());
+                if made.is_ok() {
+                    tracing::warn!(
+                        reason,
+                        "an output is of another shape than the model says; it gets its memory in each run"
+                    );
+                    buffers.has_outputs = false;
+                    kinds.fill(None);
+                }
+                made
+            }
+            outcome => outcome,
+        }?;
+        let outputs = self.take(&made, rows);
+        for (value, kind) in made.into_iter().zip(kinds) {
+            if let Some(kind) = kind {
+                buffers.give_back(kind, value);
+            }
+        }
+        inputs.into_iter().for_each(|buffer| buffers.give_back(buffer.kind, buffer.value));
+        if let (Err(RunError::Failed(_)), Some(rows)) = (&outputs, rows)
+            && rows.run > rows.asked
+        {
+            // Whoever shows that rows are independent sees made-up ones.
+            buffers.buckets = None;
+        }
+        outputs
+    }
+
+    fn execute(&self, values: &[&DynValue], given: Vec<Option<DynValue>>) -> Result<Vec<DynValue>, RunError> {
         // What an earlier run was refused is not this one's.
         allocator::refused_bytes();
-        let outputs = self.graph.run(&inputs, &self.stop.options).map_err(|error| {
+        self.graph.run(values, given, &self.stop.options).map_err(|error| {
             let failure = Failure {
                 code: error.code(),
                 message: error.message(),
@@ -46,10 +108,65 @@ impl Session for OrtSession {
                 stopped: self.stop.was_called(),
             };
             failure.classify()
-        })?;
-        let mut allowance = Allowance::new(self.max_output_elements);
-        let declared = self.outputs.iter().map(|spec| &spec.value);
-        outputs.iter().zip(declared).map(|(value, declared)| value::take(value, declared, &mut allowance)).collect()
+        })
+    }
+
+    /// Copies the outputs out of the runtime's memory, but for the rows of padding.
+    fn take(&self, made: &[DynValue], rows: Option<Rows>) -> Result<Vec<Value>, RunError> {
+        let padding = rows.filter(|rows| rows.run > rows.asked);
+        // Rows that are thrown away count for nobody.
+        let max_elements = match padding {
+            Some(rows) => self.contract.max_output_elements.saturating_mul(rows.run) / rows.asked.max(1),
+            None => self.contract.max_output_elements,
+        };
+        let mut allowance = Allowance::new(max_elements);
+        let declared = self.contract.signature.outputs.iter().map(|spec| &spec.value);
+        let taken = made.iter().zip(declared).map(|(value, declared)| {
+            let output = value::take(value, declared, &mut allowance)?;
+            match (padding, output) {
+                (None, output) => Ok(output),
+                (Some(rows), Value::Tensor(tensor)) if tensor.shape().first() == Some(&rows.run) => {
+                    let kept = first_rows(tensor, rows.asked);
+                    kept.map(Value::Tensor).ok_or_else(|| RunError::Failed("an output has no rows".to_owned()))
+                }
+                (Some(_), _) => Err(RunError::Failed("an output has not as many rows as the inputs".to_owned())),
+            }
+        });
+        taken.collect()
+    }
+}
+
+impl Session for OrtSession {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
+        if self.buffers.is_none() || has_text(inputs) {
+            return self.run_in_place(inputs);
+        }
+        self.run_joined(&[inputs])
+    }
+
+    fn run_joined(&mut self, parts: &[&[Tensor]]) -> Result<Vec<Value>, RunError> {
+        let is_text = parts.iter().any(|inputs| has_text(inputs));
+        match self.buffers.take_if(|_| !is_text) {
+            Some(mut buffers) => {
+                let is_padded = buffers.rows(parts).is_some_and(|rows| rows.run > rows.asked);
+                let mut outcome = self.run_staged(&mut buffers, parts);
+                if is_padded && outcome.is_err() && buffers.buckets.is_none() {
+                    outcome = self.run_staged(&mut buffers, parts);
+                }
+                self.buffers = Some(buffers);
+                outcome
+            }
+            None => {
+                let joined = join(parts).ok_or_else(|| RunError::Failed("the inputs cannot be joined".to_owned()))?;
+                self.run_in_place(&joined)
+            }
+        }
+    }
+
+    fn allow_padding(&mut self, buckets: Buckets) {
+        if let Some(buffers) = &mut self.buffers {
+            buffers.buckets = Some(buckets);
+        }
     }
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {
@@ -57,9 +174,17 @@ impl Session for OrtSession {
     }
 
     fn another(&self) -> Result<Box<dyn Session>, LoadError> {
-        let another = OrtSession::new(self.graph.clone(), self.outputs.clone(), self.max_output_elements)?;
+        let mut another = OrtSession::new(self.fleet.clone(), self.contract.clone())?;
+        if let Some(buckets) = self.buffers.as_ref().and_then(|buffers| buffers.buckets) {
+            another.allow_padding(buckets);
+        }
         Ok(Box::new(another))
     }
+}
+
+/// Texts are the runtime's own objects, and never copied as they are.
+fn has_text(inputs: &[Tensor]) -> bool {
+    inputs.iter().any(|input| matches!(input, Tensor::String(_)))
 }
 
 /// The run options of every run of one session, which carry the flag that ends it.
