@@ -41,7 +41,7 @@ const PREFIX: &str = "/v1/models";
 
 /// The path and its methods: `None` if it is not of this API.
 pub fn route(method: &Method, path: &str) -> Option<Result<TensorFlow, &'static str>> {
-    const READ: &str = "GET, HEAD";
+    const READ: &str = "GET, HEAD, OPTIONS";
     let rest = path.strip_prefix(PREFIX)?;
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let asked = match rest.strip_prefix('/') {
@@ -70,7 +70,7 @@ pub fn route(method: &Method, path: &str) -> Option<Result<TensorFlow, &'static 
     };
     Some(match asked {
         TensorFlow::Predict { .. } if *method == Method::POST => Ok(asked),
-        TensorFlow::Predict { .. } => Err("POST"),
+        TensorFlow::Predict { .. } => Err("POST, OPTIONS"),
         _ if is_read => Ok(asked),
         _ => Err(READ),
     })
@@ -220,8 +220,8 @@ mod tests {
         ] {
             assert_eq!(route(&method.parse().unwrap(), path), Some(Ok(asked)), "{path}");
         }
-        assert_eq!(route(&Method::GET, "/v1/models/m:predict"), Some(Err("POST")));
-        assert_eq!(route(&Method::POST, "/v1/models/m"), Some(Err("GET, HEAD")));
+        assert_eq!(route(&Method::GET, "/v1/models/m:predict"), Some(Err("POST, OPTIONS")));
+        assert_eq!(route(&Method::POST, "/v1/models/m"), Some(Err("GET, HEAD, OPTIONS")));
         for path in [
             "/v1/modelsx",
             "/v1/models/",

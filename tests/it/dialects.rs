@@ -61,7 +61,7 @@ fn errors_of_predictions_are_one_text() {
         let error = answer.json()["error"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
         assert!(error.contains(words), "{error}");
     }
-    assert_eq!(server.request("GET", "/v1/models/echo:predict", &[], b"").header("allow"), Some("POST"));
+    assert_eq!(server.request("GET", "/v1/models/echo:predict", &[], b"").header("allow"), Some("POST, OPTIONS"));
     assert_eq!(server.post("/v1/models/echo:classify", "{}").code(), "unknown_route");
 }
 
