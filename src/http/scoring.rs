@@ -207,6 +207,10 @@ impl Scoring {
                 admitted.dialect = Dialect::TensorFlowServing;
                 score(admitted, parts, body, call).await
             }
+            TensorFlow::Examples { endpoint, version, verb } => {
+                admit(self, (Some(endpoint), *version), parts, call, served)?;
+                Err(tensorflow::no_signature(verb))
+            }
             TensorFlow::Status { endpoint, version } => tensorflow::status(&self.routing.table(), endpoint, *version),
             TensorFlow::Metadata { endpoint, version } => {
                 tensorflow::metadata(&self.routing.table(), endpoint, *version)

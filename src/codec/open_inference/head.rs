@@ -9,7 +9,7 @@ use super::intake::{Intake, Place, wrong_size};
 use super::parameters::{InputParameters, OutputParameters, Parameter, RequestParameters};
 use super::region::Region;
 use super::wanted::Wanted;
-use crate::codec::json::array::{self, Bounds};
+use crate::codec::json::array::{self, Bounds, Strings};
 use crate::codec::json::integer;
 use crate::codec::json::members::{Items, Members};
 use crate::codec::json::path::{Within, from_root};
@@ -213,7 +213,12 @@ fn read_data<'a>(scanner: &mut Scanner<'_>, intake: &mut Intake<'a>, place: &Pla
         error
     })?;
     let policy = intake.request().policy;
-    let bounds = Bounds { null_input: policy.null_input, max_elements: policy.max_elements, elements_left: elements };
+    let bounds = Bounds {
+        null_input: policy.null_input,
+        max_elements: policy.max_elements,
+        elements_left: elements,
+        strings: Strings::Text,
+    };
     array::read_shaped(scanner, place.spec, bounds, &place.shape)
 }
 
