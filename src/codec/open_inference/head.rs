@@ -181,7 +181,10 @@ impl<'t, 'a> InputHead<'t, 'a> {
             }
             (None, Some(size), None) => {
                 if let Some(needed) = place.bytes().filter(|needed| *needed != size) {
-                    return Err(wrong_size(&place, needed, size));
+                    let mut error = wrong_size(&place, needed, size);
+                    // It is told by its place in the JSON.
+                    error.path = None;
+                    return Err(error);
                 }
                 head.binary.push((place, size));
             }
