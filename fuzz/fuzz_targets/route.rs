@@ -40,7 +40,7 @@ fn parts(data: &[u8]) -> Option<Parts> {
 fn routes(parts: &Parts) {
     let path = parts.uri.path();
     let (name, leaf) = match head::route(&parts.method, path) {
-        Route::Score { endpoint } | Route::ScoreOptions { endpoint } => (endpoint, "score"),
+        Route::Score { endpoint } => (endpoint, "score"),
         Route::Feedback { endpoint } => (endpoint, "feedback"),
         Route::Document(Document::Swagger { endpoint }) => (endpoint, "swagger.json"),
         Route::Document(Document::OpenApi { endpoint }) => (endpoint, "openapi.json"),
@@ -57,7 +57,8 @@ fn routes(parts: &Parts) {
             assert!(["/invocations", "/ping", "/health", "/version"].contains(&path));
             (None, "")
         }
-        Route::Probe(_) | Route::Docs(Docs::Asset { .. }) | Route::WrongMethod { .. } | Route::Unknown => (None, ""),
+        Route::Probe(_) | Route::Docs(Docs::Asset { .. }) => (None, ""),
+        Route::Options { .. } | Route::WrongMethod { .. } | Route::Unknown => (None, ""),
     };
     // No two paths mean the same: a proxy's rule for one cannot be got around by another.
     match name {

@@ -212,7 +212,7 @@ settings! {
     cache_max_bytes: u64 = 32 * 1024 * 1024 * 1024;
     /// The endpoint that `POST /score` means. Default: the only one, or the one named `default`.
     default_endpoint: Option<String> = None;
-    /// Origins whose pages may call the scoring routes, or `*`. Empty: no CORS headers at all.
+    /// Origins whose pages may score, by any of the protocols, and read what models are; or `*`. Empty: no CORS headers at all.
     cors_origins: List = List::default();
     /// Whether clients that have the admin key may load and unload models (`/v2/repository`): `explicit`, or `none`.
     repository_mode: RepositoryMode = RepositoryMode::None;

@@ -16,6 +16,8 @@ pub struct ModelSpec {
     pub path: PathBuf,
     /// From a repository's version folder; 1 elsewhere.
     pub version: u64,
+    /// The versions that are served beside it: lower ones of the same repository folder, where its description asks for them.
+    pub earlier: BTreeMap<u64, PathBuf>,
     /// What a repository says of the model.
     pub description: Description,
 }
@@ -89,6 +91,7 @@ fn file_spec(path: &Path) -> Result<ModelSpec, SpecError> {
         name: derive_name(&stem, path)?,
         path: path.to_owned(),
         version: version.unwrap_or(1),
+        earlier: BTreeMap::new(),
         description: model_folder.map_or(Description::None, Description::read),
     })
 }
@@ -118,33 +121,36 @@ fn folder_specs(folder: &Path) -> Result<Vec<ModelSpec>, SpecError> {
 struct Served {
     version: u64,
     path: PathBuf,
+    earlier: BTreeMap<u64, PathBuf>,
     description: Description,
 }
 
 impl Served {
-    /// The highest version in a model's folder, of those that its description allows; `None` if the folder holds no version.
+    /// The highest version in a model's folder, or all of those that its description asks for; `None` if the folder holds no
+    /// version.
     fn of(folder: &Path) -> Result<Option<Served>, SpecError> {
         let description = Description::read(folder);
         let config = description.config();
         let file = config.and_then(|config| config.model_file.as_deref()).unwrap_or("model.onnx");
-        let versions = versions(folder, file)?;
-        let picked = config.map_or_else(
-            || versions.keys().next_back().copied(),
-            |config| config.versions.pick(versions.keys().copied()),
-        );
-        if let Some(version) = picked {
-            return Ok(Some(Served { path: versions[&version].clone(), version, description }));
+        let mut versions = versions(folder, file)?;
+        let policy = config.map(|config| &config.versions).cloned().unwrap_or_default();
+        let mut picked = policy.pick(versions.keys().copied().collect());
+        if let Some(version) = picked.pop() {
+            versions.retain(|other, _| *other == version || picked.contains(other));
+            let path = versions.remove(&version).expect("a version that was picked of these");
+            return Ok(Some(Served { path, version, earlier: versions, description }));
         }
         // A folder of versions none of which is wanted: its model is reported, not left out.
         Ok(versions.into_iter().next_back().map(|(version, path)| {
             let config = config.map(|config| config.path().display().to_string()).unwrap_or_default();
             let reason = format!("{config}: version_policy names no version that is there");
-            Served { version, path, description: Description::Faulty(reason) }
+            Served { version, path, earlier: BTreeMap::new(), description: Description::Faulty(reason) }
         }))
     }
 
     fn called(self, name: Name) -> ModelSpec {
-        ModelSpec { name, path: self.path, version: self.version, description: self.description }
+        let Served { version, path, earlier, description } = self;
+        ModelSpec { name, path, version, earlier, description }
     }
 }
 

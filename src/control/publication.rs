@@ -26,7 +26,12 @@ impl Publication<'_> {
         let ready = slots.values().filter_map(|slot| slot.serving.as_ref());
         let deployments: Vec<_> = ready.map(|serving| Arc::clone(&serving.deployment)).collect();
         let names: Vec<_> = deployments.iter().map(|deployment| &deployment.name).collect();
-        let traffic = Traffic::new(&wanted.name, &names, &wanted.traffic, wanted.default.as_ref());
+        // Versions without shares stand in for each other by their number, as long as the one that is to answer cannot.
+        let newest = || deployments.iter().max_by_key(|deployment| deployment.model.version);
+        let default = wanted.default.as_ref().filter(|default| names.contains(default));
+        let default =
+            default.or_else(|| newest().filter(|_| wanted.traffic.is_empty()).map(|deployment| &deployment.name));
+        let traffic = Traffic::new(&wanted.name, &names, &wanted.traffic, default);
         let is_default = |deployment: &&Arc<Deployment>| Some(&deployment.name) == wanted.default.as_ref();
         let first = deployments.iter().find(is_default).or(deployments.first())?;
         let absent = slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(name, _)| name.clone());

@@ -4,7 +4,7 @@
 //! controller is told what is wanted, like by anybody else, and its published table says what became of it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl Repository {
         self.unloaded.lock().contains(name)
     }
 
-    /// Loads the newest version of a model. One that is served already goes on answering until then, and afterwards, too, if the
+    /// Loads a model: its newest version, or all that its description asks for. One that is served already goes on answering until then, and afterwards, too, if the
     /// new one cannot be loaded.
     pub async fn load(&self, name: &str) -> Result<(), RepositoryError> {
         let _place = self.places.try_acquire().map_err(|_| RepositoryError::Busy)?;
@@ -91,7 +91,10 @@ impl Repository {
             prepared.map_err(|_| RepositoryError::Stopping)?.map_err(RepositoryError::NotLoaded)?;
         self.unloaded.lock().remove(&spec.name);
         self.order(Order::Want(Box::new(Wanted::alone(spec.clone(), settings, keys)))).await?;
-        self.loaded(&spec).await
+        for path in spec.earlier.values().chain([&spec.path]) {
+            self.loaded(&spec.name, path).await?;
+        }
+        Ok(())
     }
 
     /// Takes a model out of service. Requests in progress finish.
@@ -114,12 +117,12 @@ impl Repository {
     }
 
     /// Waits until the model is served, or cannot be.
-    async fn loaded(&self, spec: &ModelSpec) -> Result<(), RepositoryError> {
-        let model = spec.path.display().to_string();
+    async fn loaded(&self, name: &Name, path: &Path) -> Result<(), RepositoryError> {
+        let model = path.display().to_string();
         loop {
             let state = {
                 let table = self.routing.table();
-                let entry = table.find(spec.name.as_str()).ok_or(RepositoryError::Unknown)?;
+                let entry = table.find(name.as_str()).ok_or(RepositoryError::Unknown)?;
                 let standing = entry.deployments.iter().find(|standing| standing.model == model);
                 standing.map(|standing| standing.state.clone())
             };

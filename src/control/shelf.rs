@@ -3,6 +3,7 @@
 //! A version is first loaded by a child process, once for each of its digests and each version of the runtime, so that one which
 //! kills the runtime kills only the probe. The verdict is remembered beside the cache.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ impl Shelf {
             name: model.name.clone(),
             path: cached.path.clone(),
             version: model.version,
+            earlier: BTreeMap::new(),
             // What holds for a deployment is its revision's to say.
             description: Description::None,
         };

@@ -45,7 +45,7 @@ fn obtain(model: &ModelRef) -> Result<Obtained, NotLoaded> {
         return Err(NotLoaded { reason: "the store is away".to_owned(), is_transient: true });
     }
     let (name, version) = (model.name.clone(), model.version);
-    let spec = ModelSpec { name, path, version, description: Description::None };
+    let spec = ModelSpec { name, path, version, earlier: BTreeMap::new(), description: Description::None };
     Ok(Obtained { spec, sample: None, cached: None })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::ModelSpec;
+use super::{ModelSpec, Seat};
 use crate::auth::KeyRing;
 use crate::deployment::EndpointSettings;
 use crate::name::Name;
@@ -84,20 +84,35 @@ impl WantedDeployment {
 }
 
 impl Wanted {
-    /// An endpoint with one deployment, of the operator's own file.
-    pub fn alone(spec: ModelSpec, settings: Settings, keys: Option<KeyRing>) -> Wanted {
-        let deployment = super::Seat::only(spec.name.clone()).deployment;
+    /// An endpoint of the operator's own file, with one deployment; or of several versions, with one for each, named by it. Of
+    /// these the highest is the default.
+    pub fn alone(mut spec: ModelSpec, settings: Settings, keys: Option<KeyRing>) -> Wanted {
+        let earlier = std::mem::take(&mut spec.earlier);
+        // Where a second version may come, the first has its name already, and goes on under it.
+        let is_several = spec.description.config().is_some_and(|config| config.versions.is_several());
+        let default = if is_several { named(spec.version) } else { Seat::only(spec.name.clone()).deployment };
+        let of_file = |spec| WantedDeployment { source: Source::File(spec), settings: settings.clone() };
+        let earlier = earlier
+            .into_iter()
+            .map(|(version, path)| (named(version), of_file(ModelSpec { version, path, ..spec.clone() })));
+        let mut deployments: BTreeMap<_, _> = earlier.collect();
+        deployments.insert(default.clone(), of_file(spec.clone()));
         Wanted {
-            name: spec.name.clone(),
+            name: spec.name,
             revision: None,
             keys,
             settings: settings.endpoint,
-            deployments: BTreeMap::from([(deployment, WantedDeployment { source: Source::File(spec), settings })]),
+            deployments,
             traffic: BTreeMap::new(),
-            default: None,
+            default: Some(default),
             mirror: BTreeMap::new(),
             answer_tolerance: Guard::default().answer_tolerance,
             sticky: None,
         }
     }
+}
+
+/// A version's deployment.
+fn named(version: u64) -> Name {
+    Name::parse(&version.to_string()).expect("digits are a name")
 }

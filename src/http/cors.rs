@@ -6,7 +6,7 @@ use hyper::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
 };
 
-/// Which origins' pages may call the scoring routes.
+/// Which origins' pages may score, and read what models are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cors {
     Off,
@@ -48,7 +48,8 @@ impl Cors {
         response.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
-                "*, azureml-model-deployment, retry-after, server-timing, x-request-id, x-scoria-dtype, x-scoria-shape",
+                "*, azureml-model-deployment, inference-header-content-length, retry-after, server-timing, x-request-id, \
+                 x-scoria-dtype, x-scoria-shape",
             ),
         );
     }
@@ -65,8 +66,9 @@ impl Cors {
             response.insert(
                 ACCESS_CONTROL_ALLOW_HEADERS,
                 HeaderValue::from_static(
-                    "accept, authorization, azureml-model-deployment, content-type, traceparent, x-ms-client-request-id, \
-                     x-ms-request-id, x-request-id, x-scoria-shape, x-scoria-timeout-ms",
+                    "accept, authorization, azureml-model-deployment, content-encoding, content-type, \
+                     inference-header-content-length, traceparent, x-ms-client-request-id, x-ms-request-id, x-request-id, \
+                     x-scoria-priority, x-scoria-shape, x-scoria-timeout-ms",
                 ),
             );
             response.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

@@ -12,9 +12,11 @@ use super::router::Document;
 use super::score::find_endpoint;
 use super::{Body, Scoring};
 use crate::codec::json::example_body;
+use crate::codec::open_inference::{DOCUMENT_ELEMENTS_MAX, carried_spec, datatype, example};
 use crate::deployment::{Endpoint, RoutingTable};
 use crate::error::ErrorKind;
-use crate::openapi::{Access, Outcomes, Service, Version, endpoint_document, server_document};
+use crate::openapi::{Access, Inference, Outcomes, Service, Version, endpoint_document, server_document};
+use crate::tensor::Signature;
 
 /// Answers a request for a document.
 pub fn answer(
@@ -74,5 +76,15 @@ fn service<'a>(endpoint: &'a Endpoint, made_up: Option<&'a str>) -> Service<'a> 
         null_input: endpoint.settings.null_input,
         non_finite_output: endpoint.settings.non_finite_output,
         deployments: endpoint.deployments.iter().map(|deployment| deployment.name.as_str()).collect(),
+        inference: inference(&endpoint.signature),
+    }
+}
+
+/// What the Open Inference Protocol makes of a signature.
+pub fn inference(signature: &Signature) -> Inference {
+    Inference {
+        datatype: datatype::name,
+        outputs: signature.outputs.iter().filter_map(carried_spec).collect(),
+        example: example(signature, DOCUMENT_ELEMENTS_MAX),
     }
 }

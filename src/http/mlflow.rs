@@ -22,12 +22,12 @@ pub enum Mlflow {
 pub fn route(method: &Method, path: &str) -> Option<Result<Mlflow, &'static str>> {
     let asked = match path {
         "/invocations" if *method == Method::POST => return Some(Ok(Mlflow::Invocations)),
-        "/invocations" => return Some(Err("POST")),
+        "/invocations" => return Some(Err("POST, OPTIONS")),
         "/ping" | "/health" => Mlflow::Ping,
         "/version" => Mlflow::Version,
         _ => return None,
     };
-    Some(if matches!(*method, Method::GET | Method::HEAD) { Ok(asked) } else { Err("GET, HEAD") })
+    Some(if matches!(*method, Method::GET | Method::HEAD) { Ok(asked) } else { Err("GET, HEAD, OPTIONS") })
 }
 
 /// A line break and 200, as MLflow says that it is well; 503 while there is no model that answers.
@@ -52,11 +52,11 @@ mod tests {
     #[test]
     fn paths_are_those_of_the_server() {
         assert_eq!(route(&Method::POST, "/invocations"), Some(Ok(Mlflow::Invocations)));
-        assert_eq!(route(&Method::GET, "/invocations"), Some(Err("POST")));
+        assert_eq!(route(&Method::GET, "/invocations"), Some(Err("POST, OPTIONS")));
         assert_eq!(route(&Method::GET, "/ping"), Some(Ok(Mlflow::Ping)));
         assert_eq!(route(&Method::HEAD, "/health"), Some(Ok(Mlflow::Ping)));
         assert_eq!(route(&Method::GET, "/version"), Some(Ok(Mlflow::Version)));
-        assert_eq!(route(&Method::POST, "/ping"), Some(Err("GET, HEAD")));
+        assert_eq!(route(&Method::POST, "/ping"), Some(Err("GET, HEAD, OPTIONS")));
         assert_eq!((route(&Method::GET, "/pings"), route(&Method::GET, "/ping/")), (None, None));
     }
 }

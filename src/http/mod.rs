@@ -39,6 +39,7 @@ mod v2;
 pub use admin::Admin;
 pub use body::Body;
 pub use descriptors::Room;
+pub use document::inference;
 pub use health::Lifecycle;
 pub use host::AllowedHosts;
 pub use json_schema::schemas;

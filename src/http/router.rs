@@ -13,9 +13,9 @@ pub enum Route {
     Score {
         endpoint: Option<String>,
     },
-    /// The list of methods of a scoring URI.
-    ScoreOptions {
-        endpoint: Option<String>,
+    /// The list of methods of a path that pages in a browser may call.
+    Options {
+        allow: &'static str,
     },
     /// What became of answers, reported to an endpoint or the default one.
     Feedback {
@@ -41,6 +41,15 @@ impl Route {
         match self {
             Route::Probe(_) | Route::Mlflow(Mlflow::Ping) => true,
             Route::V2(route) => route.is_probe(),
+            _ => false,
+        }
+    }
+
+    /// Whether pages of the origins that are configured may read the answers.
+    pub fn is_for_pages(&self) -> bool {
+        match self {
+            Route::Score { .. } | Route::Document(_) | Route::TensorFlow(_) | Route::Mlflow(_) => true,
+            Route::V2(route) => route.is_for_pages(),
             _ => false,
         }
     }
@@ -189,13 +198,16 @@ pub fn route(method: &Method, path: &str) -> Route {
         return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
     }
     if let Some(asked) = tensorflow::route(method, path) {
-        return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::TensorFlow);
+        return asked.map_or_else(|allow| not_taken(method, allow), Route::TensorFlow);
     }
     if let Some(asked) = mlflow::route(method, path) {
-        return asked.map_or_else(|allow| Route::WrongMethod { allow }, Route::Mlflow);
+        return asked.map_or_else(|allow| not_taken(method, allow), Route::Mlflow);
     }
     if let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
-        return Route::V2(v2::route(method, rest));
+        return match v2::route(method, rest) {
+            v2::Route::Options { allow } => Route::Options { allow },
+            asked => Route::V2(asked),
+        };
     }
     let (endpoint, leaf) = match path.strip_prefix(SERVICE_PREFIX).and_then(|rest| rest.split_once('/')) {
         Some(("", _)) => return Route::Unknown,
@@ -216,10 +228,15 @@ pub fn route(method: &Method, path: &str) -> Route {
     if is_read(method) { read } else { Route::WrongMethod { allow: READ_METHODS } }
 }
 
+/// A method that is none of those which a path of another server's API takes: pages ask for the list of them.
+fn not_taken(method: &Method, allow: &'static str) -> Route {
+    if *method == Method::OPTIONS { Route::Options { allow } } else { Route::WrongMethod { allow } }
+}
+
 fn score_route(method: &Method, endpoint: Option<String>) -> Route {
     match *method {
         Method::POST | Method::GET => Route::Score { endpoint },
-        Method::OPTIONS => Route::ScoreOptions { endpoint },
+        Method::OPTIONS => Route::Options { allow: SCORE_METHODS },
         _ => Route::WrongMethod { allow: SCORE_METHODS },
     }
 }
@@ -316,15 +333,36 @@ mod tests {
         assert_eq!(route(&Method::POST, "/score"), score(None));
         assert_eq!(route(&Method::GET, "/score"), score(None));
         assert_eq!(route(&Method::POST, "/api/v1/service/ridge/score"), score(Some("ridge")));
-        assert_eq!(
-            route(&Method::OPTIONS, "/api/v1/service/a/score"),
-            Route::ScoreOptions { endpoint: Some("a".to_owned()) }
-        );
+        assert_eq!(route(&Method::OPTIONS, "/api/v1/service/a/score"), Route::Options { allow: "GET, POST, OPTIONS" });
         assert_eq!(route(&Method::PUT, "/score"), Route::WrongMethod { allow: "GET, POST, OPTIONS" });
         for path in
             ["/score/", "/Score", "/api/v1/service//score", "/api/v1/service/a/b/score", "/api/v1/service/a", "//score"]
         {
             assert_eq!(route(&Method::POST, path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn pages_ask_for_the_methods_of_what_they_may_call() {
+        for (path, allow) in [
+            ("/score", "GET, POST, OPTIONS"),
+            ("/v1/models/a:predict", "POST, OPTIONS"),
+            ("/v1/models/a", "GET, HEAD, OPTIONS"),
+            ("/invocations", "POST, OPTIONS"),
+            ("/v2/models/a/infer", "POST, OPTIONS"),
+            ("/v2/models/a/versions/3/config", "GET, HEAD, OPTIONS"),
+            ("/v2", "GET, HEAD, OPTIONS"),
+        ] {
+            assert_eq!(route(&Method::OPTIONS, path), Route::Options { allow }, "{path}");
+            let wrong = match route(&Method::PUT, path) {
+                Route::V2(v2::Route::WrongMethod { allow }) | Route::WrongMethod { allow } => allow,
+                other => panic!("{path}: {other:?}"),
+            };
+            assert_eq!(wrong, allow, "{path}");
+        }
+        for path in ["/v2/logging", "/v2/repository/models/a/load", "/v2/systemsharedmemory/region/r/register"] {
+            let asked = route(&Method::OPTIONS, path);
+            assert!(matches!(asked, Route::V2(v2::Route::WrongMethod { .. })), "{path}: {asked:?}");
         }
     }
 

@@ -149,7 +149,7 @@ impl Scoring {
             served.as_ref(),
         );
         let headers = response.headers_mut();
-        if matches!(route, Route::Score { .. } | Route::Document(_) | Route::TensorFlow(_) | Route::Mlflow(_)) {
+        if route.is_for_pages() {
             self.cors.allow(&parts.headers, headers);
         }
         headers.insert(MS_SERVER_VERSION, HeaderValue::from_static(SERVER_VERSION));
@@ -180,7 +180,7 @@ impl Scoring {
             Route::Mlflow(asked) => {
                 self.mlflow(*asked, parts, body, call, served).await.map_err(|error| error.in_form(ErrorForm::Mlflow))
             }
-            Route::ScoreOptions { .. } => Ok(self.options(parts)),
+            Route::Options { allow } => Ok(self.options(allow, parts)),
             Route::Feedback { endpoint } => feedback::answer(self, endpoint.as_deref(), parts, body).await,
             Route::Probe(probe) => {
                 Ok(health::answer(*probe, &self.routing.table(), &self.lifecycle, self.settings.readiness()))
@@ -206,6 +206,10 @@ impl Scoring {
                 let mut admitted = admit(self, (Some(endpoint), *version), parts, call, served)?;
                 admitted.dialect = Dialect::TensorFlowServing;
                 score(admitted, parts, body, call).await
+            }
+            TensorFlow::Examples { endpoint, version, verb } => {
+                admit(self, (Some(endpoint), *version), parts, call, served)?;
+                Err(tensorflow::no_signature(verb))
             }
             TensorFlow::Status { endpoint, version } => tensorflow::status(&self.routing.table(), endpoint, *version),
             TensorFlow::Metadata { endpoint, version } => {
@@ -247,10 +251,10 @@ impl Scoring {
         }
     }
 
-    fn options(&self, parts: &Parts) -> Response<Body> {
+    fn options(&self, allow: &'static str, parts: &Parts) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
         self.cors.answer_preflight(&parts.headers, headers);
         response
     }

@@ -25,6 +25,12 @@ pub enum TensorFlow {
         endpoint: String,
         version: Option<u64>,
     },
+    /// `:classify` and `:regress`, which are of models with signatures of these kinds.
+    Examples {
+        endpoint: String,
+        version: Option<u64>,
+        verb: &'static str,
+    },
     Status {
         endpoint: String,
         version: Option<u64>,
@@ -39,18 +45,31 @@ pub enum TensorFlow {
 
 const PREFIX: &str = "/v1/models";
 
+const PREDICT: &str = ":predict";
+const VERBS: [&str; 3] = [PREDICT, ":classify", ":regress"];
+
+/// Why examples are not classified: an ONNX model names its inputs and outputs, and does not say which is a class or a score.
+pub fn no_signature(verb: &str) -> ApiError {
+    let message = format!(
+        "the model has one signature, tensorflow/serving/predict, and {verb} is for others: send {{\"instances\": [row, …]}} \
+         to {PREDICT}; GET …/metadata names the inputs and outputs"
+    );
+    ApiError::new(ErrorKind::BadInput, "no_signature", message).with_expected(PREDICT).with_got(verb)
+}
+
 /// The path and its methods: `None` if it is not of this API.
 pub fn route(method: &Method, path: &str) -> Option<Result<TensorFlow, &'static str>> {
-    const READ: &str = "GET, HEAD";
+    const READ: &str = "GET, HEAD, OPTIONS";
     let rest = path.strip_prefix(PREFIX)?;
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let asked = match rest.strip_prefix('/') {
         None if rest.is_empty() => TensorFlow::List,
         None => return None,
         Some(rest) => {
-            let (rest, is_predict) = rest.strip_suffix(":predict").map_or((rest, false), |rest| (rest, true));
+            let verb = VERBS.into_iter().find(|verb| rest.ends_with(verb));
+            let rest = verb.and_then(|verb| rest.strip_suffix(verb)).unwrap_or(rest);
             let (rest, is_metadata) = match rest.strip_suffix("/metadata") {
-                Some(rest) if !is_predict => (rest, true),
+                Some(rest) if verb.is_none() => (rest, true),
                 _ => (rest, false),
             };
             let (name, version) = match rest.split_once("/versions/") {
@@ -61,16 +80,17 @@ pub fn route(method: &Method, path: &str) -> Option<Result<TensorFlow, &'static 
                 return None;
             }
             let endpoint = name.to_owned();
-            match (is_predict, is_metadata) {
-                (true, _) => TensorFlow::Predict { endpoint, version },
-                (_, true) => TensorFlow::Metadata { endpoint, version },
-                _ => TensorFlow::Status { endpoint, version },
+            match (verb, is_metadata) {
+                (Some(PREDICT), _) => TensorFlow::Predict { endpoint, version },
+                (Some(verb), _) => TensorFlow::Examples { endpoint, version, verb },
+                (None, true) => TensorFlow::Metadata { endpoint, version },
+                (None, false) => TensorFlow::Status { endpoint, version },
             }
         }
     };
     Some(match asked {
-        TensorFlow::Predict { .. } if *method == Method::POST => Ok(asked),
-        TensorFlow::Predict { .. } => Err("POST"),
+        TensorFlow::Predict { .. } | TensorFlow::Examples { .. } if *method == Method::POST => Ok(asked),
+        TensorFlow::Predict { .. } | TensorFlow::Examples { .. } => Err("POST, OPTIONS"),
         _ if is_read => Ok(asked),
         _ => Err(READ),
     })
@@ -212,6 +232,11 @@ mod tests {
         for (method, path, asked) in [
             ("POST", "/v1/models/m:predict", TensorFlow::Predict { endpoint: name(), version: None }),
             ("POST", "/v1/models/m/versions/12:predict", TensorFlow::Predict { endpoint: name(), version: Some(12) }),
+            (
+                "POST",
+                "/v1/models/m:regress",
+                TensorFlow::Examples { endpoint: name(), version: None, verb: ":regress" },
+            ),
             ("GET", "/v1/models/m", TensorFlow::Status { endpoint: name(), version: None }),
             ("HEAD", "/v1/models/m/versions/1", TensorFlow::Status { endpoint: name(), version: Some(1) }),
             ("GET", "/v1/models/m/metadata", TensorFlow::Metadata { endpoint: name(), version: None }),
@@ -220,13 +245,15 @@ mod tests {
         ] {
             assert_eq!(route(&method.parse().unwrap(), path), Some(Ok(asked)), "{path}");
         }
-        assert_eq!(route(&Method::GET, "/v1/models/m:predict"), Some(Err("POST")));
-        assert_eq!(route(&Method::POST, "/v1/models/m"), Some(Err("GET, HEAD")));
+        assert_eq!(route(&Method::GET, "/v1/models/m:predict"), Some(Err("POST, OPTIONS")));
+        assert_eq!(route(&Method::POST, "/v1/models/m"), Some(Err("GET, HEAD, OPTIONS")));
         for path in [
             "/v1/modelsx",
             "/v1/models/",
             "/v1/models/:predict",
-            "/v1/models/m:classify",
+            "/v1/models/m:generate",
+            "/v1/models/m:classify:predict",
+            "/v1/models/m/metadata:predict",
             "/v1/models/m/versions/:predict",
             "/v1/models/m/versions/+1",
             "/v1/models/m/versions/99999999999999999999",

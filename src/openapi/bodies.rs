@@ -5,9 +5,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::schema::{self, Null, any_of, reference};
+use super::schema::{self, any_of, reference};
 use super::{Service, Version};
-use crate::config::{NonFiniteOutput, NullInput};
 use crate::tensor::{Dim, TensorSpec};
 
 /// Every key that says in which form the inputs follow.
@@ -27,7 +26,7 @@ impl Bodies<'_> {
     pub fn define(&self, schemas: &mut Map<String, Json>) {
         let mut define = |name: &str, schema: Json| schemas.insert(format!("{name}{}", self.suffix), schema);
         for (index, input) in self.inputs().iter().enumerate() {
-            define(&format!("Input{}", index + 1), schema::input(self.version, input, self.null_input()));
+            define(&format!("Input{}", index + 1), schema::input(self.version, input, self.service.null_input()));
         }
         define("NamedInputs", self.named());
         if self.version != Version::V2 {
@@ -58,14 +57,6 @@ impl Bodies<'_> {
         self.single().is_some_and(|input| input.dims.as_ref().is_none_or(|dims| dims.len() != 1))
     }
 
-    fn null_input(&self) -> Null {
-        if self.service.null_input == NullInput::NaN { Null::InFloats } else { Null::Never }
-    }
-
-    fn null_output(&self) -> Null {
-        if self.service.non_finite_output == NonFiniteOutput::Null { Null::InFloats } else { Null::Never }
-    }
-
     fn reference(&self, name: &str) -> Json {
         reference(self.version, &format!("{name}{}", self.suffix))
     }
@@ -87,12 +78,7 @@ impl Bodies<'_> {
                 json!({ "anyOf": forms })
             }
         };
-        if let Some(example) = self.service.example.and_then(|text| serde_json::from_str::<Json>(text).ok()) {
-            match self.version {
-                Version::V2 | Version::V3_0 => schema["example"] = example,
-                Version::V3_1 => schema["examples"] = json!([example]),
-            }
-        }
+        schema::show(self.version, &mut schema, self.service.example);
         schema
     }
 
@@ -152,7 +138,7 @@ impl Bodies<'_> {
         let by_name = closed_object(names.zip(cells?).collect());
         let record = match self.single() {
             Some(input) if input.dims.as_ref().is_none_or(|dims| dims.len() == 2) => {
-                let value = schema::element(self.version, input.dtype, self.null_input());
+                let value = schema::element(self.version, input.dtype, self.service.null_input());
                 let mut by_position = json!({ "type": "object", "additionalProperties": value });
                 if let Some(&[_, Dim::Fixed(columns)]) = input.dims.as_deref() {
                     by_position["minProperties"] = json!(columns);
@@ -176,11 +162,11 @@ impl Bodies<'_> {
     fn cell(&self, input: &TensorSpec) -> Option<Json> {
         let Some(dims) = &input.dims else { return Some(json!({})) };
         let (_, inner) = dims.split_first()?;
-        let list = schema::nested(self.version, input.dtype, Some(inner), self.null_input());
+        let list = schema::nested(self.version, input.dtype, Some(inner), self.service.null_input());
         // A bare value does for a list of one.
         let is_single = inner.iter().all(|dim| matches!(dim, Dim::Fixed(1) | Dim::Dynamic(_)));
         Some(if is_single && !inner.is_empty() {
-            any_of(self.version, vec![list, schema::element(self.version, input.dtype, self.null_input())])
+            any_of(self.version, vec![list, schema::element(self.version, input.dtype, self.service.null_input())])
         } else {
             list
         })
@@ -260,7 +246,7 @@ impl Bodies<'_> {
     fn outputs(&self) -> Json {
         let outputs = &self.service.signature.outputs;
         let mut described = outputs.iter().map(|output| {
-            let mut schema = schema::output(self.version, &output.value, self.null_output());
+            let mut schema = schema::output(self.version, &output.value, self.service.null_output());
             schema["description"] = json!(format!("{} {}", output.name, output.value));
             (output.name.clone(), schema)
         });
@@ -273,7 +259,7 @@ impl Bodies<'_> {
     /// Several outputs that share their rows: `[{"<output>": row, …}, …]`.
     fn rows(&self) -> Option<Json> {
         let outputs = &self.service.signature.outputs;
-        let row = |value| schema::row(self.version, value, self.null_output());
+        let row = |value| schema::row(self.version, value, self.service.null_output());
         let cells: Option<Map<_, _>> =
             outputs.iter().map(|output| Some((output.name.clone(), row(&output.value)?))).collect();
         cells.filter(|_| outputs.len() > 1).map(|cells| json!({ "type": "array", "items": closed_object(cells) }))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::operations::{JSON_TYPE, error_reference, request_id, response};
+use super::operations::{ErrorForm, JSON_TYPE, error_reference, request_id, response};
 use super::schema::{any_of, reference};
 use super::{Access, Service, Version};
 
@@ -54,7 +54,7 @@ pub(super) fn operation(version: Version, service: &Service<'_>, suffix: &str, t
     let needs_key = |status: &&str| service.access == Access::Key || !matches!(*status, "401" | "403");
     let errors = ERRORS.iter().filter(|status| needs_key(status));
     let mut responses: Map<_, _> =
-        errors.map(|status| ((*status).to_owned(), error_reference(version, status))).collect();
+        errors.map(|status| ((*status).to_owned(), error_reference(version, ErrorForm::Own, status))).collect();
     let summary = [(JSON_TYPE, reference(version, "FeedbackSummary"))];
     responses.insert("200".to_owned(), response(version, "What became of the reports.", &summary, request_id(version)));
     let mut post = json!({

@@ -6,15 +6,19 @@
 
 mod bodies;
 mod feedback;
+mod inference;
+mod inference_bodies;
 mod operations;
 mod schema;
 mod server;
 
 use serde_json::{Map, Value as Json, json};
 
+use self::operations::ErrorForm;
+use self::schema::Null;
 use crate::config::{NonFiniteOutput, NullInput};
 use crate::name::Name;
-use crate::tensor::Signature;
+use crate::tensor::{DType, Signature, TensorSpec};
 
 /// A version of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,28 @@ pub struct Service<'a> {
     pub non_finite_output: NonFiniteOutput,
     /// The deployments that a client can ask for by name.
     pub deployments: Vec<&'a str>,
+    pub inference: Inference,
+}
+
+/// What the Open Inference Protocol makes of an endpoint.
+#[derive(Clone, Debug)]
+pub struct Inference {
+    /// The protocol's name of an element type.
+    pub datatype: fn(DType) -> &'static str,
+    /// The outputs that it can carry, as tensors.
+    pub outputs: Vec<TensorSpec>,
+    /// A valid request as JSON text, shown as [`Service::example`] is.
+    pub example: Option<String>,
+}
+
+impl Service<'_> {
+    fn null_input(&self) -> Null {
+        if self.null_input == NullInput::NaN { Null::InFloats } else { Null::Never }
+    }
+
+    fn null_output(&self) -> Null {
+        if self.non_finite_output == NonFiniteOutput::Null { Null::InFloats } else { Null::Never }
+    }
 }
 
 /// The document of one endpoint.
@@ -115,6 +141,7 @@ impl Document {
     fn new(version: Version, title: &str) -> Document {
         let mut schemas = Map::new();
         schemas.insert("ErrorResponse".to_owned(), operations::error_schema(version));
+        schemas.extend(inference_bodies::shared());
         let mut paths = Map::new();
         paths.insert("/".to_owned(), server::health(version));
         Document { version, title: title.to_owned(), paths, schemas, access: Access::Open }
@@ -129,6 +156,8 @@ impl Document {
             let path = format!("/api/v1/service/{}/feedback", service.name);
             self.paths.insert(path, feedback::operation(self.version, service, suffix, tags));
         }
+        inference_bodies::define(self.version, service, suffix, &mut self.schemas);
+        self.paths.extend(inference::model(self.version, service, suffix, tags));
         if service.access == Access::Key {
             self.access = Access::Key;
         }
@@ -143,6 +172,7 @@ impl Document {
     fn add_probes(&mut self) {
         self.schemas.insert("Readiness".to_owned(), server::readiness_schema());
         self.paths.extend(server::probes(self.version).map(|(path, operation)| (path.to_owned(), operation)));
+        self.paths.extend(inference::server(self.version, self.access));
     }
 
     fn finish(self) -> Json {
@@ -156,7 +186,8 @@ impl Document {
             Access::Open => json!({}),
             Access::Key => json!({ "Bearer": bearer(self.version) }),
         };
-        let responses = operations::error_responses(self.version, self.access);
+        let mut responses = operations::error_responses(self.version, self.access, ErrorForm::Own);
+        responses.extend(operations::error_responses(self.version, self.access, ErrorForm::Inference));
         match self.version {
             Version::V2 => json!({
                 "swagger": "2.0",

@@ -9,7 +9,7 @@ use crate::tensor::{DType, ValueType};
 pub(super) const JSON_TYPE: &str = "application/json";
 const NPY_TYPE: &str = "application/x-npy";
 const NPZ_TYPE: &str = "application/x-npz";
-const RAW_TYPE: &str = "application/octet-stream";
+pub(super) const RAW_TYPE: &str = "application/octet-stream";
 const SAFETENSORS_TYPE: &str = "application/x-safetensors";
 
 /// The failures of a scoring route, as `docs/http-status-codes.md` has them.
@@ -30,15 +30,35 @@ const ERRORS: [(&str, &str); 14] = [
     ("504", "The deadline passed before the model had answered."),
 ];
 
+/// Whose form the errors of an operation have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorForm {
+    /// The scoring routes'.
+    Own,
+    /// The Open Inference Protocol's.
+    Inference,
+}
+
+impl ErrorForm {
+    fn schema(self) -> &'static str {
+        if self == ErrorForm::Own { "ErrorResponse" } else { "InferenceError" }
+    }
+
+    fn response(self, status: &str) -> String {
+        if self == ErrorForm::Own { format!("Error{status}") } else { format!("InferenceError{status}") }
+    }
+}
+
 /// `POST` and `GET` on a scoring URI.
 pub(super) fn scoring(version: Version, service: &Service<'_>, suffix: &str, tags: &[&str]) -> Json {
     let input = reference(version, &format!("ServiceInput{suffix}"));
     let output = reference(version, &format!("ServiceOutput{suffix}"));
     let (consumed, produced) = (consumed(service), produced(service));
-    let mut responses: Map<_, _> =
-        errors(service.access).map(|(status, _)| (status.to_owned(), error_reference(version, status))).collect();
+    let mut responses = failures(version, service.access, ErrorForm::Own);
     let answers = contents(version, &produced, &output);
-    responses.insert("200".to_owned(), response(version, "The model's outputs.", &answers, success_headers(version)));
+    let mut headers = run_headers(version);
+    headers.extend(scoring_headers(version));
+    responses.insert("200".to_owned(), response(version, "The model's outputs.", &answers, headers));
 
     let about = format!(
         "Runs the model on the inputs in the body. The answer comes in the form of the request, unless Accept names another. \
@@ -116,8 +136,8 @@ pub(super) fn error_schema(version: Version) -> Json {
 }
 
 /// The answers of failures, by name.
-pub(super) fn error_responses(version: Version, access: Access) -> Json {
-    let content = [(JSON_TYPE, reference(version, "ErrorResponse"))];
+pub(super) fn error_responses(version: Version, access: Access, form: ErrorForm) -> Map<String, Json> {
+    let content = [(JSON_TYPE, reference(version, form.schema()))];
     let named = errors(access).map(|(status, about)| {
         let mut headers = request_id(version);
         let mut add = |name: &str, kind: &str, about: &str| {
@@ -130,9 +150,14 @@ pub(super) fn error_responses(version: Version, access: Access) -> Json {
             "500" => add("x-ms-run-function-failed", "string", "`True`."),
             _ => {}
         }
-        (format!("Error{status}"), response(version, about, &content, headers))
+        (form.response(status), response(version, about, &content, headers))
     });
-    Json::Object(named.collect())
+    named.collect()
+}
+
+/// All failures that there can be of a run, by status.
+pub(super) fn failures(version: Version, access: Access, form: ErrorForm) -> Map<String, Json> {
+    errors(access).map(|(status, _)| (status.to_owned(), error_reference(version, form, status))).collect()
 }
 
 /// The failures that can be: without keys there are none about keys.
@@ -140,11 +165,9 @@ fn errors(access: Access) -> impl Iterator<Item = (&'static str, &'static str)> 
     ERRORS.into_iter().filter(move |(status, _)| access == Access::Key || !matches!(*status, "401" | "403"))
 }
 
-pub(super) fn error_reference(version: Version, status: &str) -> Json {
-    match version {
-        Version::V2 => json!({ "$ref": format!("#/responses/Error{status}") }),
-        Version::V3_0 | Version::V3_1 => json!({ "$ref": format!("#/components/responses/Error{status}") }),
-    }
+pub(super) fn error_reference(version: Version, form: ErrorForm, status: &str) -> Json {
+    let below = if version == Version::V2 { "#/responses" } else { "#/components/responses" };
+    json!({ "$ref": format!("{below}/{}", form.response(status)) })
 }
 
 /// The media types that can carry this model's inputs.
@@ -175,7 +198,11 @@ fn binary_types(tensors: usize, has_strings: bool) -> Vec<&'static str> {
 }
 
 /// Each media type with its schema: bytes, but for JSON.
-fn contents(version: Version, media_types: &[&'static str], json_schema: &Json) -> Vec<(&'static str, Json)> {
+pub(super) fn contents(
+    version: Version,
+    media_types: &[&'static str],
+    json_schema: &Json,
+) -> Vec<(&'static str, Json)> {
     let schema = |media_type: &str| {
         let bytes = if version == Version::V2 { "file" } else { "string" };
         if media_type == JSON_TYPE { json_schema.clone() } else { json!({ "type": bytes, "format": "binary" }) }
@@ -206,20 +233,31 @@ pub(super) fn request_id(version: Version) -> Map<String, Json> {
     Map::from_iter([("x-request-id".to_owned(), id)])
 }
 
-fn success_headers(version: Version) -> Map<String, Json> {
-    use Presence::{Always, Sometimes};
+/// What stands above every answer of a model.
+pub(super) fn run_headers(version: Version) -> Map<String, Json> {
     let mut headers = request_id(version);
-    for (name, presence, kind, about) in [
-        ("server-timing", Always, "string", "Milliseconds in each stage."),
-        ("azureml-model-deployment", Always, "string", "The deployment that answered."),
+    for (name, about) in [
+        ("server-timing", "Milliseconds in each stage."),
+        ("azureml-model-deployment", "The deployment that answered."),
+    ] {
+        let header = header(version, Presence::Always, json!({ "type": "string" }), about);
+        headers.insert(name.to_owned(), header);
+    }
+    headers
+}
+
+fn scoring_headers(version: Version) -> Map<String, Json> {
+    use Presence::{Always, Sometimes};
+    let headers = [
         ("x-ms-run-function-failed", Always, "string", "`False`."),
         ("x-ms-run-fn-exec-ms", Always, "number", "Milliseconds inside the model."),
         ("x-scoria-dtype", Sometimes, "string", "The types of the outputs in a raw answer."),
         ("x-scoria-shape", Sometimes, "string", "The shapes of the outputs in a raw answer."),
-    ] {
-        headers.insert(name.to_owned(), header(version, presence, json!({ "type": kind }), about));
-    }
-    headers
+    ];
+    let headers = headers.map(|(name, presence, kind, about)| {
+        (name.to_owned(), header(version, presence, json!({ "type": kind }), about))
+    });
+    headers.into_iter().collect()
 }
 
 /// Whether a header is always there. Swagger 2.0 does not say.
@@ -239,7 +277,7 @@ pub(super) fn header(version: Version, presence: Presence, schema: Json, about: 
     }
 }
 
-fn header_parameters(version: Version, service: &Service<'_>) -> Vec<Json> {
+pub(super) fn header_parameters(version: Version, service: &Service<'_>) -> Vec<Json> {
     let text = |most: usize| json!({ "type": "string", "maxLength": most });
     let about_deployment = "The deployment that is to answer.";
     vec![
@@ -303,7 +341,7 @@ pub(super) fn parameter(version: Version, (place, name): (&str, &str), about: &s
     }
 }
 
-fn push_parameters(operation: &mut Json, more: Vec<Json>) {
+pub(super) fn push_parameters(operation: &mut Json, more: Vec<Json>) {
     if let Some(parameters) = operation["parameters"].as_array_mut() {
         parameters.extend(more);
     }

@@ -25,12 +25,31 @@ pub(super) fn any_of(version: Version, mut schemas: Vec<Json>) -> Json {
     if schemas.len() == 1 || version == Version::V2 { schemas.swap_remove(0) } else { json!({ "anyOf": schemas }) }
 }
 
+/// Adds an example, which is JSON text.
+pub(super) fn show(version: Version, schema: &mut Json, example: Option<&str>) {
+    let Some(example) = example.and_then(|text| serde_json::from_str::<Json>(text).ok()) else { return };
+    match version {
+        Version::V2 | Version::V3_0 => schema["example"] = example,
+        Version::V3_1 => schema["examples"] = json!([example]),
+    }
+}
+
+/// A schema of one type that takes `null` besides.
+pub(super) fn or_null(version: Version, mut schema: Json) -> Json {
+    match version {
+        Version::V2 => schema["x-nullable"] = json!(true),
+        Version::V3_0 => schema["nullable"] = json!(true),
+        Version::V3_1 => schema["type"] = json!([schema["type"], "null"]),
+    }
+    schema
+}
+
 /// An element.
 pub(super) fn element(version: Version, dtype: DType, null: Null) -> Json {
     let integer =
         |least: i64, most: u64| json!({ "type": "integer", "format": dtype.name(), "minimum": least, "maximum": most });
     let float = |most: f64| json!({ "type": "number", "format": "float", "minimum": -most, "maximum": most });
-    let mut schema = match dtype {
+    let schema = match dtype {
         DType::Bool => json!({ "type": "boolean" }),
         DType::String => json!({ "type": "string" }),
         DType::I8 => integer(i8::MIN.into(), i8::MAX as u64),
@@ -47,14 +66,7 @@ pub(super) fn element(version: Version, dtype: DType, null: Null) -> Json {
         DType::F32 => float(3.402_823_5e38),
         DType::F64 => json!({ "type": "number", "format": "double" }),
     };
-    if dtype.is_float() && null == Null::InFloats {
-        match version {
-            Version::V2 => schema["x-nullable"] = json!(true),
-            Version::V3_0 => schema["nullable"] = json!(true),
-            Version::V3_1 => schema["type"] = json!(["number", "null"]),
-        }
-    }
-    schema
+    if dtype.is_float() && null == Null::InFloats { or_null(version, schema) } else { schema }
 }
 
 /// Nested lists; a scalar is bare. Without a rank anything goes.

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::Version;
-use super::operations::{JSON_TYPE, Presence, error_reference, header, parameter, request_id, response};
+use super::operations::{ErrorForm, JSON_TYPE, Presence, error_reference, header, parameter, request_id, response};
 use super::schema::reference;
 
 const HTML_TYPE: &str = "text/html";
 const TEXT_TYPE: &str = "text/plain";
 
-const PROBE_ERRORS: [&str; 3] = ["400", "405", "431"];
+pub(super) const PROBE_ERRORS: [&str; 3] = ["400", "405", "431"];
 const DOCUMENT_ERRORS: [&str; 5] = ["400", "404", "405", "431", "503"];
 
 /// `GET /`.
@@ -17,7 +17,8 @@ pub(super) fn health(version: Version) -> Json {
     let about = "Whether the server answers. For load balancers; it asks no model.";
     let healthy = response(version, "The server answers.", &[text(HTML_TYPE)], request_id(version));
     let answers = vec![("200", healthy)];
-    Read { id: "ServiceHealthCheck", about, produces: HTML_TYPE, answers, errors: &PROBE_ERRORS }.path(version)
+    Read { id: "ServiceHealthCheck", about, produces: HTML_TYPE, answers, errors: &PROBE_ERRORS, form: ErrorForm::Own }
+        .path(version)
 }
 
 /// The probes of orchestrators, by path.
@@ -30,6 +31,7 @@ pub(super) fn probes(version: Version) -> [(&'static str, Json); 3] {
         produces: TEXT_TYPE,
         answers: vec![("200", response(version, "It does.", &[text(TEXT_TYPE)], request_id(version)))],
         errors: &PROBE_ERRORS,
+        form: ErrorForm::Own,
     };
     let ready = Read {
         id: "Ready",
@@ -37,6 +39,7 @@ pub(super) fn probes(version: Version) -> [(&'static str, Json); 3] {
         produces: JSON_TYPE,
         answers: vec![("200", states("It can.")), ("503", states("It cannot, and why."))],
         errors: &PROBE_ERRORS,
+        form: ErrorForm::Own,
     };
     let health = Read {
         id: "Health",
@@ -44,6 +47,7 @@ pub(super) fn probes(version: Version) -> [(&'static str, Json); 3] {
         produces: JSON_TYPE,
         answers: vec![("200", states("Whether scoring can be served or not."))],
         errors: &PROBE_ERRORS,
+        form: ErrorForm::Own,
     };
     [("/livez", live.path(version)), ("/readyz", ready.path(version)), ("/healthz", health.path(version))]
 }
@@ -83,7 +87,8 @@ fn document(version: Version, id: &str, about: &str, mut parameters: Vec<Json>) 
     let found = response(version, "The document.", &[(JSON_TYPE, json!({ "type": "object" }))], headers.clone());
     let same = response(version, "The client has it already.", &[], headers);
     let answers = vec![("200", found), ("304", same)];
-    let mut path = Read { id, about, produces: JSON_TYPE, answers, errors: &DOCUMENT_ERRORS }.path(version);
+    let mut path =
+        Read { id, about, produces: JSON_TYPE, answers, errors: &DOCUMENT_ERRORS, form: ErrorForm::Own }.path(version);
     path["get"]["parameters"] = json!(parameters);
     path
 }
@@ -93,17 +98,19 @@ fn text(media_type: &'static str) -> (&'static str, Json) {
 }
 
 /// A path that is only read.
-struct Read<'a> {
-    id: &'a str,
-    about: &'a str,
-    produces: &'a str,
-    answers: Vec<(&'a str, Json)>,
-    errors: &'a [&'a str],
+pub(super) struct Read<'a> {
+    pub id: &'a str,
+    pub about: &'a str,
+    pub produces: &'a str,
+    pub answers: Vec<(&'a str, Json)>,
+    pub errors: &'a [&'a str],
+    pub form: ErrorForm,
 }
 
 impl Read<'_> {
-    fn path(self, version: Version) -> Json {
-        let errors = self.errors.iter().map(|status| ((*status).to_owned(), error_reference(version, status)));
+    pub fn path(self, version: Version) -> Json {
+        let errors = self.errors.iter();
+        let errors = errors.map(|status| ((*status).to_owned(), error_reference(version, self.form, status)));
         let mut responses: Map<_, _> = errors.collect();
         responses.extend(self.answers.into_iter().map(|(status, answer)| (status.to_owned(), answer)));
         let mut operation = json!({ "operationId": self.id, "summary": self.about, "responses": responses });

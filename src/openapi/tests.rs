@@ -31,8 +31,19 @@ fn document(version: Version, signature: &Signature, access: Access) -> Json {
             null_input: NullInput::Reject,
             non_finite_output: NonFiniteOutput::Null,
             deployments: vec!["default"],
+            inference: inference(signature),
         },
     )
+}
+
+fn inference(signature: &Signature) -> Inference {
+    let carried = |output: &OutputSpec| match &output.value {
+        ValueType::Tensor { dtype, dims } => {
+            Some(TensorSpec { name: output.name.clone(), dtype: *dtype, dims: dims.clone() })
+        }
+        ValueType::Sequence(_) | ValueType::Map { .. } => None,
+    };
+    Inference { datatype: DType::name, outputs: signature.outputs.iter().filter_map(carried).collect(), example: None }
 }
 
 fn schema<'a>(document: &'a Json, name: &str) -> &'a Json {
@@ -227,6 +238,53 @@ fn every_operation_names_its_refusals_and_a_document_its_tag() {
 }
 
 #[test]
+fn an_inference_request_has_the_models_names_types_and_shapes() {
+    let inputs =
+        vec![input("x", DType::F32, Some(&[N, Dim::Fixed(10)])), input("s", DType::String, Some(&[Dim::Fixed(2)]))];
+    let signature = signature(inputs, vec![tensor(DType::F32, &[N]), tensor(DType::String, &[N])]);
+    let document = document(Version::V3_1, &signature, Access::Key);
+    let request = schema(&document, "InferenceRequest");
+    assert_eq!(request["required"], json!(["inputs"]));
+    assert_eq!(
+        (&request["properties"]["inputs"]["minItems"], &request["properties"]["inputs"]["maxItems"]),
+        (&json!(2), &json!(2))
+    );
+    let x = &schema(&document, "InferenceInput1")["properties"];
+    assert_eq!((&x["name"]["enum"], &x["datatype"]["enum"]), (&json!(["x"]), &json!(["float32"])));
+    assert_eq!(x["shape"]["prefixItems"][1], json!({ "type": "integer", "enum": [10] }));
+    assert_eq!(x["data"]["anyOf"][1]["items"]["minItems"], 10, "nested as the shape says");
+    let s = &schema(&document, "InferenceInput2")["properties"];
+    assert_eq!((&s["data"]["minItems"], &s["data"]["maxItems"]), (&json!(2), &json!(2)));
+    let wanted = &request["properties"]["outputs"]["items"]["anyOf"];
+    let classes = |form: usize| &wanted[form]["properties"]["parameters"]["properties"]["classification"]["maximum"];
+    assert_eq!((&wanted[0]["properties"]["name"]["enum"], classes(0)), (&json!(["y0"]), &json!(u64::MAX)));
+    assert_eq!((&wanted[1]["properties"]["name"]["enum"], classes(1)), (&json!(["y1"]), &json!(0)));
+    let post = &document["paths"]["/v2/models/a/infer"]["post"];
+    assert_eq!(post["responses"]["429"]["$ref"], "#/components/responses/InferenceError429");
+    assert!(post["requestBody"]["content"]["application/octet-stream"].is_object(), "with bytes behind the JSON");
+}
+
+#[test]
+fn a_model_has_its_operations_in_every_version() {
+    let none = vec![ValueType::Sequence(Box::new(tensor(DType::F32, &[])))];
+    let signature = signature(vec![], none);
+    for version in Version::ALL {
+        let document = document(version, &signature, Access::Key);
+        for (leaf, is_secured) in [("", true), ("/ready", false), ("/config", true), ("/stats", true)] {
+            let get = &document["paths"][format!("/v2/models/a{leaf}")]["get"];
+            assert_eq!(
+                (get["responses"]["200"].is_object(), get.get("security").is_some()),
+                (true, is_secured),
+                "{leaf}"
+            );
+        }
+        let request = schema(&document, "InferenceRequest");
+        assert!(request.get("required").is_none(), "there are no inputs to give");
+        assert!(request["properties"].get("outputs").is_none(), "there are none that can be carried");
+    }
+}
+
+#[test]
 fn titles_in_the_servers_document_are_each_there_once() {
     let signature = signature(vec![input("x", DType::F32, Some(&[N, N]))], vec![tensor(DType::F32, &[N])]);
     let names = ["a", "b"].map(|name| Name::parse(name).unwrap());
@@ -239,6 +297,7 @@ fn titles_in_the_servers_document_are_each_there_once() {
         null_input: NullInput::Reject,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["default"],
+        inference: inference(&signature),
     });
     let text = server_document(Version::V3_1, &services).to_string();
     let titles: Vec<_> =
@@ -259,6 +318,7 @@ fn outcomes_are_reported_where_they_are_counted_and_nowhere_else() {
         null_input: NullInput::Reject,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["blue"],
+        inference: inference(&signature),
     };
     for version in Version::ALL {
         let counted = endpoint_document(version, &service(Outcomes::Counted));

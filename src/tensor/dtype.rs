@@ -82,6 +82,11 @@ impl DType {
         matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
     }
 
+    /// Whether values of the type are numbers, which have an order.
+    pub const fn is_number(self) -> bool {
+        !matches!(self, DType::Bool | DType::String)
+    }
+
     /// The type of an ONNX `TensorProto.DataType` number (onnx.proto, enum `DataType`), if Scoria serves it.
     pub const fn from_onnx(number: i32) -> Option<DType> {
         Some(match number {

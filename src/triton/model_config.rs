@@ -83,7 +83,7 @@ impl ModelConfig {
         if let Some(field) = find("optimization") {
             instances::read_optimization(field, &mut draft)?;
         }
-        let versions = find("version_policy").map(|field| VersionPolicy::read(field, &mut draft)).transpose()?;
+        let versions = find("version_policy").map(VersionPolicy::read).transpose()?;
         let samples = all("model_warmup").map(|field| Sample::read(field, batch)).collect::<Result<_, _>>()?;
         let name = find("name").map(|field| field.text().map(|name| (name.to_owned(), field.place))).transpose()?;
         note_the_rest(fields, &mut draft)?;

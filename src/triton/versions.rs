@@ -1,6 +1,5 @@
 //! `version_policy`: which of the version folders are served.
 
-use super::draft::Draft;
 use super::schema;
 use crate::pbtxt::{Fault, Field};
 
@@ -21,7 +20,7 @@ impl Default for VersionPolicy {
 }
 
 impl VersionPolicy {
-    pub(super) fn read(field: &Field, draft: &mut Draft) -> Result<VersionPolicy, Fault> {
+    pub(super) fn read(field: &Field) -> Result<VersionPolicy, Fault> {
         let choices = schema::VERSION_POLICY.of(field.message()?)?;
         let [choice] = choices else {
             return Err(
@@ -32,15 +31,10 @@ impl VersionPolicy {
         match choice.name.as_str() {
             "latest" => {
                 let number = schema::LATEST.of(inner)?.first().map(|field| field.count(u32::MAX)).transpose()?;
-                let number = number.unwrap_or(1).max(1);
-                if number > 1 {
-                    draft.notice(choice, SINGLE);
-                }
-                Ok(VersionPolicy::Latest(number))
+                Ok(VersionPolicy::Latest(number.unwrap_or(1).max(1)))
             }
             "all" => {
                 schema::ALL.of(inner)?;
-                draft.notice(choice, SINGLE);
                 Ok(VersionPolicy::All)
             }
             _ => {
@@ -49,30 +43,32 @@ impl VersionPolicy {
                 let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
                 versions.sort_unstable();
                 versions.dedup();
-                match versions.len() {
-                    0 => Err(choice.fault("names no version: versions: [1]")),
-                    1 => Ok(VersionPolicy::Specific(versions)),
-                    _ => {
-                        draft.notice(choice, SINGLE);
-                        Ok(VersionPolicy::Specific(versions))
-                    }
+                if versions.is_empty() {
+                    return Err(choice.fault("names no version: versions: [1]"));
                 }
+                Ok(VersionPolicy::Specific(versions))
             }
         }
     }
 
-    /// Which of the versions that there are is served; `None` if the policy leaves none.
-    pub fn pick(&self, there_are: impl IntoIterator<Item = u64>) -> Option<u64> {
-        there_are.into_iter().filter(|version| self.allows(*version)).max()
-    }
-
-    fn allows(&self, version: u64) -> bool {
+    /// Whether several versions may be served.
+    pub fn is_several(&self) -> bool {
         match self {
-            VersionPolicy::Latest(_) | VersionPolicy::All => true,
-            VersionPolicy::Specific(versions) => versions.contains(&version),
+            VersionPolicy::Latest(number) => *number > 1,
+            VersionPolicy::All => true,
+            VersionPolicy::Specific(versions) => versions.len() > 1,
         }
     }
-}
 
-const SINGLE: &str = "one version of a folder is served, the highest that the policy allows; serve another one under a name of \
-                      its own: `scoria serve name=<folder>/<version>/model.onnx`";
+    /// Which of the versions that there are, in ascending order, are served.
+    pub fn pick(&self, mut there_are: Vec<u64>) -> Vec<u64> {
+        match self {
+            VersionPolicy::All => {}
+            VersionPolicy::Latest(number) => {
+                there_are.drain(..there_are.len().saturating_sub(*number as usize));
+            }
+            VersionPolicy::Specific(versions) => there_are.retain(|version| versions.contains(version)),
+        }
+        there_are
+    }
+}

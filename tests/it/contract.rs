@@ -180,6 +180,20 @@ fn cors_is_off_unless_configured() {
     let answer = server.request("OPTIONS", "/score", &preflight, b"");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
     assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST"));
+    for path in ["/v2/models/echo/infer", "/v2/models/echo", "/v1/models/echo:predict", "/invocations"] {
+        let answer = server.request("OPTIONS", path, &preflight, b"");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"), "{path}");
+        let allowed = answer.header("access-control-allow-headers").unwrap_or_default();
+        assert!(allowed.contains("inference-header-content-length"), "{path}: {allowed}");
+    }
+    let answer = server.request("POST", "/v2/models/echo/infer", &preflight[..1], b"not JSON");
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (400, Some("https://app.example")));
+    let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
+    assert!(exposed.contains("inference-header-content-length"), "{exposed}");
+    for path in ["/v2/repository/models/echo/load", "/v2/logging", "/v2/systemsharedmemory/unregister"] {
+        let answer = server.request("OPTIONS", path, &preflight, b"");
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (405, None), "{path}");
+    }
     let answer = server.request("POST", "/score", &preflight[..1], b"not JSON");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"), "errors can be read too");
     assert_eq!(

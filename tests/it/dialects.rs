@@ -61,8 +61,53 @@ fn errors_of_predictions_are_one_text() {
         let error = answer.json()["error"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
         assert!(error.contains(words), "{error}");
     }
-    assert_eq!(server.request("GET", "/v1/models/echo:predict", &[], b"").header("allow"), Some("POST"));
-    assert_eq!(server.post("/v1/models/echo:classify", "{}").code(), "unknown_route");
+    assert_eq!(server.request("GET", "/v1/models/echo:predict", &[], b"").header("allow"), Some("POST, OPTIONS"));
+    for verb in [":classify", ":regress"] {
+        let answer = server.post(&format!("/v1/models/echo{verb}"), r#"{"examples": [{"x": 1}]}"#);
+        assert_eq!(answer.status, 400);
+        let error = answer.json()["error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.contains("one signature") && error.contains(":predict"), "{error}");
+        assert_eq!(server.post(&format!("/v1/models/none{verb}"), "{}").status, 404);
+    }
+}
+
+#[test]
+fn strings_come_as_base64_where_tensorflows_clients_send_them() {
+    let texts = Model::new()
+        .input("x", tensor(DType::String, "N"))
+        .output("y", tensor(DType::String, "N"))
+        .node(Node::new("Identity", &["x"], &["y"]));
+    let server = Start::with(FakeEngine::echo()).model("texts", &texts).ready();
+    for (body, answer) in [
+        (
+            r#"{"instances": [{"b64": "aGk="}, "b64", {"b64": "aGk"}, {"b64": ""}]}"#,
+            r#"{"predictions":["hi","b64","hi",""]}"#,
+        ),
+        (r#"{"instances": ["a", {"b64": "w6k="}]}"#, r#"{"predictions":["a","é"]}"#),
+        (r#"{"instances": [{"x": {"b64": "aGk="}}]}"#, r#"{"predictions":["hi"]}"#),
+        (r#"{"inputs": [{"b64": "aGk="}]}"#, r#"{"outputs":["hi"]}"#),
+        (r#"{"inputs": {"x": [{"b64": "aGk="}, "a"]}}"#, r#"{"outputs":["hi","a"]}"#),
+    ] {
+        let got = server.post("/v1/models/texts:predict", body);
+        assert_eq!((got.status, got.text()), (200, answer), "{body}");
+    }
+    for (body, words) in [
+        (r#"{"instances": [{"b64": "a"}]}"#, "not base64"),
+        (r#"{"instances": [{"b64": "a GK="}]}"#, "not base64"),
+        (r#"{"instances": ["a", {"b64": "/w=="}]}"#, "not UTF-8"),
+        (r#"{"instances": ["a", {"b64": 1}]}"#, "$.instances[1].b64"),
+        (r#"{"instances": ["a", {"b64": "aGk=", "x": 1}]}"#, "expected string"),
+    ] {
+        let answer = server.post("/v1/models/texts:predict", body);
+        assert!(answer.status == 400 && answer.text().contains(words), "{body}: {}", answer.text());
+    }
+    let rows = r#"{"instances": [{"age": 1, "sex": {"b64": "Zg=="}}, {"age": 2, "sex": "m"}]}"#;
+    let answer = pair().post("/v1/models/pair:predict", rows);
+    assert_eq!(answer.text(), r#"{"predictions":[{"a":1.0,"s":"f"},{"a":2.0,"s":"m"}]}"#);
+    let number = r#"{"instances": [{"age": {"b64": "MQ=="}, "sex": "m"}]}"#;
+    assert!(pair().post("/v1/models/pair:predict", number).text().contains("expected float32"));
+    let elsewhere = server.post("/score", r#"{"instances": ["a", {"b64": "aGk="}]}"#);
+    assert_eq!((elsewhere.status, elsewhere.code().as_str()), (400, "wrong_type"), "the route decides");
 }
 
 #[test]

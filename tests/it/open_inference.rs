@@ -67,7 +67,7 @@ fn what_clients_read_before_they_infer() {
         assert!(error(&answer).starts_with("Request for unknown model: '"), "{path}");
     }
     let wrong = get(&server, "/v2/models/ridge/infer");
-    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST, OPTIONS")));
     assert_eq!(get(&server, "/v2/nothing").status, 404);
 }
 

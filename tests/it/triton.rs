@@ -56,6 +56,89 @@ model_warmup [ {
 } ]
 "#;
 
+/// The version that answers an inference at this path below the model's.
+fn answering(server: &Server, below: &str) -> Option<String> {
+    let body = r#"{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}"#;
+    let answer = server.post(&format!("/v2/models/scorer{below}/infer"), body);
+    if answer.status != 200 {
+        assert_eq!(answer.status, 404, "{}", answer.text());
+        return None;
+    }
+    answer.json()["model_version"].as_str().map(str::to_owned)
+}
+
+fn versions(server: &Server) -> Json {
+    server.request("GET", "/v2/models/scorer", &[], b"").json()["versions"].clone()
+}
+
+#[test]
+fn the_versions_that_the_policy_asks_for_are_served_side_by_side() {
+    for (policy, served) in [
+        ("", &["3"][..]),
+        ("version_policy { latest { num_versions: 2 } }", &["2", "3"]),
+        ("version_policy { specific { versions: [ 1, 2, 9 ] } }", &["1", "2"]),
+        ("version_policy { all {} }", &["1", "2", "3"]),
+    ] {
+        let folder = repository(policy);
+        let second = folder.path().join("scorer/2");
+        fs::create_dir_all(&second).unwrap();
+        identity().write(&second.join("model.onnx"));
+        let server = serve(&folder).ready();
+        assert_eq!(versions(&server), serde_json::json!(served), "{policy}");
+        assert_eq!(answering(&server, "").as_deref(), served.last().copied(), "{policy}: the highest one answers");
+        for version in ["1", "2", "3"] {
+            let answered = answering(&server, &format!("/versions/{version}"));
+            assert_eq!(answered.as_deref(), served.contains(&version).then_some(version), "{policy}");
+            let predicted =
+                server.post(&format!("/v1/models/scorer/versions/{version}:predict"), r#"{"instances": [[1, 2]]}"#);
+            assert_eq!(predicted.status == 200, served.contains(&version), "{policy}");
+        }
+        let index = server.post("/v2/repository/index", "").json();
+        let listed: Vec<_> = index.as_array().unwrap().iter().map(|line| line["version"].as_str().unwrap()).collect();
+        assert_eq!(listed, served, "{policy}");
+    }
+}
+
+#[test]
+fn a_version_that_cannot_be_loaded_leaves_the_others_serving() {
+    for (broken, highest) in [("1", "3"), ("3", "1")] {
+        let folder = repository("version_policy { all {} }");
+        fs::write(folder.path().join("scorer").join(broken).join("model.onnx"), "no model").unwrap();
+        let server = serve(&folder).ready();
+        assert_eq!(
+            (versions(&server), answering(&server, "").as_deref()),
+            (serde_json::json!([highest]), Some(highest))
+        );
+        assert_eq!(answering(&server, &format!("/versions/{broken}")), None);
+        let index = server.post("/v2/repository/index", "").json();
+        let line = index.as_array().unwrap().iter().find(|line| line["version"] == broken).unwrap();
+        assert_eq!(
+            (line["state"].as_str(), line["reason"].as_str().is_some_and(|why| why.contains("ONNX"))),
+            (Some("UNAVAILABLE"), true),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_version_that_is_put_in_later_is_loaded_beside_the_others() {
+    let folder = repository("version_policy { latest { num_versions: 2 } }");
+    let scorer = folder.path().join("scorer");
+    fs::remove_dir_all(scorer.join("3")).unwrap();
+    let path = folder.path().display().to_string();
+    let start = Start::with(FakeEngine::echo()).set("repository_mode", "explicit").set("model_repository", &path);
+    let server = start.now();
+    let load = || assert_eq!(server.post("/v2/repository/models/scorer/load", "").status, 200);
+    load();
+    assert_eq!(versions(&server), serde_json::json!(["1"]));
+    for (version, served) in [("2", ["1", "2"]), ("5", ["2", "5"])] {
+        fs::create_dir_all(scorer.join(version)).unwrap();
+        identity().write(&scorer.join(version).join("model.onnx"));
+        load();
+        assert_eq!((versions(&server), answering(&server, "").as_deref()), (serde_json::json!(served), Some(version)));
+    }
+}
+
 #[test]
 fn what_the_configuration_says_holds() {
     let folder = repository(CONFIG);

@@ -1,5 +1,6 @@
 """What schemathesis sends otherwise, and what it checks beside its own."""
 
+import re
 from urllib.parse import urlencode
 
 import schemathesis
@@ -8,6 +9,11 @@ from schemathesis import GenerationMode
 # Why a JSON body that is valid by the document may be refused: ragged rows, records of different columns, values that the
 # model itself rejects. Never its syntax, its types or its numbers.
 ALLOWED = {"wrong_shape", "wrong_inputs", "input_rejected"}
+
+# The same in the words of errors below /v2, which have no codes.
+ALLOWED_WORDS = re.compile(
+    r"elements|dimensions|cannot have the shape|shape that came with the data|asked for twice|given twice|the model rejected"
+)
 
 
 # What the page at /docs is, which no document lists: it is for people.
@@ -31,6 +37,12 @@ def before_load_schema(context, raw_schema):
     # (`_is_interesting_schema`): the list that says "a number or null" in 3.1 is a TypeError there. The same said by `anyOf` is
     # not. Nothing else of the document is changed.
     spell_out_null(raw_schema)
+    # Where the JSON of an inference request ends is said of bodies with bytes behind it: with this header, a valid body of JSON is
+    # another one. The clients of Triton send it.
+    for operations in raw_schema["paths"].values():
+        for operation in operations.values():
+            parameters = operation.get("parameters", [])
+            operation["parameters"] = [one for one in parameters if one["name"] != "inference-header-content-length"]
     for path in [path for path in raw_schema["paths"] if path.endswith("/openapi.json")]:
         raw_schema["paths"][path.removesuffix("openapi.json") + "docs"] = PAGE
 
@@ -66,8 +78,11 @@ def before_call(context, case, kwargs):
 def valid_json_is_refused_for_its_shape_only(ctx, response, case):
     is_positive = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
     if is_positive and case.media_type == "application/json" and response.status_code == 400:
-        code = response.json()["error"]["code"]
-        assert code in ALLOWED, f"{code}: {response.json()['message']}"
+        error = response.json()["error"]
+        if isinstance(error, str):
+            assert ALLOWED_WORDS.search(error), error
+        else:
+            assert error["code"] in ALLOWED, f"{error['code']}: {error['message']}"
 
 
 @schemathesis.check

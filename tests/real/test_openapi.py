@@ -98,13 +98,44 @@ def test_samples_and_answers_are_what_the_document_says(bundled, models, name):
         validator("ErrorResponse").validate(answer.json())
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_an_inference_request_and_its_answers_are_what_the_document_says(bundled, name):
+    found = document(bundled, f"/api/v1/service/{name}/openapi.json")
+    def validator(schema):
+        return jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{schema}", **found})
+
+    base, headers = f"{bundled.base}/v2/models/{name}", {"Authorization": f"Bearer {bundled.key(name)}"}
+    [request] = found["components"]["schemas"]["InferenceRequest"]["examples"]
+    answers = {}
+    outputs = requests.get(base, headers=headers, timeout=10).json()["outputs"]
+    numbers = [output["name"] for output in outputs if output["datatype"] not in ("BYTES", "BOOL")]
+    classes = [{"name": output, "parameters": {"classification": 1}} for output in numbers]
+    for form, more in {"all": {}, "classes": {"outputs": classes}, "id": {"id": "7", "parameters": {"priority": 1}}}.items():
+        body = {**request, **more}
+        validator("InferenceRequest").validate(body)
+        answer = requests.post(f"{base}/infer", json=body, headers=headers, timeout=30)
+        assert answer.status_code == 200, answer.text
+        validator("InferenceReply").validate(answer.json())
+        answers[form] = answer.json()
+    assert answers["all"]["outputs"] == answers["id"]["outputs"] and answers["id"]["id"] == "7"
+    assert {output["datatype"] for output in answers["classes"]["outputs"]} == {"BYTES"}
+    for wrong in [{}, {"inputs": []}, {"inputs": [{**request["inputs"][0], "datatype": "FP8"}]}, {**request, "id": 7}]:
+        assert not validator("InferenceRequest").is_valid(wrong), wrong
+        answer = requests.post(f"{base}/infer", json=wrong, headers=headers, timeout=30)
+        assert answer.status_code == 400
+        validator("InferenceError").validate(answer.json())
+    for leaf, schema in {"": "ModelMetadata", "/ready": "ModelReadiness", "/config": "ModelConfig",
+                         "/stats": "InferenceStatistics"}.items():
+        validator(schema).validate(requests.get(base + leaf, headers=headers, timeout=10).json())
+
+
 # It leaves the operation out that gave it the document, so both of an endpoint's documents are starting points; the server's
 # own has the probes. Version 3.1, but for one.
 @pytest.mark.parametrize("name, path, operations", [
-    ("ridge", "/openapi.json", 8),
-    ("ridge", "/api/v1/service/ridge/swagger.json?version=3", 5),
-    ("wine", "/api/v1/service/wine/openapi.json", 5),
-    ("text-encoder", "/api/v1/service/text-encoder/openapi.json", 5),
+    ("ridge", "/openapi.json", 17),
+    ("ridge", "/api/v1/service/ridge/swagger.json?version=3", 10),
+    ("wine", "/api/v1/service/wine/openapi.json", 10),
+    ("text-encoder", "/api/v1/service/text-encoder/openapi.json", 10),
 ])
 def test_a_fuzzer_finds_the_server_to_be_as_documented(serve, models, tmp_path, name, path, operations):
     config = tmp_path / "schemathesis.toml"

@@ -52,5 +52,6 @@ fn service<'a>(name: &'a Name, graph: &'a Graph, example: Option<&'a str>) -> Se
         null_input: NullInput::Reject,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["default"],
+        inference: scoria::http::inference(&graph.signature),
     }
 }

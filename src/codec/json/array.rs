@@ -6,6 +6,7 @@
 
 use ndarray::{Array2, ArrayD};
 
+use super::base64;
 use super::members::Items;
 use super::mismatch;
 use super::path::Within;
@@ -23,6 +24,16 @@ pub(in crate::codec) struct Bounds {
     pub max_elements: usize,
     /// Elements of these that this input may have.
     pub elements_left: usize,
+    /// What strings may come as.
+    pub strings: Strings,
+}
+
+/// The forms of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::codec) enum Strings {
+    Text,
+    /// Also as [`base64`].
+    TextOrBase64,
 }
 
 /// The size of one dimension, once it is known.
@@ -298,6 +309,14 @@ impl<'s, T: Scalar> Filler<'s, T> {
             && let (Some(value), Some(rest)) = (T::NULL, scanner.rest().strip_prefix(b"null"))
         {
             scanner.resume(rest);
+            self.values.push(value);
+            return Ok(());
+        }
+        if first == Some(b'{') && self.bounds.strings == Strings::TextOrBase64 && base64::is_wrapped(scanner.clone())? {
+            let wrapped = scanner.clone();
+            let text = base64::take(scanner)?;
+            let value = T::from_text(text);
+            let value = value.ok_or_else(|| mismatch::element::<T>(&wrapped, self.spec, self.bounds.null_input))?;
             self.values.push(value);
             return Ok(());
         }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::JsonReply;
+use super::base64;
 use super::frame;
 use super::inputs::Inputs;
 use super::members::{Items, Members};
@@ -184,6 +185,9 @@ fn payload(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result<(), Dec
 /// A tensor, or a list of records.
 fn list(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result<(), DecodeError> {
     match (scanner.brackets_ahead(), inputs.signature().inputs.len()) {
+        ((1, Some(b'{')), _) if inputs.takes_base64() && base64::leads(scanner.clone())? => {
+            inputs.read(0, scanner, None)
+        }
         ((1, Some(b'{')), _) => frame::read_records(scanner, inputs),
         (_, 1) => inputs.read(0, scanner, None),
         ((1, Some(b']')), _) => frame::read_records(scanner, inputs),
@@ -202,6 +206,12 @@ fn list(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result<(), Decode
 /// TensorFlow Serving's `inputs`: one tensor, or an object of them by name.
 fn columns(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>) -> Result<(), DecodeError> {
     match (scanner.peek(), scanner.brackets_ahead()) {
+        (Some(b'{'), _) if inputs.takes_base64() && base64::is_wrapped(scanner.clone())? => {
+            inputs.read(0, scanner, None)
+        }
+        (_, (1, Some(b'{'))) if inputs.takes_base64() && base64::leads(scanner.clone())? => {
+            inputs.read(0, scanner, None)
+        }
         (Some(b'{'), _) => inputs.read_named(scanner),
         (_, (1, Some(b'{'))) => {
             let mut ahead = scanner.clone();

@@ -1,12 +1,12 @@
 //! The model's inputs as they are filled from a body, in whatever order they come.
 
-use super::array::{self, Bounds, Rows};
+use super::array::{self, Bounds, Rows, Strings};
 use super::mismatch;
 use super::path::Within;
 use super::refusal::shown;
 use super::scan::Scanner;
-use crate::codec::{DecodeError, DecodeFault, Request, refusal};
-use crate::tensor::{Signature, Tensor, TensorSpec};
+use crate::codec::{DecodeError, DecodeFault, Dialect, Request, refusal};
+use crate::tensor::{DType, Signature, Tensor, TensorSpec};
 
 /// The most inputs that a message lists.
 const LISTED: usize = 12;
@@ -15,14 +15,16 @@ const LISTED: usize = 12;
 #[derive(Debug)]
 pub(super) struct Inputs<'r> {
     request: Request<'r>,
+    strings: Strings,
     tensors: Vec<Option<Tensor>>,
     /// Elements in `tensors`.
     elements: usize,
 }
 
 impl<'r> Inputs<'r> {
-    pub fn new(request: Request<'r>) -> Self {
-        Inputs { request, tensors: request.signature.inputs.iter().map(|_| None).collect(), elements: 0 }
+    pub fn new(request: Request<'r>, dialect: Dialect) -> Self {
+        let strings = if dialect == Dialect::TensorFlowServing { Strings::TextOrBase64 } else { Strings::Text };
+        Inputs { request, strings, tensors: request.signature.inputs.iter().map(|_| None).collect(), elements: 0 }
     }
 
     pub fn signature(&self) -> &'r Signature {
@@ -35,6 +37,11 @@ impl<'r> Inputs<'r> {
             [single] => Some(single),
             _ => None,
         }
+    }
+
+    /// Whether the only input is of strings, which may come as base64.
+    pub fn takes_base64(&self) -> bool {
+        self.strings == Strings::TextOrBase64 && self.single().is_some_and(|input| input.dtype == DType::String)
     }
 
     /// Reads the input of this index from the value here. `columns` as in [`array::read`].
@@ -154,6 +161,7 @@ impl<'r> Inputs<'r> {
             null_input: policy.null_input,
             max_elements: policy.max_elements,
             elements_left: policy.max_elements.saturating_sub(self.elements),
+            strings: self.strings,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! every refusal where it is, what was expected and what came. Encoding is [`encode`].
 
 pub(in crate::codec) mod array;
+mod base64;
 mod cells;
 mod dialect;
 pub(in crate::codec) mod encode;
@@ -79,7 +80,7 @@ pub fn decode(body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError>
 
 /// The same for a route that imitates another server.
 pub fn decode_as(dialect: Dialect, body: &[u8], request: Request<'_>) -> Result<Decoded, DecodeError> {
-    let mut inputs = inputs::Inputs::new(request);
+    let mut inputs = inputs::Inputs::new(request, dialect);
     let mut scanner = scan::Scanner::new(body, request.policy.max_json_depth);
     let reply = dialect::read(&mut scanner, &mut inputs, dialect).map_err(path::from_root)?;
     let inputs = inputs.finish().map_err(path::from_root)?;

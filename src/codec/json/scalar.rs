@@ -27,6 +27,11 @@ pub(super) trait Scalar: Element {
     /// which is left to a slow second look. What follows is not judged.
     fn parse(text: &[u8]) -> Option<(Self, &[u8])>;
 
+    /// The element that a text is, where the type is that of texts.
+    fn from_text(_text: String) -> Option<Self> {
+        None
+    }
+
     /// See [`vector::read`].
     fn parse_run(_body: &[u8], at: usize, _values: &mut Vec<Self>, _most: usize) -> Stop {
         Stop::Before(at)
@@ -111,5 +116,9 @@ impl Scalar for String {
         let mut scanner = Scanner::inside(text);
         let value = string::take(&mut scanner).ok()?.into_owned();
         Some((value, scanner.rest()))
+    }
+
+    fn from_text(text: String) -> Option<Self> {
+        Some(text)
     }
 }

@@ -1,19 +1,22 @@
-//! An inference request that a model takes, for error answers.
+//! An inference request that a model takes, for error answers and documents.
 
 use super::datatype;
 use crate::codec::json::encode::write_string;
 use crate::tensor::{DType, Shape, Signature, element_count};
 
-/// The most elements that an example may have: it is part of one line of text.
-const MAX_ELEMENTS: usize = 32;
+/// The most elements that an example in an error may have: it is part of one line of text.
+pub const ERROR_ELEMENTS_MAX: usize = 32;
 
-/// A valid request for the model: dynamic dimensions are 1, numbers 0. `None` when it would be long.
-pub fn example(signature: &Signature) -> Option<String> {
+/// The most elements that an example in a document may have.
+pub const DOCUMENT_ELEMENTS_MAX: usize = 1_000;
+
+/// A valid request for the model: dynamic dimensions are 1, numbers 0. `None` when it would have more than `max_elements`.
+pub fn example(signature: &Signature, max_elements: usize) -> Option<String> {
     let elements = signature
         .inputs
         .iter()
         .try_fold(0usize, |sum, input| sum.checked_add(element_count(&input.example_shape())?))?;
-    if elements > MAX_ELEMENTS {
+    if elements > max_elements {
         return None;
     }
     let mut text = b"{\"inputs\": [".to_vec();

@@ -9,7 +9,7 @@ use super::intake::{Intake, Place, wrong_size};
 use super::parameters::{InputParameters, OutputParameters, Parameter, RequestParameters};
 use super::region::Region;
 use super::wanted::Wanted;
-use crate::codec::json::array::{self, Bounds};
+use crate::codec::json::array::{self, Bounds, Strings};
 use crate::codec::json::integer;
 use crate::codec::json::members::{Items, Members};
 use crate::codec::json::path::{Within, from_root};
@@ -181,7 +181,10 @@ impl<'t, 'a> InputHead<'t, 'a> {
             }
             (None, Some(size), None) => {
                 if let Some(needed) = place.bytes().filter(|needed| *needed != size) {
-                    return Err(wrong_size(&place, needed, size));
+                    let mut error = wrong_size(&place, needed, size);
+                    // It is told by its place in the JSON.
+                    error.path = None;
+                    return Err(error);
                 }
                 head.binary.push((place, size));
             }
@@ -213,7 +216,12 @@ fn read_data<'a>(scanner: &mut Scanner<'_>, intake: &mut Intake<'a>, place: &Pla
         error
     })?;
     let policy = intake.request().policy;
-    let bounds = Bounds { null_input: policy.null_input, max_elements: policy.max_elements, elements_left: elements };
+    let bounds = Bounds {
+        null_input: policy.null_input,
+        max_elements: policy.max_elements,
+        elements_left: elements,
+        strings: Strings::Text,
+    };
     array::read_shaped(scanner, place.spec, bounds, &place.shape)
 }
 

@@ -30,7 +30,7 @@ pub use config::{
     DynamicBatching, InstanceGroup, ModelConfig, ModelFacts, ModelInput, ModelOutput, Specific, StringParameter,
     TransactionPolicy, VersionPolicy, is_batched,
 };
-pub use example::example;
+pub use example::{DOCUMENT_ELEMENTS_MAX, ERROR_ELEMENTS_MAX, example};
 pub use extensions::{Capabilities, extensions};
 pub use intake::{Intake, Place};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, platform};

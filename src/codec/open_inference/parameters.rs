@@ -37,7 +37,8 @@ impl Parameter {
         let got = match self {
             Parameter::Bool(value) => value.to_string(),
             Parameter::Integer(value) => value.to_string(),
-            Parameter::Real(value) => value.to_string(),
+            // With the point that makes it none.
+            Parameter::Real(value) => format!("{value:?}"),
             Parameter::Text(value) => format!("'{}'", quoted(value)),
         };
         let message = format!("the parameter '{key}' must be {expected}, not {got}");
@@ -191,6 +192,8 @@ mod tests {
             let error = request.take(key, &value).unwrap_err();
             assert!(error.message.contains(key), "{}", error.message);
         }
+        let error = request.take("priority", &Parameter::Real(1.0)).unwrap_err();
+        assert_eq!(error.got.as_deref(), Some("1.0"), "and not a whole number that is refused for being none");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The outputs that a request wants, in the order in which they are answered.
 
 use super::carried::carried_spec;
+use super::datatype;
 use super::parameters::OutputParameters;
 use super::region::Region;
 use crate::codec::refusal::quoted;
@@ -56,10 +57,16 @@ impl Wanted {
             let names: Vec<_> = signature.outputs.iter().map(|output| format!("'{}'", output.name)).collect();
             return refuse(format!("the model has no output '{}'; its outputs are {}", quoted(name), names.join(", ")));
         };
-        if carried_spec(&signature.outputs[index]).is_none() {
+        let Some(spec) = carried_spec(&signature.outputs[index]) else {
             let value = &signature.outputs[index].value;
             return refuse(format!(
                 "output '{name}' is {value}, which this protocol cannot carry; use the scoring URI"
+            ));
+        };
+        if parameters.classification > 0 && !spec.dtype.is_number() {
+            let datatype = datatype::name(spec.dtype);
+            return refuse(format!(
+                "output '{name}' holds {datatype}, which cannot be classified: leave out `classification`"
             ));
         }
         if self.outputs.iter().any(|output| output.index == index) {
@@ -98,6 +105,14 @@ mod tests {
         for (name, words) in [("y", "twice"), ("z", "no output 'z'"), ("s", "cannot carry")] {
             let error = wanted.push(&signature, name, &plain).unwrap_err();
             assert!(error.message.contains(words), "{}", error.message);
+        }
+        let mut classes = OutputParameters::default();
+        classes.classification = 1;
+        let tensor = |dtype| ValueType::Tensor { dtype, dims: None };
+        for (dtype, is_taken) in [(DType::String, false), (DType::Bool, false), (DType::U8, true), (DType::F16, true)] {
+            let outputs = vec![OutputSpec { name: "y".to_owned(), value: tensor(dtype) }];
+            let pushed = Wanted::none().push(&Signature { outputs, ..signature.clone() }, "y", &classes);
+            assert_eq!(pushed.is_ok(), is_taken, "{dtype}");
         }
         let only_sequences = Signature { outputs: signature.outputs[1..].to_vec(), ..signature };
         assert!(Wanted::all(&only_sequences, false).is_err());

@@ -8,7 +8,8 @@ use hyper::http::request::Parts;
 
 use super::route::Model;
 use crate::codec::open_inference::{
-    Answering, InferReply, InferRequest, JSON_LENGTH_HEADER, Receiver, Wanted, WantedOutput, encode, example,
+    Answering, ERROR_ELEMENTS_MAX, InferReply, InferRequest, JSON_LENGTH_HEADER, Receiver, Wanted, WantedOutput,
+    encode, example,
 };
 use crate::codec::{DecodeError, EncodeError, Request};
 use crate::deployment::{Completed, Deployment, Endpoint, Priority};
@@ -169,7 +170,7 @@ fn json_length(parts: &Parts) -> Result<Option<usize>, ApiError> {
 
 /// Adds a request that would be valid for the model.
 fn explain(error: DecodeError, endpoint: &Endpoint) -> ApiError {
-    ApiError::from(error).with_example(example(&endpoint.signature).as_deref())
+    ApiError::from(error).with_example(example(&endpoint.signature, ERROR_ELEMENTS_MAX).as_deref())
 }
 
 fn not_encoded(error: EncodeError) -> ApiError {

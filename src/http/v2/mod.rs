@@ -97,7 +97,7 @@ pub async fn answer(
             let done = shared_memory::unregister(server, &parts.headers, *memory, region.name.as_deref());
             done.map(|()| Response::new(Body::empty()))
         }
-        Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
+        Route::Options { allow } | Route::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
         Route::Unknown => {
             let message = "there is nothing at this path; inference is POST /v2/models/<name>/infer";
             Err(ApiError::new(ErrorKind::NotFound, "unknown_route", message))

@@ -11,6 +11,9 @@ use crate::error::ErrorKind;
 use crate::http::Scoring;
 use crate::http::error::ApiError;
 
+/// What of a model's failure is told to others than the operator.
+const NOT_LOADED: &str = "the model could not be loaded";
+
 /// One line of the index.
 #[derive(Debug, Serialize)]
 pub struct Listed {
@@ -63,13 +66,22 @@ fn lines(name: &str, entry: &Entry, is_operator: bool) -> Vec<Listed> {
         state: Some(state),
         reason: Some(reason.to_owned()),
     };
+    let failed = |version, reason| line(version, "UNAVAILABLE", if is_operator { reason } else { NOT_LOADED });
     match (&entry.endpoint, &entry.state) {
         (Some(endpoint), _) => {
-            endpoint.deployments.iter().map(|deployment| line(Some(deployment.model.version), "READY", "")).collect()
+            let ready = endpoint.deployments.iter().map(|deployment| line(Some(deployment.model.version), "READY", ""));
+            // The deployments of a folder's versions are named by them.
+            let others = entry.deployments.iter().filter_map(|standing| {
+                let version = standing.name.as_str().parse().ok()?;
+                match &standing.state {
+                    State::Failed { reason } => Some(failed(Some(version), reason)),
+                    State::Loading => Some(line(Some(version), "LOADING", "")),
+                    State::Ready | State::Draining => None,
+                }
+            });
+            ready.chain(others).collect()
         }
-        (None, State::Failed { reason }) => {
-            vec![line(None, "UNAVAILABLE", if is_operator { reason } else { "the model could not be loaded" })]
-        }
+        (None, State::Failed { reason }) => vec![failed(None, reason)],
         (None, _) => vec![line(None, "LOADING", "")],
     }
 }

@@ -42,6 +42,10 @@ pub enum Route {
         memory: Memory,
         region: Region,
     },
+    /// The list of methods of a path that is for pages.
+    Options {
+        allow: &'static str,
+    },
     WrongMethod {
         allow: &'static str,
     },
@@ -87,6 +91,11 @@ impl Route {
     /// Whether it is asked by those who watch over servers, by the second.
     pub fn is_probe(&self) -> bool {
         matches!(self, Route::Live | Route::Ready | Route::Model { about: About::Ready, .. })
+    }
+
+    /// Whether it only infers or reads: pages of the origins that are configured may call it.
+    pub fn is_for_pages(&self) -> bool {
+        matches!(self, Route::Server | Route::Live | Route::Ready | Route::Model { .. } | Route::Statistics)
     }
 }
 
@@ -190,7 +199,19 @@ fn checked(method: &Method, route: Route, allow: &'static str) -> Route {
         Method::POST => allow != READ,
         _ => false,
     };
-    if is_allowed { route } else { Route::WrongMethod { allow } }
+    if is_allowed {
+        return route;
+    }
+    let allow = match allow {
+        READ if route.is_for_pages() => "GET, HEAD, OPTIONS",
+        WRITE if route.is_for_pages() => "POST, OPTIONS",
+        allow => allow,
+    };
+    if *method == Method::OPTIONS && route.is_for_pages() {
+        Route::Options { allow }
+    } else {
+        Route::WrongMethod { allow }
+    }
 }
 
 #[cfg(test)]
@@ -253,8 +274,8 @@ mod tests {
         assert_eq!(get("/models/m/versions/x"), Route::Unknown);
         assert_eq!(get("/models/m/versions/01"), Route::Unknown);
         assert_eq!(get(&"/x".repeat(9)), Route::Unknown);
-        assert_eq!(get("/models/m/infer"), Route::WrongMethod { allow: "POST" });
-        assert_eq!(post("/health/live"), Route::WrongMethod { allow: "GET, HEAD" });
+        assert_eq!(get("/models/m/infer"), Route::WrongMethod { allow: "POST, OPTIONS" });
+        assert_eq!(post("/health/live"), Route::WrongMethod { allow: "GET, HEAD, OPTIONS" });
         assert_eq!(route(&Method::PUT, "/logging"), Route::WrongMethod { allow: "GET, HEAD, POST" });
     }
 }

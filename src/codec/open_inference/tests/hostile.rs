@@ -39,6 +39,9 @@ fn every_lie_about_bytes_is_found() {
         let error = decode(&model, &body, json_bytes).expect_err(shape);
         assert!(error.message.contains(says), "{shape} {size} {bytes}: {}", error.message);
     }
+    let (body, json_bytes) = joined(&head("FP32", "[1,2]", "4"), &[0; 4]);
+    let error = decode(&model, &body, json_bytes).unwrap_err();
+    assert_eq!(error.path.as_deref(), Some("$.inputs[0]"), "the place in the JSON, and not the input's name behind it");
 }
 
 #[test]
