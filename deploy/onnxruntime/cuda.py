@@ -103,7 +103,9 @@ def report(title: str, libraries: tuple[Library, ...]) -> tuple[list[str], list[
         quoted = " ".join(f"'{package}'" if "<" in package else package for package in packages)
         lines.append(f"  get what is missing from your system's packages, or: python3 -m pip install {quoted}")
     elif missing:
-        lines.append("  install NVIDIA's driver, 580 or later; in a container, start it with the host's (docker run --gpus all)")
+        lines.append(
+            "  install NVIDIA's driver, 580 or later; in a container, start it with the host's (docker run --gpus all)"
+        )
     return lines, missing
 
 
@@ -119,7 +121,10 @@ def main() -> int:
     tensorrt, no_tensorrt = report("TensorRT 10 as well, for --providers tensorrt", TENSORRT)
     print("\n".join([*driver, *cuda, *tensorrt]))
     if path:
-        print(f'Some lie where the loader does not look. Start the server with:\n  export LD_LIBRARY_PATH="{path}:$LD_LIBRARY_PATH"')
+        print(
+            "Some lie where the loader does not look. Start the server with:\n"
+            f'  export LD_LIBRARY_PATH="{path}:$LD_LIBRARY_PATH"'
+        )
     if no_driver or no_cuda:
         print("This machine cannot run models by CUDA yet. docs/gpu.md goes through it.")
     else:
