@@ -1,24 +1,35 @@
 # The two commands: `make serve` and `make test`. `make help` lists the rest.
 
 ORT_VERSION := 1.31.1
-ORT_LIB := .onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+ORT_LIB_cpu := .onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+ORT_LIB_gpu := .onnxruntime/gpu/libonnxruntime.so.$(ORT_VERSION)
+# What `make gpu` has fetched is used from then on; it has the processor too. ORT=cpu takes the other one.
+ORT ?= $(if $(wildcard $(ORT_LIB_gpu)),gpu,cpu)
+ORT_LIB := $(ORT_LIB_$(ORT))
 MODEL ?= models/ridge
 ARGS ?=
 
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve loadtest test test-real compare lint bench fuzz fuzz-keep audit image reference swagger-ui
+.PHONY: help build gpu serve loadtest test test-real compare lint bench fuzz fuzz-keep audit image reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-$(ORT_LIB): deploy/onnxruntime/fetch.sh deploy/onnxruntime/cpu.txt
+$(ORT_LIB_cpu): deploy/onnxruntime/fetch.sh deploy/onnxruntime/cpu.txt
 	deploy/onnxruntime/fetch.sh $(@D)
+	@touch $@
+
+$(ORT_LIB_gpu): deploy/onnxruntime/fetch.sh deploy/onnxruntime/gpu.txt
+	deploy/onnxruntime/fetch.sh $(@D) gpu
 	@touch $@
 
 build: $(ORT_LIB) ## Build the server and fetch the pinned ONNX Runtime
 	cargo build --release --locked
+
+gpu: $(ORT_LIB_gpu) ## Fetch the ONNX Runtime with CUDA and TensorRT, and say what else they need (docs/gpu.md)
+	@deploy/onnxruntime/cuda.py
 
 serve: build ## Serve a bundled model with keys on (MODEL=path, ARGS="--flags")
 	target/release/scoria serve $(MODEL) --state-dir .scoria $(ARGS)

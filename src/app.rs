@@ -31,7 +31,7 @@ use crate::name::{InvalidName, Name};
 use crate::registry::RegistryError;
 use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::shared_memory::{self, SharedMemory};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Gpus, Metrics};
 
 pub use self::offer::{Offer, RegistryOffer};
 use self::offer::{Opened, no_registry};
@@ -186,6 +186,7 @@ impl App {
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
             triton_metrics: config.triton_metrics,
+            gpus: Gpus::of_machine(),
             hosts: AllowedHosts::new(&config.admin_hosts.0),
             desk: registry.as_ref().map(|registry| registry.desk(config)),
         };

@@ -54,6 +54,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("object_store::", &["src/registry/"]),
     ("tokio_rustls::", &["src/cli/invoke.rs", "src/http/tls/", "src/registry/url.rs", "src/webhook/courier.rs"]),
     ("webpki::", &["src/http/tls/"]),
+    ("nvml_wrapper::", &["src/telemetry/nvml.rs"]),
     (
         "rustix::",
         &[

@@ -51,7 +51,9 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """Of the working tree, with a mark where that has changes."""
+    """Of the working tree, with a mark where that has changes; "unknown" without git, or in a copy without its history."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

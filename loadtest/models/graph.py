@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
@@ -16,9 +16,12 @@ Shape = tuple[int | str, ...]
 
 
 class Graph:
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(self, name: str, seed: int, floats: type[np.floating] = np.float32) -> None:
+        """`floats` is the type of its weights, of what it computes in, and of its output."""
         self.name = name
         self.random = np.random.default_rng(seed)
+        self.floats = np.dtype(floats)
+        self.float_type = helper.np_dtype_to_tensor_dtype(self.floats)
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
@@ -33,8 +36,15 @@ class Graph:
         self.weights.append(numpy_helper.from_array(values, name))
         return name
 
+    def number(self, value: float) -> str:
+        return self.constant(np.array(value, self.floats))
+
+    def filled(self, value: float, *shape: int) -> str:
+        return self.constant(np.full(shape, value, self.floats))
+
     def normal(self, *shape: int, deviation: float) -> str:
-        return self.constant(self.random.normal(0, deviation, shape).astype(np.float32))
+        """The same numbers for every type, rounded to it."""
+        return self.constant(self.random.normal(0, deviation, shape).astype(self.floats))
 
     def save(self, path: Path, inputs: dict[str, tuple[int, Shape]], output: tuple[str, str, Shape]) -> None:
         """`inputs` says type and shape of each; `output` a node's output, the name it gets, and its shape."""
@@ -44,7 +54,7 @@ class Graph:
             self.nodes,
             self.name,
             [helper.make_tensor_value_info(name, *described) for name, described in inputs.items()],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(name, self.float_type, shape)],
             self.weights,
         )
         model = helper.make_model(

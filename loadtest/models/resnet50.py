@@ -3,33 +3,40 @@
 Batch normalization is folded into the convolutions, as it is in a network that was exported to be run.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto
 
 from graph import BATCH, Graph
 
 SEED = 50
-# Blocks and inner channels of each stage; a block gives four times as many channels.
-STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
-CLASSES = 1000
 
 
-def make(path: Path) -> None:
-    graph = Graph("resnet50", SEED)
-    x = graph.node("Relu", convolution(graph, "image", 3, 64, kernel=7, stride=2))
+@dataclass(frozen=True)
+class Size:
+    # Blocks and inner channels of each stage; a block gives four times as many channels.
+    stages: tuple[tuple[int, int], ...] = ((3, 64), (4, 128), (6, 256), (3, 512))
+    # Height and width of the image.
+    side: int = 224
+    classes: int = 1000
+
+
+def make(path: Path, size: Size = Size(), floats: type[np.floating] = np.float32) -> None:
+    graph = Graph("resnet50", SEED, floats)
+    channels = size.stages[0][1]
+    x = graph.node("Relu", convolution(graph, "image", 3, channels, kernel=7, stride=2))
     x = graph.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
-    channels = 64
-    for stage, (blocks, inner) in enumerate(STAGES):
+    for stage, (blocks, inner) in enumerate(size.stages):
         for block in range(blocks):
             stride = 2 if block == 0 and stage > 0 else 1
             x = bottleneck(graph, x, channels, inner, stride)
             channels = 4 * inner
     x = graph.node("Flatten", graph.node("GlobalAveragePool", x))
-    weights = graph.normal(channels, CLASSES, deviation=channels**-0.5)
-    logits = graph.node("Gemm", x, weights, graph.constant(np.zeros(CLASSES, np.float32)))
-    graph.save(path, {"image": (TensorProto.FLOAT, (BATCH, 3, 224, 224))}, (logits, "logits", (BATCH, CLASSES)))
+    weights = graph.normal(channels, size.classes, deviation=channels**-0.5)
+    logits = graph.node("Gemm", x, weights, graph.filled(0, size.classes))
+    inputs = {"image": (graph.float_type, (BATCH, 3, size.side, size.side))}
+    graph.save(path, inputs, (logits, "logits", (BATCH, size.classes)))
 
 
 def bottleneck(graph: Graph, x: str, channels: int, inner: int, stride: int) -> str:

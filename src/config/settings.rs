@@ -323,7 +323,7 @@ settings! {
     drain_timeout_ms: u64 = 20_000, at_most YEAR_MS;
     /// Whether `/readyz` waits for models that could not be loaded, too.
     strict_readiness: bool = false;
-    /// Whether `/metrics` has Triton's metrics too (`nv_inference_…`), for dashboards that were made for it.
+    /// Whether `/metrics` has Triton's metrics too (`nv_…`), for dashboards that were made for it.
     triton_metrics: bool = false;
     /// Whether clients on this machine may have tensors read from, and written to, POSIX shared memory that they have registered
     /// (`/v2/systemsharedmemory`). Whoever may score can then have the server read and write any object below `/dev/shm` that

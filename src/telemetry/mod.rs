@@ -1,15 +1,19 @@
 //! What the server tells its operator: every metric, named once, and the log.
 
 mod durations;
+mod exposition;
+mod gpu;
 mod logging;
 mod metrics;
 mod mirror;
+mod nvml;
 mod request_log;
 mod runs;
 mod tls;
 mod triton;
 mod webhooks;
 
+pub use gpu::{Gpu, GpuNames, Gpus, render_gpus};
 pub use logging::{LevelFilter, LogSettings, LogStyle, log_level, set_log_level, start_logging};
 pub use metrics::{Closed, ConnectionMetrics, DeploymentMetrics, Metrics, ModelLabels, Stage, Total};
 pub use mirror::{MirrorMetrics, Mirrored};

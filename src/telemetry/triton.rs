@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{Encoder, TextEncoder};
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use super::DeploymentMetrics;
+use super::exposition::{counter, family, gauge, pair, text};
 
 /// One version of a model.
 #[derive(Clone, Copy, Debug)]
@@ -132,12 +132,7 @@ pub fn render_triton(models: &[TritonModel<'_>]) -> prometheus::Result<Vec<u8>> 
         ),
         gauges("nv_model_load_duration_secs", "Model load time in seconds", models, |model| model.load.as_secs_f64()),
     ];
-    let mut text = Vec::new();
-    // An exposition has no family without a metric.
-    if !models.is_empty() {
-        TextEncoder::new().encode(&families, &mut text)?;
-    }
-    Ok(text)
+    text(&families)
 }
 
 fn counters(
@@ -166,42 +161,12 @@ fn failures(models: &[TritonModel<'_>]) -> MetricFamily {
 }
 
 fn gauges(name: &str, help: &str, models: &[TritonModel<'_>], value: impl Fn(&TritonModel<'_>) -> f64) -> MetricFamily {
-    let metrics = models.iter().map(|model| {
-        let mut gauge = Gauge::default();
-        gauge.set_value(value(model));
-        let mut metric = Metric::from_label(labels(model).into());
-        metric.set_gauge(gauge);
-        metric
-    });
+    let metrics = models.iter().map(|model| gauge(labels(model), value(model)));
     family(name, help, MetricType::GAUGE, metrics.collect())
-}
-
-fn counter<const N: usize>(labels: [LabelPair; N], value: f64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(value);
-    let mut metric = Metric::from_label(labels.into());
-    metric.set_counter(counter);
-    metric
 }
 
 fn labels(model: &TritonModel<'_>) -> [LabelPair; 2] {
     [pair("model", model.model), pair("version", &model.version.to_string())]
-}
-
-fn pair(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
 }
 
 #[cfg(test)]

@@ -3,13 +3,29 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use scoria::telemetry::Metrics;
+use scoria::telemetry::{Gpu, GpuNames, Metrics, render_gpus};
 
 use crate::authority::Authority;
 
 fn document(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
         .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// One that has a value for everything.
+pub fn whole_gpu() -> Gpu {
+    Gpu {
+        index: 0,
+        uuid: "GPU-0".to_owned(),
+        utilization: Some(0.5),
+        memory_used_bytes: Some(1),
+        memory_total_bytes: Some(2),
+        own_memory_bytes: Some(1),
+        temperature_celsius: Some(40),
+        power_watts: Some(100.0),
+        power_limit_watts: Some(700.0),
+        energy_joules: Some(1.0),
+    }
 }
 
 #[test]
@@ -30,7 +46,9 @@ fn the_metrics_document_names_exactly_the_metrics_there_are() {
     let mirrored = Metrics::new("0").expect("the metrics' names differ");
     let _handles = (mirrored.mirror("e", "d"), mirrored.webhook("RolledBack"));
     let mirrored = String::from_utf8(mirrored.render().expect("they can be written")).expect("they are text");
-    let text = server.admin("/metrics").text().to_owned() + &mirrored;
+    // And what only a machine with a GPU has.
+    let gpus = render_gpus(&[whole_gpu()], GpuNames::Own).expect("they can be written");
+    let text = server.admin("/metrics").text().to_owned() + &mirrored + std::str::from_utf8(&gpus).expect("it is text");
     let exposed: BTreeSet<_> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let document = document("docs/metrics.md");

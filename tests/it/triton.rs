@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use scoria::engine::fake::FakeEngine;
+use scoria::telemetry::{GpuNames, render_gpus};
 use scoria::tensor::DType;
 use serde_json::Value as Json;
 
+use crate::documents::whole_gpu;
 use crate::server::{Server, Start, identity};
 use crate::support::Folder;
 use crate::support::onnx::{Constant, Model, Node, tensor};
@@ -228,7 +230,8 @@ fn tritons_metrics_are_there_on_request_and_described() {
     assert!(metric("nv_inference_request_duration_us", "") > metric("nv_inference_compute_infer_duration_us", ""));
     assert!(metric("nv_model_load_duration_secs", "").unwrap() > 0.0);
 
-    let text = server.admin("/metrics").text().to_owned();
+    let gpus = render_gpus(&[whole_gpu()], GpuNames::Triton).unwrap();
+    let text = server.admin("/metrics").text().to_owned() + std::str::from_utf8(&gpus).unwrap();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let exposed: std::collections::BTreeSet<_> = types.filter(|name| name.starts_with("nv_")).collect();
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/triton.md");

@@ -87,6 +87,9 @@ export SCORIA_BIN SCORIA_ORT_LIB PATH
 export ORT_DISABLE_TELEMETRY=1
 # What `make compare` computes with and reports; no server is measured.
 PYTHONPATH=$root/loadtest "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$root/loadtest" "$root/loadtest/compare/tests"
+# And what `loadtest/gpu.sh` does, without a GPU.
+PYTHONPATH=$root/loadtest:$root/loadtest/models "$venv/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$root/loadtest" \
+    "$root/loadtest/gpu/tests"
 # Each file by itself: the clients of Triton and of KServe both bring the protocol's messages, which a process can load once.
 for file in "$tests"/grpc_clients/test_*.py; do
     "$clients/bin/python" -m pytest -c "$tests/pytest.ini" --rootdir "$tests" "$file"

@@ -25,7 +25,7 @@ use crate::auth::{KeyDigest, KeyRing};
 use crate::control::operations::Desk;
 use crate::deployment::Routing;
 use crate::error::ErrorKind;
-use crate::telemetry::Metrics;
+use crate::telemetry::{GpuNames, Gpus, Metrics, render_gpus};
 
 /// What answers operators.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Admin {
     pub strict_readiness: bool,
     /// Whether `/metrics` has Triton's names too.
     pub triton_metrics: bool,
+    /// Those of this machine, read whenever somebody asks for metrics.
+    pub gpus: Gpus,
     pub hosts: AllowedHosts,
     /// Operations on the registry that is served; `None` where it is files.
     pub desk: Option<Desk>,
@@ -103,8 +105,11 @@ impl Admin {
 
     fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = self.metrics.render()?;
+        let gpus = self.gpus.read();
+        text.extend(render_gpus(&gpus, GpuNames::Own)?);
         if self.triton_metrics {
             text.extend(triton_metrics::render(&self.routing.table(), &self.metrics)?);
+            text.extend(render_gpus(&gpus, GpuNames::Triton)?);
         }
         Ok(text)
     }
