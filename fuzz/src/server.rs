@@ -19,7 +19,7 @@ use scoria::http::{Admin, AllowedHosts, Body, Lifecycle, Scoring};
 use scoria::name::Name;
 use scoria::registry::ModelRef;
 use scoria::schedule::{Cores, Watchdog, WatchdogHandle};
-use scoria::telemetry::{ConnectionMetrics, Metrics};
+use scoria::telemetry::{ConnectionMetrics, Gpus, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -104,6 +104,7 @@ impl Server {
             strict_readiness: true,
             desk: None,
             triton_metrics: true,
+            gpus: Gpus::of_machine(),
         };
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
         let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));
