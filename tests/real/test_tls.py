@@ -159,17 +159,25 @@ def test_sslyze_finds_mozillas_modern_configuration(serve_tls):
         assert "tls_versions" in found, "the scan sees that 1.2 is spoken where it is"
 
 
-def test_testssl_finds_nothing(serve_tls, tmp_path):
-    report = tmp_path / "testssl.json"
-    with serve_tls() as server:
-        command = ["testssl", "--quiet", "--warnings", "batch", "--color", "0", "--jsonfile", str(report), server.base]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=600)
+def scan(base, report):
+    """What testssl has found, and of that, what it could not look at."""
+    command = ["testssl", "--quiet", "--warnings", "batch", "--color", "0", "--jsonfile", str(report), base]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     findings = json.loads(report.read_text())
     assert len(findings) > 100, run.stdout + run.stderr
+    # Its OpenSSL lacks the GOST ciphers, which do not matter.
+    return findings, [found for found in findings if found["severity"] == "WARN" and found["id"] != "engine_problem"]
+
+
+def test_testssl_finds_nothing(serve_tls, tmp_path):
+    with serve_tls() as server:
+        findings, blind = scan(server.base, tmp_path / "testssl.json")
+        if blind:
+            # It gives up early on a machine that is busy.
+            findings, blind = scan(server.base, tmp_path / "again.json")
     bad = {found["id"]: found for found in findings if found["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")}
     assert bad.keys() == OWN_AUTHORITY, bad
-    # A scan that could not look is no good news; its OpenSSL lacks the GOST ciphers, which do not matter.
-    blind = [found for found in findings if found["severity"] == "WARN" and found["id"] != "engine_problem"]
+    # A scan that could not look is no good news.
     assert not blind
 
 
