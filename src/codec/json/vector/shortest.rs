@@ -100,47 +100,58 @@ pub fn write<T: Copy + Into<f32>, E>(
     if !is_available() {
         return Ok(false);
     }
-    let (eights, rest) = values.as_chunks::<8>();
-    for eight in eights {
-        write_eight(eight.map(T::into), eight, text, &mut other)?;
-    }
-    if !rest.is_empty() {
-        let mut eight = [1.0; 8];
-        eight.iter_mut().zip(rest).for_each(|(place, &value)| *place = value.into());
-        write_eight(eight, rest, text, &mut other)?;
-    }
+    // SAFETY: the processor has the instructions, which is all that the function asks for.
+    unsafe { write_all(values, text, &mut other)? };
     Ok(true)
 }
 
-/// Writes the first of the numbers, which are as many as `values`.
-#[inline]
-fn write_eight<T, E>(
-    numbers: [f32; 8],
-    values: &[T],
-    text: &mut Vec<u8>,
-    other: &mut impl FnMut(&T, &mut Vec<u8>) -> Result<(), E>,
-) -> Result<(), E> {
-    // SAFETY: the caller has asked whether the processor has the instructions, which is all that the function asks for.
-    let Eight { low, high, length, done } = unsafe { shortest(numbers) };
-    let mut buffer = [0; EIGHT_TEXT_BYTES];
-    let mut end = 0;
-    for (index, value) in values.iter().enumerate() {
-        if done >> index & 1 == 0 {
-            text.extend_from_slice(&buffer[..end]);
-            other(value, text)?;
-            end = 0;
-        } else {
-            buffer[end] = b'-';
-            end += usize::from(numbers[index].is_sign_negative());
-            let number = u128::from(low[index]) | u128::from(high[index]) << 64;
-            buffer[end..end + TEXT_BYTES].copy_from_slice(&number.to_le_bytes());
-            end += length[index] as usize;
+avx512! {
+    fn write_all<T: Copy + Into<f32>, E>(
+        values: &[T],
+        text: &mut Vec<u8>,
+        other: &mut impl FnMut(&T, &mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut buffer = [0; EIGHT_TEXT_BYTES];
+        let (eights, rest) = values.as_chunks::<8>();
+        for eight in eights {
+            write_eight(eight.map(T::into), eight, text, &mut buffer, other)?;
         }
-        buffer[end] = b',';
-        end += 1;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let mut eight = [1.0; 8];
+        eight.iter_mut().zip(rest).for_each(|(place, &value)| *place = value.into());
+        write_eight(eight, rest, text, &mut buffer, other)
     }
-    text.extend_from_slice(&buffer[..end]);
-    Ok(())
+
+    /// Writes the first of the numbers, which are as many as `values`.
+    fn write_eight<T, E>(
+        numbers: [f32; 8],
+        values: &[T],
+        text: &mut Vec<u8>,
+        buffer: &mut [u8; EIGHT_TEXT_BYTES],
+        other: &mut impl FnMut(&T, &mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Eight { low, high, length, done } = shortest(numbers);
+        let mut end = 0;
+        for (index, value) in values.iter().enumerate().take(8) {
+            if done >> index & 1 == 0 {
+                text.extend_from_slice(&buffer[..end]);
+                other(value, text)?;
+                end = 0;
+            } else {
+                buffer[end] = b'-';
+                end += usize::from(numbers[index].is_sign_negative());
+                let number = u128::from(low[index]) | u128::from(high[index]) << 64;
+                buffer[end..end + TEXT_BYTES].copy_from_slice(&number.to_le_bytes());
+                end += length[index] as usize;
+            }
+            buffer[end] = b',';
+            end += 1;
+        }
+        text.extend_from_slice(&buffer[..end]);
+        Ok(())
+    }
 }
 
 avx512! {
