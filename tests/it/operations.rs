@@ -1,5 +1,7 @@
 //! Operations on endpoints over the admin port, and keys.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value as Json, json};
 
 use crate::client::Answer;
@@ -24,6 +26,15 @@ fn score(server: &Server, endpoint: &str, key: &str) -> u16 {
     server.request("POST", &path, &[("authorization", &authorization)], BODY.as_bytes()).status
 }
 
+/// Waits until a key is good. They are made right after the endpoint, and seen by one of the next looks.
+fn wait_for_key(server: &Server, endpoint: &str, key: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while score(server, endpoint, key) != 200 {
+        assert!(Instant::now() < deadline, "the key of {endpoint} was never taken");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn the_life_of_an_endpoint_over_http() {
     let fleet = Fleet::of_two_versions();
@@ -38,6 +49,7 @@ fn the_life_of_an_endpoint_over_http() {
     assert_eq!(made.status, 200, "{}", made.text());
     let key = made.json()["keys"]["primary"].as_str().unwrap().to_owned();
     wait_for(&server, "house", "blue", "m:1");
+    wait_for_key(&server, "house", &key);
     assert_eq!((score(&server, "house", &key), score(&server, "house", &admin)), (200, 401));
 
     let second =
@@ -94,9 +106,8 @@ fn keys_are_replaced_one_at_a_time_and_kept_as_digests() {
     let others = fleet.deploy("b", "m:1").keys.expect("it is new");
     wait_for(&server, "a", "blue", "m:1");
     wait_for(&server, "b", "blue", "m:1");
-    // The keys are made right after the endpoint, and seen by the next look.
-    while score(&server, "b", others.primary.reveal()) != 200 {
-        std::thread::yield_now();
+    for (endpoint, keys) in [("a", &keys), ("b", &others)] {
+        wait_for_key(&server, endpoint, keys.primary.reveal());
     }
     let (primary, secondary) = (keys.primary.reveal(), keys.secondary.reveal());
     assert_eq!((score(&server, "a", primary), score(&server, "a", secondary)), (200, 200));
@@ -105,9 +116,7 @@ fn keys_are_replaced_one_at_a_time_and_kept_as_digests() {
     let admin = server.admin_key();
     let rotated = ask(&server, "POST", "/a/keys/rotate", Some(&admin), &json!({ "slot": "primary" })).json();
     let fresh = rotated["key"].as_str().unwrap();
-    while score(&server, "a", fresh) != 200 {
-        std::thread::yield_now();
-    }
+    wait_for_key(&server, "a", fresh);
     assert_eq!((score(&server, "a", primary), score(&server, "a", secondary)), (401, 200));
     let told = ask(&server, "GET", "/a/keys", Some(&admin), &Json::Null).text().to_owned();
     assert!(told.contains("\"id\"") && !told.contains(&fresh[7..]));
@@ -137,6 +146,7 @@ fn operations_are_for_administrators_and_for_programs() {
     let server = fleet.start().set("auth", "key").ready();
     let key = fleet.deploy("a", "m:1").keys.expect("it is new");
     wait_for(&server, "a", "blue", "m:1");
+    wait_for_key(&server, "a", key.primary.reveal());
     let body = json!({ "shares": {} });
     assert_eq!(ask(&server, "POST", "/a/traffic", None, &body).status, 401);
     assert_eq!(ask(&server, "POST", "/a/traffic", Some("scoria_nonsense"), &body).status, 401);
