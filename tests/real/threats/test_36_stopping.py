@@ -14,12 +14,14 @@ import requests
 
 import frames
 from scoria_server import wait_until
-from slow_model import SIZE, SLOW_BODY
 
 IN_FLIGHT = 150
 # Few enough for one connection's streams.
 STREAMS = 80
 ROUNDS = 3
+# So long a run that most requests still wait when the last one arrives, however fast the machine is.
+SIZE = 1_000
+BODY = json.dumps({"shape": [SIZE, SIZE]})
 EXPECTED = SIZE / 4
 UNHURRIED = {"queue_max_wait_ms": 60_000, "workers": 1, "drain_timeout_ms": 60_000}
 
@@ -36,7 +38,7 @@ def http1(server):
     """Many requests at once, each over a connection of its own; gives the statuses."""
 
     def post():
-        answer = requests.post(server.score_uri("slow"), SLOW_BODY, timeout=60)
+        answer = requests.post(server.score_uri("slow"), BODY, timeout=60)
         return answer.status_code, answer.json()
 
     with concurrent.futures.ThreadPoolExecutor(IN_FLIGHT) as pool:
@@ -52,11 +54,11 @@ def http2(server):
     answers = []
     for _ in range(2):
         connection = socket.create_connection(server.host_and_port, timeout=60)
-        length = ("content-length", str(len(SLOW_BODY)))
+        length = ("content-length", str(len(BODY)))
         hello = frames.OPENING
         for stream in range(1, 2 * STREAMS, 2):
             hello += frames.request(stream, "POST", "/api/v1/service/slow/score", length, end=False)
-            hello += frames.frame(frames.DATA, frames.END_STREAM, stream, SLOW_BODY.encode())
+            hello += frames.frame(frames.DATA, frames.END_STREAM, stream, BODY.encode())
         connection.sendall(hello)
         answers.append(connection)
     return [answer for connection in answers for answer in read_streams(connection)]
@@ -129,7 +131,7 @@ def test_a_drain_has_an_end(serve, slow_model):
 
         def post():
             try:
-                outcomes.append(requests.post(server.score_uri("slow"), SLOW_BODY, timeout=60).status_code)
+                outcomes.append(requests.post(server.score_uri("slow"), BODY, timeout=60).status_code)
             except requests.ConnectionError:
                 outcomes.append("cut off")
 
