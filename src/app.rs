@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
@@ -35,6 +35,10 @@ use crate::telemetry::{Gpus, Metrics};
 
 pub use self::offer::{Offer, RegistryOffer};
 use self::offer::{Opened, no_registry};
+
+/// Connections of clients that have not been accepted yet. The standard library's 128 make a client of a larger burst try again after
+/// a second; the kernel has a limit of its own (`net.core.somaxconn`).
+const CONNECTING_MAX: u32 = 4_096;
 
 /// A running server.
 pub struct App {
@@ -409,7 +413,14 @@ fn std_listener(address: SocketAddr) -> Result<std::net::TcpListener, StartError
 
 fn bind(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartError> {
     let _context = runtime.enter();
-    TcpListener::from_std(std_listener(address)?).map_err(|source| StartError::Listen { address, source })
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As the standard library does, so that a server can be started again at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(CONNECTING_MAX)
+    };
+    listen().map_err(|source| StartError::Listen { address, source })
 }
 
 fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
