@@ -14,8 +14,9 @@ from bench import MODEL, check, objects_of
 
 KILLS = int(os.environ.get("SCORIA_KILLS", "120"))
 
-# What may change a disk, and how many of each a command makes at the most.
-CALLS = ["openat", "write", "fsync", "linkat", "rename", "mkdir", "unlink", "close"]
+# What may change a disk, what is asked of it in between, and how many of each a command makes at the most. Threads share the calls
+# differently each time, and each thread's are counted apart.
+CALLS = ["openat", "write", "fsync", "linkat", "rename", "mkdir", "unlink", "close", "read", "statx"]
 CALLS_MAX = 400
 
 
@@ -104,5 +105,4 @@ def test_a_kill_at_any_system_call_leaves_a_whole_registry(disk, verb):
                 check(objects_of(bench.registry), [("models/wine/2/manifest.json", "")])
         else:
             raise AssertionError(f"{call}: more than {CALLS_MAX}")
-    # Some calls are made now and then only, so that the number is not the same each time.
-    assert killed > 20, f"{killed} were killed"
+    assert killed > 30, f"{killed} were killed"
