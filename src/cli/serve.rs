@@ -43,25 +43,26 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
 
     let app = App::start(&config, offer.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
     let signal = app.block_on(async {
-        let mut stop = std::pin::pin!(next_signal());
+        let mut stop = std::pin::pin!(next_signal()?);
         let mut reload = std::pin::pin!(reload_on_hangup(&app));
         tokio::select! {
-            signal = stop.as_mut() => return signal,
+            signal = stop.as_mut() => return Ok(signal),
             failed = reload.as_mut() => return failed,
             () = app.loaded() => drop(print(&banner(&app, &offer, &info, without_ort.as_deref()))),
         }
         tokio::select! {
-            signal = stop => signal,
+            signal = stop => Ok(signal),
             failed = reload => failed,
         }
     });
     let signal = signal.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
     tracing::info!(?signal, "stopping");
-    // A second signal, while requests are being finished, means now.
+    // A second signal, while requests are being finished, means now. It is listened for before anybody can know of the first.
+    let again = app.block_on(async { next_signal() });
+    let again = again.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
     app.handle().spawn(async {
-        if next_signal().await.is_ok() {
-            std::process::exit(1);
-        }
+        again.await;
+        std::process::exit(1);
     });
     app.drain(match signal {
         Signal::Terminate => Duration::from_millis(config.drain_delay_ms),
@@ -146,11 +147,14 @@ async fn reload_on_hangup(app: &App) -> std::io::Result<Signal> {
     }
 }
 
-async fn next_signal() -> std::io::Result<Signal> {
+/// Listens from now on, for what comes next.
+fn next_signal() -> std::io::Result<impl Future<Output = Signal> + Send + use<>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => Signal::Terminate,
-        _ = interrupt.recv() => Signal::Interrupt,
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => Signal::Terminate,
+            _ = interrupt.recv() => Signal::Interrupt,
+        }
     })
 }
