@@ -50,7 +50,7 @@ const OLDEST_TRUSTED: Version = Version { major: 1, minor: 31 };
 /// Below this the C API lacks functions that are called (the crate's feature `api-24`).
 const OLDEST_USABLE: Version = Version { major: 1, minor: ort::MINOR_VERSION };
 
-/// Threads wait for the next node of a graph awake, and sleep as soon as no run is under way: a pool that may spin at any time burns
+/// In pools of a session's own. Threads wait for the next node of a graph awake, and sleep as soon as no run is under way: a pool that may spin at any time burns
 /// a core per thread for as long as requests keep coming, however seldom, and one that never may wakes a thread for each node
 /// (measured: `docs/performance.md`). The key is one of `onnxruntime_session_options_config_keys.h`.
 const SPINNING_ENDS_WITH_THE_RUN: (&str, &str) = ("session.force_spinning_stop", "1");
@@ -167,8 +167,8 @@ fn thread_pool(threads: usize) -> ort::Result<GlobalThreadPoolOptions> {
     GlobalThreadPoolOptions::default()
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
-        // While a session runs: see `SPINNING_ENDS_WITH_THE_RUN`.
-        .with_spin_control(true)
+        // A spinning pool burns a core per thread for as long as requests keep coming, however seldom.
+        .with_spin_control(false)
 }
 
 fn check_version(found: Version, old: OldRuntime, path: &Path) -> Result<(), StartError> {
