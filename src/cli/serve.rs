@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::arguments;
 use super::banner::banner;
@@ -42,26 +42,25 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     }
 
     let app = App::start(&config, offer.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
+    let unheard = |error| Failure::Failed(format!("cannot wait for signals: {error}"));
+    let mut signals = app.block_on(async { Signals::listen() }).map_err(unheard)?;
     let signal = app.block_on(async {
-        let mut stop = std::pin::pin!(next_signal()?);
         let mut reload = std::pin::pin!(reload_on_hangup(&app));
         tokio::select! {
-            signal = stop.as_mut() => return Ok(signal),
+            signal = signals.next() => return Ok(signal),
             failed = reload.as_mut() => return failed,
             () = app.loaded() => drop(print(&banner(&app, &offer, &info, without_ort.as_deref()))),
         }
         tokio::select! {
-            signal = stop => Ok(signal),
+            signal = signals.next() => Ok(signal),
             failed = reload => failed,
         }
     });
-    let signal = signal.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    let signal = signal.map_err(unheard)?;
     tracing::info!(?signal, "stopping");
-    // A second signal, while requests are being finished, means now. It is listened for before anybody can know of the first.
-    let again = app.block_on(async { next_signal() });
-    let again = again.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
-    app.handle().spawn(async {
-        again.await;
+    // A second signal, while requests are being finished, means now.
+    app.handle().spawn(async move {
+        signals.next().await;
         std::process::exit(1);
     });
     app.drain(match signal {
@@ -147,14 +146,22 @@ async fn reload_on_hangup(app: &App) -> std::io::Result<Signal> {
     }
 }
 
-/// Listens from now on, for what comes next.
-fn next_signal() -> std::io::Result<impl Future<Output = Signal> + Send + use<>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// The signals that end the server: each is kept from [`Signals::listen`] on until it is asked for, but several of a kind are one.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    /// Has to be called in a runtime.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = terminate.recv() => Signal::Terminate,
-            _ = interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
         }
-    })
+    }
 }
