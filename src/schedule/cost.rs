@@ -68,6 +68,11 @@ impl Cost {
         self.ns(elements as f64)
     }
 
+    /// The same without the caution beyond the largest run seen: the line goes on.
+    pub fn likely(&self, elements: usize) -> Option<Duration> {
+        duration(self.line(elements as f64))
+    }
+
     /// How long a run of so many rows should take, of the sizes seen lately.
     pub fn of_rows(&self, rows: usize) -> Option<Duration> {
         self.ns(rows as f64 * load(&self.elements_per_row))
@@ -76,9 +81,16 @@ impl Cost {
     fn ns(&self, elements: f64) -> Option<Duration> {
         let within = elements.min(self.largest.load(Ordering::Relaxed) as f64);
         let beyond = if elements > within { elements / within.max(1.0) } else { 1.0 };
-        let ns = (load(&self.fixed_ns) + load(&self.per_element_ns) * within) * beyond;
-        (ns > 0.0).then(|| Duration::from_nanos(ns as u64))
+        duration(self.line(within) * beyond)
     }
+
+    fn line(&self, elements: f64) -> f64 {
+        load(&self.fixed_ns) + load(&self.per_element_ns) * elements
+    }
+}
+
+fn duration(ns: f64) -> Option<Duration> {
+    (ns > 0.0).then(|| Duration::from_nanos(ns as u64))
 }
 
 fn load(bits: &AtomicU64) -> f64 {
@@ -175,5 +187,12 @@ mod tests {
         assert_eq!(ns(cost.of_elements(10)), 1_000);
         assert_eq!(ns(cost.of_elements(5)), 1_000);
         assert_eq!(ns(cost.of_elements(40)), 4_000);
+    }
+
+    #[test]
+    fn what_it_is_likely_to_cost_is_on_the_line() {
+        let cost = Cost::new(&[1, 2, 4, 16].map(|rows| sample(rows, 1_000 + 50 * rows as u64)));
+        assert!(ns(cost.likely(10_000)).abs_diff(51_000) < 50, "{:?}", cost.likely(10_000));
+        assert_eq!(cost.likely(100), cost.of_elements(100));
     }
 }

@@ -10,6 +10,8 @@ use crate::tensor::Tensor;
 pub struct Job {
     pub inputs: Vec<Tensor>,
     pub size: Size,
+    /// How long others wait for its run, if it has more rows than are joined.
+    pub run_alone: Option<Duration>,
     pub priority: Priority,
     pub place: Place,
     pub submitted: Instant,

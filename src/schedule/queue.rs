@@ -36,7 +36,7 @@ struct State {
     /// By priority.
     lines: [VecDeque<Job>; 3],
     /// Of each line.
-    rows: [usize; 3],
+    loads: [Load; 3],
     /// Over all lines.
     length: usize,
     /// Those that only a worker may run.
@@ -45,6 +45,16 @@ struct State {
     /// A worker waits for more rows, and the others leave them to it.
     is_gathering: bool,
     is_closed: bool,
+}
+
+/// What the jobs of a line are to those behind them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    /// Of jobs that are joined.
+    rows: usize,
+    /// Of jobs that are more than a full run, each of which has one of its own.
+    large_rows: usize,
+    large_runs: Duration,
 }
 
 /// Why a job was not taken. It is given back, to be answered.
@@ -106,9 +116,9 @@ impl Queue {
     pub fn push(&self, job: Job, pace: Pace) -> Result<(), Refused> {
         let mut state = self.state.lock();
         state.admit(self.max_length(), job.priority, pace)?;
-        let (place, line, rows) = (job.place, job.priority as usize, rows_of(&job));
+        let (place, line) = (job.place, job.priority as usize);
+        state.loads[line].add(&job);
         state.lines[line].push_back(job);
-        state.rows[line] += rows;
         state.length += 1;
         state.for_workers += usize::from(place == Place::Worker);
         self.depth.set(state.length as i64);
@@ -204,12 +214,15 @@ impl State {
 
     /// How long a job of this priority would wait, by the runs seen lately.
     fn wait(&self, priority: Priority, pace: Pace) -> Duration {
-        let ahead: usize = self.rows[..=priority as usize].iter().sum();
-        pace.full_run.saturating_mul(u32::try_from(ahead.div_ceil(pace.max_rows.max(1))).unwrap_or(u32::MAX))
+        let ahead = &self.loads[..=priority as usize];
+        let rows: usize = ahead.iter().map(|load| load.rows).sum();
+        let full_runs = u32::try_from(rows.div_ceil(pace.max_rows.max(1))).unwrap_or(u32::MAX);
+        let large_runs: Duration = ahead.iter().map(|load| load.large_runs).sum();
+        pace.full_run.saturating_mul(full_runs).saturating_add(large_runs)
     }
 
     fn all_rows(&self) -> usize {
-        self.rows.iter().sum()
+        self.loads.iter().map(|load| load.rows + load.large_rows).sum()
     }
 
     fn take(
@@ -261,10 +274,32 @@ impl State {
 
     fn remove(&mut self, line: usize, at: usize) -> Option<Job> {
         let job = self.lines[line].remove(at)?;
-        self.rows[line] -= rows_of(&job);
+        self.loads[line].remove(&job);
         self.length -= 1;
         self.for_workers -= usize::from(job.place == Place::Worker);
         Some(job)
+    }
+}
+
+impl Load {
+    fn add(&mut self, job: &Job) {
+        match job.run_alone {
+            None => self.rows += rows_of(job),
+            Some(run) => {
+                self.large_rows += rows_of(job);
+                self.large_runs += run;
+            }
+        }
+    }
+
+    fn remove(&mut self, job: &Job) {
+        match job.run_alone {
+            None => self.rows -= rows_of(job),
+            Some(run) => {
+                self.large_rows -= rows_of(job);
+                self.large_runs -= run;
+            }
+        }
     }
 }
 

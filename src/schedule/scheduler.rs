@@ -119,7 +119,8 @@ impl Scheduler {
             return outcome;
         }
         let (reply, ticket) = reply();
-        let job = Job { inputs, size, priority, place, submitted, deadline, max_wait, reply };
+        let run_alone = shared.run_alone(size);
+        let job = Job { inputs, size, run_alone, priority, place, submitted, deadline, max_wait, reply };
         match place {
             Place::Inline => shared.combine(job, ticket, sharing).await,
             Place::Worker => shared.leave_to_worker(job, ticket).await,
@@ -167,8 +168,18 @@ impl Shared {
     pub(super) fn pace(&self) -> Pace {
         let max_rows = self.plan.max_batch;
         let run = self.cost.of_rows(max_rows).unwrap_or_default();
-        let lanes = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).max(1);
-        Pace { full_run: run / lanes, max_rows, bounds: Bounds::new(self.queue_max_wait(), run) }
+        Pace { full_run: self.shared_out(run), max_rows, bounds: Bounds::new(self.queue_max_wait(), run) }
+    }
+
+    /// How long others wait for a run of this size, if it is more than a full one.
+    fn run_alone(&self, size: Size) -> Option<Duration> {
+        size.rows.filter(|&rows| rows > self.plan.max_batch)?;
+        self.cost.likely(size.elements).map(|run| self.shared_out(run))
+    }
+
+    /// What a run has those wait that any session may serve.
+    fn shared_out(&self, run: Duration) -> Duration {
+        run / u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).max(1)
     }
 
     fn queue_max_wait(&self) -> Option<Duration> {

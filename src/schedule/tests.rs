@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::job::Job;
 use super::overload::Bounds;
-use super::queue::{Pace, Queue};
-use super::reply::reply;
+use super::queue::{Pace, Queue, Refused};
+use super::reply::{Ticket, reply};
 use super::*;
 use crate::engine::fake::{Call, FakeEngine, Gate};
 use crate::engine::{Engine, Graph, LoadOptions, RunError};
@@ -333,21 +333,28 @@ fn nobody_waits_longer_than_is_allowed() {
     });
 }
 
+/// A queue as long as any here, and a job for it that came at `submitted`.
+fn queue() -> Queue {
+    Queue::new(100, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
+}
+
+fn job(inputs: Tensor, run_alone: Option<Duration>, submitted: Instant) -> (Job, Ticket) {
+    let (reply, ticket) = reply();
+    let inputs = vec![inputs];
+    let (size, deadline) = (Size::of(&inputs), submitted + MINUTE);
+    let (priority, place) = (Priority::Normal, Place::Worker);
+    (Job { inputs, size, run_alone, priority, place, submitted, deadline, max_wait: None, reply }, ticket)
+}
+
 /// How many of so many jobs that have waited for a second are run, one after the other.
 fn run_after_a_second(count: usize, asked: Option<Duration>) -> usize {
-    let metrics = Metrics::new("0").unwrap().deployment("e", "d");
-    let queue = Queue::new(100, metrics.queue_depth.clone());
+    let queue = queue();
     let (submitted, run) = (Instant::now(), Duration::from_millis(1));
     let pace = Pace { full_run: run, max_rows: 1, bounds: Bounds::new(asked, run) };
     let tickets: Vec<_> = (0..count)
         .map(|_| {
-            let (reply, ticket) = reply();
-            let (inputs, deadline) = (vec![rows(&[1, 2], 1.0)], submitted + MINUTE);
-            let size = Size::of(&inputs);
-            let (priority, place) = (Priority::Normal, Place::Worker);
-            queue
-                .push(Job { inputs, size, priority, place, submitted, deadline, max_wait: None, reply }, pace)
-                .unwrap();
+            let (job, ticket) = job(rows(&[1, 2], 1.0), None, submitted);
+            queue.push(job, pace).unwrap();
             ticket
         })
         .collect();
@@ -355,6 +362,32 @@ fn run_after_a_second(count: usize, asked: Option<Duration>) -> usize {
     let run = std::iter::repeat_with(take).take_while(|batch| !batch.is_empty()).map(|batch| batch.len()).sum();
     drop(tickets);
     run
+}
+
+#[test]
+fn a_request_of_many_rows_is_waited_for_as_one_run_and_not_as_many() {
+    let (queue, now) = (queue(), Instant::now());
+    let full_run = Duration::from_micros(100);
+    let pace = Pace { full_run, max_rows: 2, bounds: Bounds::new(None, full_run) };
+    // By their rows they were 250 ms each, where a burst may be 100 ms long.
+    let large = || job(rows(&[5_000, 2], 1.0), Some(Duration::from_millis(30)), now);
+    let mut tickets = Vec::new();
+    for _ in 0..4 {
+        let (job, ticket) = large();
+        queue.push(job, pace).unwrap();
+        tickets.push(ticket);
+    }
+    let (fifth, _ticket) = large();
+    assert!(matches!(queue.push(fifth, pace), Err(Refused::TooLongAWait(wait)) if wait == Duration::from_millis(120)));
+    while !queue.take(Place::Worker, 2, now, pace).is_empty() {}
+    for _ in 0..2 {
+        let (small, ticket) = job(rows(&[1, 2], 1.0), None, now);
+        queue.push(small, pace).unwrap();
+        tickets.push(ticket);
+    }
+    // Nothing is left of those that have been taken, and small ones are joined.
+    let tight = Pace { bounds: Bounds::new(Some(full_run), full_run), ..pace };
+    assert!(queue.admit(Priority::Normal, tight).is_ok());
 }
 
 #[test]
