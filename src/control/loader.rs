@@ -195,7 +195,8 @@ impl Loader {
         }
 
         let inputs = inputs.filter(|_| single.is_some());
-        let measured = inputs.map(|inputs| self.aside(|| self.batching(spec, graph, (&lanes[0], devices), inputs)));
+        let measured = inputs
+            .map(|inputs| self.aside(|| self.batching(spec, graph, (&lanes[0], devices, intra_op_threads), inputs)));
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
         tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
@@ -292,12 +293,12 @@ impl Loader {
         Ok(())
     }
 
-    /// What batches cost in a lane, with so many GPUs, and how large they may be.
+    /// What batches cost in a lane, with so many GPUs and threads inside, and how large they may be.
     fn batching(
         &self,
         spec: &ModelSpec,
         graph: &Graph,
-        (lane, devices): (&Arc<Lane>, usize),
+        (lane, devices, intra_op_threads): (&Arc<Lane>, usize, usize),
         inputs: &[Tensor],
     ) -> Batching {
         let asked = self.settings.wishes.max_batch;
@@ -311,7 +312,7 @@ impl Loader {
         }
         let mut batching = measure_batches(lane, inputs, largest, time_max);
         batching.max_batch = match asked {
-            0 => batch_rows(&batching.runs),
+            0 => batch_rows(&batching.runs, intra_op_threads),
             asked => asked,
         };
         if batching.max_batch > 1 {

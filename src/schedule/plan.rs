@@ -63,6 +63,13 @@ pub const BATCH_ROWS_MAX: usize = 64;
 /// What a batch has to save of each row's time to be worth its wait.
 const BATCH_GAIN_MIN: f64 = 1.15;
 
+/// So many rows are joined in runs with threads inside even if that saves nothing by itself: it does in company, presumably because
+/// those threads wait for each other at each node, and fewer runs have fewer (measured: `docs/performance.md`).
+const SHARED_BATCH_ROWS: usize = 4;
+
+/// What a row may cost in such a batch, in rows by themselves: what two measurements of the same differ by.
+const SHARED_BATCH_COST_MAX: f64 = 1.05;
+
 /// The longest run of a batch, in runs of one row.
 pub const BATCH_TIMES_MAX: u32 = 8;
 
@@ -100,16 +107,21 @@ pub fn layout(single: Option<Timed>, parallel: Option<Timed>, wishes: Wishes, co
     (workers, intra_op_threads)
 }
 
-/// How many rows to join at most, from runs of several sizes in ascending order; 1 if joining saves too little.
+/// How many rows to join at most, from runs of several sizes in ascending order, each with so many threads inside; 1 if joining
+/// saves too little.
 ///
 /// The smallest batch that is nearly as good as the best: a larger one only makes its first row wait longer.
-pub fn batch_rows(runs: &[Sample]) -> usize {
+pub fn batch_rows(runs: &[Sample], intra_op_threads: usize) -> usize {
     let per_row = |run: &Sample| run.took.as_secs_f64() / run.rows.max(1) as f64;
     let Some((single, unjoined)) = runs.first().map(|run| (run.took, per_row(run))) else { return 1 };
     let short = || runs.iter().filter(|run| run.took <= single * BATCH_TIMES_MAX && run.rows <= BATCH_ROWS_MAX);
     let best = short().map(per_row).fold(f64::INFINITY, f64::min);
     let chosen = short().find(|run| per_row(run) <= 1.05 * best);
-    chosen.filter(|_| unjoined >= BATCH_GAIN_MIN * best).map_or(1, |run| run.rows)
+    let saving = chosen.filter(|_| unjoined >= BATCH_GAIN_MIN * best);
+    let mut joined = runs.iter().skip(1).take_while(|run| run.rows <= SHARED_BATCH_ROWS).peekable();
+    let is_free = joined.peek().is_some() && joined.all(|run| per_row(run) <= SHARED_BATCH_COST_MAX * unjoined);
+    let shared = if is_free && intra_op_threads > 1 { SHARED_BATCH_ROWS } else { 1 };
+    saving.map_or(1, |run| run.rows).max(shared)
 }
 
 /// Puts a plan together. `max_batch` is what [`batch_rows`] found, or what was asked for where rows may be joined.
@@ -195,10 +207,21 @@ mod tests {
     #[test]
     fn a_batch_is_as_large_as_it_pays_and_no_larger() {
         // Figures of a small network, a deep one and a wide one.
-        assert_eq!(batch_rows(&runs(&[(1, 20), (2, 30), (4, 54), (8, 99), (16, 195)])), 8);
-        assert_eq!(batch_rows(&runs(&[(1, 36_000), (2, 71_500), (4, 142_000)])), 1);
-        assert_eq!(batch_rows(&runs(&[(1, 83), (2, 90), (4, 110), (8, 161), (16, 290), (32, 522), (64, 1_000)])), 32);
-        assert_eq!(batch_rows(&[]), 1);
+        assert_eq!(batch_rows(&runs(&[(1, 20), (2, 30), (4, 54), (8, 99), (16, 195)]), 1), 8);
+        assert_eq!(batch_rows(&runs(&[(1, 36_000), (2, 71_500), (4, 142_000)]), 1), 1);
+        let wide = runs(&[(1, 83), (2, 90), (4, 110), (8, 161), (16, 290), (32, 522), (64, 1_000)]);
+        assert_eq!(batch_rows(&wide, 1), 32);
+        assert_eq!(batch_rows(&wide, 8), 32);
+        assert_eq!(batch_rows(&[], 1), 1);
+    }
+
+    #[test]
+    fn threads_that_wait_for_each_other_are_given_a_few_rows_at_a_time_unless_that_costs() {
+        let deep = [(1, 18_220), (2, 35_630), (4, 69_450), (8, 139_620)];
+        assert_eq!(batch_rows(&runs(&deep), 2), 4);
+        assert_eq!(batch_rows(&runs(&[(1, 1_000), (2, 2_400), (4, 4_900)]), 2), 1);
+        assert_eq!(batch_rows(&runs(&deep[..2]), 2), 4, "a long run's batches are not measured to the end");
+        assert_eq!(batch_rows(&runs(&deep[..1]), 2), 1);
     }
 
     #[test]

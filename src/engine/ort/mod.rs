@@ -50,6 +50,11 @@ const OLDEST_TRUSTED: Version = Version { major: 1, minor: 31 };
 /// Below this the C API lacks functions that are called (the crate's feature `api-24`).
 const OLDEST_USABLE: Version = Version { major: 1, minor: ort::MINOR_VERSION };
 
+/// Threads wait for the next node of a graph awake, and sleep as soon as no run is under way: a pool that may spin at any time burns
+/// a core per thread for as long as requests keep coming, however seldom, and one that never may wakes a thread for each node
+/// (measured: `docs/performance.md`). The key is one of `onnxruntime_session_options_config_keys.h`.
+const SPINNING_ENDS_WITH_THE_RUN: (&str, &str) = ("session.force_spinning_stop", "1");
+
 /// What to do with a runtime whose version is known to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OldRuntime {
@@ -162,8 +167,8 @@ fn thread_pool(threads: usize) -> ort::Result<GlobalThreadPoolOptions> {
     GlobalThreadPoolOptions::default()
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
-        // A spinning pool burns a core per thread for as long as requests keep coming, however seldom.
-        .with_spin_control(false)
+        // While a session runs: see `SPINNING_ENDS_WITH_THE_RUN`.
+        .with_spin_control(true)
 }
 
 fn check_version(found: Version, old: OldRuntime, path: &Path) -> Result<(), StartError> {
@@ -260,13 +265,14 @@ impl OrtEngine {
             .with_env_allocators()?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
+            .with_config_entry(SPINNING_ENDS_WITH_THE_RUN.0, SPINNING_ENDS_WITH_THE_RUN.1)?
             // The binding would otherwise prefer an NPU where the library knows of one.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?;
         if threads > 1 && threads == self.pool_threads {
             return Ok(builder);
         }
         // A pool of its own, which has one thread less than this, and so often none.
-        Ok(builder.with_independent_thread_pool()?.with_intra_threads(threads)?.with_intra_op_spinning(false)?)
+        Ok(builder.with_independent_thread_pool()?.with_intra_threads(threads)?)
     }
 }
 
