@@ -55,8 +55,9 @@ fn absence(engine: &dyn Engine) -> Option<String> {
 
 type Case = fn(&dyn Engine);
 
-const CASES: [(&str, Case); 4] = [
+const CASES: [(&str, Case); 5] = [
     ("every_number_of_rows_is_answered_as_without_padding", rows::every_number_of_rows_is_answered_as_without_padding),
+    ("sizes_of_their_own_answer_as_any", rows::sizes_of_their_own_answer_as_any),
     ("requests_are_joined_in_order", rows::requests_are_joined_in_order),
     (
         "outputs_that_no_run_computes_are_in_their_memory_all_the_same",

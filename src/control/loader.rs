@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::aside::aside;
 use super::engine_cache::EngineCache;
-use super::measure::{BATCHES_TIME_MAX, Batching, fastest, measure_batches, warm_sizes};
+use super::measure::{Batching, Budget, fastest, is_switching_dear, measure_batches, warm_sizes};
 use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, Labels, Lifeline, ModelInfo};
@@ -36,8 +36,8 @@ const WARM_UP_RUNS: usize = 4;
 /// The same on a GPU, where the first run of a size looks for the fastest of many kernels, or builds an engine.
 const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// How long batches are measured on a GPU, for the same reason.
-const DEVICE_BATCHES_TIME_MAX: Duration = Duration::from_secs(60);
+/// What a model's copies for single sizes may have of a GPU's memory for weights, together.
+const SIZES_WEIGHTS_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// How long the runs may take together that a model's description asks for. Building an engine for a GPU takes minutes.
 const DESCRIBED_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
@@ -187,23 +187,77 @@ impl Loader {
             model = self.load_lane(spec, graph, &options)?;
             self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         }
-        let (loaded, first) = model;
+        let inputs = inputs.filter(|_| single.is_some());
+        let measured = inputs
+            .map(|inputs| self.aside(|| self.batching(spec, graph, (&model.1, devices, intra_op_threads), inputs)));
+        let Batching { runs, max_batch } = measured.unwrap_or_default();
+        let mut plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
+        tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
+        let padded = inputs.filter(|_| devices > 0 && max_batch > 1);
+        if let Some(inputs) = padded {
+            plan.sizes = Some(Buckets::up_to(max_batch));
+            if is_switching_dear(&model.1, inputs, &runs)
+                && let Some(sizes) = self.own_sizes(spec, graph, max_batch)
+            {
+                // What was measured holds memory for every size.
+                drop(model);
+                options.sizes = Some(sizes);
+                plan.sizes = options.sizes;
+                model = self.load_lane(spec, graph, &options)?;
+            }
+        }
+        let (mut loaded, mut lanes) = self.with_lanes(model, workers)?;
+        if let Some((inputs, sizes)) = padded.zip(plan.sizes)
+            && let Err(error) = pad(&lanes, inputs, sizes)
+        {
+            tracing::warn!(endpoint = %spec.name, %error, "not every size of batch could be run ahead of requests");
+            if options.sizes.take().is_some() {
+                // Together they need more memory than there is.
+                drop((loaded, lanes));
+                (loaded, lanes) = self.with_lanes(self.load_lane(spec, graph, &options)?, workers)?;
+                lanes.iter().for_each(|lane| lane.allow_padding(sizes));
+            }
+        }
+        Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
+    }
+
+    /// A loaded model's first lane, and as many more as make `workers`.
+    fn with_lanes(
+        &self,
+        (loaded, first): (Loaded, Arc<Lane>),
+        workers: usize,
+    ) -> Result<(Loaded, Vec<Arc<Lane>>), LoadError> {
         let mut lanes = vec![first];
         while lanes.len() < workers {
             let session = lanes[0].another()?;
             lanes.push(Lane::new(session, &self.watchdog));
         }
+        Ok((loaded, lanes))
+    }
 
-        let inputs = inputs.filter(|_| single.is_some());
-        let measured = inputs
-            .map(|inputs| self.aside(|| self.batching(spec, graph, (&lanes[0], devices, intra_op_threads), inputs)));
-        let Batching { runs, max_batch } = measured.unwrap_or_default();
-        let plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
-        tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
-        if let Some(inputs) = inputs.filter(|_| devices > 0 && max_batch > 1) {
-            pad(spec, &lanes, inputs, max_batch);
+    /// The sizes that the model is loaded for once more each, where a change of size is dear; `None` where it is so large, or its
+    /// memory so bounded, that it is better off without.
+    fn own_sizes(&self, spec: &ModelSpec, graph: &Graph, max_batch: usize) -> Option<Buckets> {
+        let weights = graph.file.iter().chain(&graph.external_files).map(|file| file.bytes).sum::<u64>();
+        let count = usize::try_from(SIZES_WEIGHTS_BYTES_MAX / weights.max(1)).unwrap_or(usize::MAX);
+        let is_bounded = self.settings.provider_options.bounds_memory();
+        if count < 2 || is_bounded {
+            tracing::warn!(
+                endpoint = %spec.name,
+                weights,
+                is_bounded,
+                "runs of this model cost far more if the last was of another number of rows, and the GPU's memory is not for a \
+                 copy of it for each: clients do better to send requests of one size, or max_batch to be 1"
+            );
+            return None;
         }
-        Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
+        let sizes = Buckets::at_most(count, max_batch);
+        tracing::info!(
+            endpoint = %spec.name,
+            sizes = ?sizes.sizes().collect::<Vec<_>>(),
+            "a change of the number of rows is dear on this GPU: the model is loaded once for each"
+        );
+        Some(sizes)
     }
 
     /// What is set of the providers, and where the model's engines are kept if any are built.
@@ -303,14 +357,14 @@ impl Loader {
     ) -> Batching {
         let asked = self.settings.wishes.max_batch;
         let largest = if asked == 0 { BATCH_ROWS_MAX } else { asked };
-        let time_max = if devices > 0 { DEVICE_BATCHES_TIME_MAX } else { BATCHES_TIME_MAX };
+        let budget = if devices > 0 { Budget::ON_DEVICE } else { Budget::ON_PROCESSOR };
         if devices > 0 {
             // An engine is built anew for sizes beyond those that there have been: once for the largest rather than for each. Whether
             // that runs at all is seen below.
             let outcome = warm_sizes(lane, inputs, [largest].into_iter(), Instant::now() + DEVICE_WARM_UP_MAX);
             tracing::debug!(endpoint = %spec.name, largest, ?outcome, "ran the largest batch");
         }
-        let mut batching = measure_batches(lane, inputs, largest, time_max);
+        let mut batching = measure_batches(lane, inputs, largest, budget);
         batching.max_batch = match asked {
             0 => batch_rows(&batching.runs, intra_op_threads),
             asked => asked,
@@ -428,15 +482,13 @@ fn described_badly(error: &impl std::fmt::Display) -> LoadError {
 }
 
 /// Lets the sessions of a model on a GPU, whose rows are independent, bring their runs to few sizes, and runs each once.
-fn pad(spec: &ModelSpec, lanes: &[Arc<Lane>], inputs: &[Tensor], max_batch: usize) {
-    let buckets = Buckets::up_to(max_batch);
+fn pad(lanes: &[Arc<Lane>], inputs: &[Tensor], sizes: Buckets) -> Result<(), RunError> {
     let deadline = Instant::now() + DEVICE_WARM_UP_MAX;
     for lane in lanes {
-        lane.allow_padding(buckets);
-        if let Err(error) = warm_sizes(lane, inputs, buckets.sizes(), deadline) {
-            tracing::warn!(endpoint = %spec.name, %error, "not every size of batch could be run ahead of requests");
-        }
+        lane.allow_padding(sizes);
+        warm_sizes(lane, inputs, sizes.sizes(), deadline)?;
     }
+    Ok(())
 }
 
 fn short(example: Option<String>) -> Option<String> {

@@ -8,15 +8,28 @@ use crate::engine::RunError;
 use crate::schedule::{BATCH_TIMES_MAX, Lane, Place, Sample, Size, Timed};
 use crate::tensor::{Tensor, join_rows};
 
-/// How long measuring batches may take, but for the run that exceeds it: of this thread's own time, and by the clock, which goes on
-/// while others have the processor.
-const BATCHES_WORK_MAX: Duration = Duration::from_millis(200);
-pub const BATCHES_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long measuring batches may take, but for the run that exceeds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Of this thread's own time.
+    work: Duration,
+    /// By the clock, which goes on while others have the processor.
+    time: Duration,
+}
+
+impl Budget {
+    pub const ON_PROCESSOR: Budget = Budget { work: Duration::from_millis(200), time: Duration::from_secs(1) };
+    /// Where the first run of each size looks for the fastest of many kernels.
+    pub const ON_DEVICE: Budget = Budget { work: Duration::from_secs(60), time: Duration::from_secs(60) };
+}
 
 /// Runs that take longer than this are not made longer still: starting would take too much time.
 const RUN_TIME_MAX: Duration = Duration::from_millis(100);
 
 const RUNS: usize = 4;
+
+/// What a run may cost more for being of another size than the last, in runs that are not.
+const SWITCH_TIMES_MAX: u32 = 2;
 
 /// When a run is given up.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -61,7 +74,7 @@ fn thread_time() -> Duration {
 /// Runs the sample once, twice, four times … over in one run, up to so many `rows`, while there is time.
 ///
 /// What a model makes of joined rows is another question; here it is only what they take.
-pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize, time_max: Duration) -> Batching {
+pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize, budget: Budget) -> Batching {
     let mut batching = Batching::default();
     let size = Size::of(sample);
     let (begun, worked) = (Instant::now(), thread_time());
@@ -70,16 +83,33 @@ pub fn measure_batches(lane: &Lane, sample: &[Tensor], rows: usize, time_max: Du
         let joined = sample.iter().map(|tensor| join_rows(&vec![tensor; copies])).collect::<Option<Vec<_>>>();
         let joined = if copies == 1 { Some(sample.to_vec()) } else { joined };
         let Some(joined) = joined else { break };
-        let Ok(Timed { took, .. }) = fastest(lane, &joined, RUNS, begun + time_max + DEADLINE) else { break };
+        let Ok(Timed { took, .. }) = fastest(lane, &joined, RUNS, begun + budget.time + DEADLINE) else { break };
         batching.runs.push(Sample { rows: copies * size.rows.unwrap_or(1), elements: copies * size.elements, took });
         let is_long = took > batching.runs[0].took * BATCH_TIMES_MAX;
-        let is_over = thread_time().saturating_sub(worked) > BATCHES_WORK_MAX || begun.elapsed() > time_max;
+        let is_over = thread_time().saturating_sub(worked) > budget.work || begun.elapsed() > budget.time;
         if size.rows.is_none() || is_long || took > RUN_TIME_MAX || is_over {
             break;
         }
         copies *= 2;
     }
     batching
+}
+
+/// Whether a run costs far more if the last one was of another size: then the runtime finds out everything about a size at each
+/// change. `runs` are what [`measure_batches`] has found.
+pub fn is_switching_dear(lane: &Lane, sample: &[Tensor], runs: &[Sample]) -> bool {
+    let (Some(one), Some(several)) = (runs.first(), runs.get(1)) else { return false };
+    let deadline = Instant::now() + DEADLINE;
+    let pair = || -> Result<Duration, RunError> {
+        let started = Instant::now();
+        for rows in [one.rows, several.rows] {
+            warm_sizes(lane, sample, std::iter::once(rows), deadline)?;
+        }
+        Ok(started.elapsed())
+    };
+    let pairs = (0..RUNS).map(|_| pair()).collect::<Result<Vec<_>, _>>();
+    let fastest = pairs.ok().and_then(|pairs| pairs.into_iter().min());
+    fastest.is_some_and(|pair| pair > (one.took + several.took) * SWITCH_TIMES_MAX)
 }
 
 /// Runs the sample over and over in runs of about each of these numbers of rows, so that what a device finds out about a size is not

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::provider::{Provider, ProviderOptions};
 use crate::registry::{ModelRef, Share};
 use crate::schedule::{Cores, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
+use crate::tensor::Tensor;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -288,7 +290,8 @@ fn a_model_on_gpus_has_two_sessions_on_each_which_know_their_sizes() {
     let endpoint = bench.endpoint();
     let plan = endpoint.deployments[0].plan;
     assert_eq!((plan.workers, plan.intra_op_threads, plan.max_batch), (4, 1, 12));
-    assert_eq!(engine.padding(), [Buckets::up_to(12); 4]);
+    assert_eq!((engine.padding(), engine.sizes()), (vec![Buckets::up_to(12); 4], vec![]));
+    assert_eq!(plan.sizes, Some(Buckets::up_to(12)));
 
     // Without a GPU nothing is padded.
     let engine = FakeEngine::echo();
@@ -297,6 +300,33 @@ fn a_model_on_gpus_has_two_sessions_on_each_which_know_their_sizes() {
     bench.load();
     assert!(engine.runs() > 0);
     assert_eq!(engine.padding(), []);
+}
+
+#[test]
+fn where_a_change_of_size_is_dear_each_size_is_loaded_for_itself() {
+    let last = AtomicUsize::new(0);
+    let engine = FakeEngine::new(move |call| {
+        let elements = call.inputs.iter().map(Tensor::len).sum();
+        if last.swap(elements, Ordering::Relaxed) != elements {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(2) {}
+        }
+        call.echo()
+    });
+    let engine = engine.on_devices(1);
+    let mut bench = Bench::new();
+    bench.workshop.engine = Arc::new(engine.clone());
+    bench.settings.wishes = Wishes { max_batch: 8, ..Wishes::default() };
+    bench.want(&[("blue", "ridge:1")], &[]);
+    bench.load();
+    assert_eq!((engine.sizes(), engine.padding()), (vec![Buckets::up_to(8)], vec![Buckets::up_to(8); 2]));
+
+    // With a bound on the memory there is one model within it.
+    let before = engine.sizes().len();
+    bench.settings.provider_options = ProviderOptions::parse("cuda.gpu_mem_limit=1000000000").expect("an option");
+    bench.want(&[("green", "ridge:1")], &[]);
+    bench.load();
+    assert_eq!((engine.sizes().len(), engine.padding().len()), (before, 4));
 }
 
 impl Bench {

@@ -34,6 +34,7 @@ pub struct FakeEngine {
     building: Option<(Provider, Result<(), String>)>,
     runs: Arc<AtomicUsize>,
     padding: Arc<Mutex<Vec<Buckets>>>,
+    sizes: Arc<Mutex<Vec<Buckets>>>,
 }
 
 impl FakeEngine {
@@ -47,6 +48,7 @@ impl FakeEngine {
             building: None,
             runs: Arc::default(),
             padding: Arc::default(),
+            sizes: Arc::default(),
         }
     }
 
@@ -98,6 +100,11 @@ impl FakeEngine {
         self.padding.lock().clone()
     }
 
+    /// The sizes that models have been loaded for, one after the other, where any were named.
+    pub fn sizes(&self) -> Vec<Buckets> {
+        self.sizes.lock().clone()
+    }
+
     /// How many runs have begun.
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::Acquire)
@@ -117,6 +124,7 @@ impl Engine for FakeEngine {
         if let Some(reason) = &self.load_failure {
             return Err(LoadError::Failed { engine: NAME, reason: reason.clone() });
         }
+        self.sizes.lock().extend(options.sizes);
         let first = FakeSession::new(self.clone(), graph.signature.clone());
         let building = self.building.as_ref().map(|(provider, outcome)| (provider.to_string(), outcome));
         let building = building.filter(|(provider, _)| options.providers.contains(provider));

@@ -83,6 +83,9 @@ pub struct LoadOptions {
     pub max_output_elements: usize,
     /// When inputs are copied into memory of the session's own.
     pub staging: Staging,
+    /// Numbers of rows that the graph is loaded once more for, each: runs of so many rows are then all that copy of it ever sees.
+    /// For what has to find out everything anew when the last run was of another size.
+    pub sizes: Option<Buckets>,
 }
 
 /// Where a session's inputs lie in a run.
@@ -104,6 +107,7 @@ impl Default for LoadOptions {
             provider_options: ProviderOptions::default(),
             max_output_elements: usize::MAX,
             staging: Staging::default(),
+            sizes: None,
         }
     }
 }

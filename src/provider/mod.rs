@@ -146,9 +146,22 @@ impl ProviderOptions {
         self
     }
 
+    /// With memory for what runs need and no more, unless something is said of that already: where a session sees runs of one size
+    /// only, it never needs the rest.
+    pub fn with_exact_memory(mut self) -> ProviderOptions {
+        let strategy = (Provider::Cuda, "arena_extend_strategy");
+        self.values.entry(strategy).or_insert_with(|| "kSameAsRequested".to_owned());
+        self
+    }
+
     /// The GPUs to compute on; at least one.
     pub fn devices(&self) -> Vec<u32> {
         self.devices.values().next().cloned().unwrap_or_else(|| vec![0])
+    }
+
+    /// Whether a session's memory on a GPU is limited.
+    pub fn bounds_memory(&self) -> bool {
+        self.values.contains_key(&(Provider::Cuda, "gpu_mem_limit"))
     }
 
     /// The first option that names a place on the server's disk. Those are the operator's to set, not a specification's.

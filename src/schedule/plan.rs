@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cost::Sample;
+use crate::engine::Buckets;
 
 /// What the operator asked for; 0 leaves the choice to us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Plan {
     pub is_execution_fixed: bool,
     /// The most rows of one run; 1 if requests are never joined.
     pub max_batch: usize,
+    /// The numbers of rows that runs are padded to, if they are.
+    pub sizes: Option<Buckets>,
     /// How long a worker waits for a batch to be full.
     pub max_batch_delay: Duration,
 }
@@ -141,6 +144,7 @@ pub fn plan(
         execution: asked.unwrap_or(measured),
         is_execution_fixed: asked.is_some(),
         max_batch,
+        sizes: None,
         max_batch_delay: wishes.max_batch_delay,
     }
 }

@@ -69,7 +69,7 @@ impl Shared {
             let _cores = self.cores.lease(self.plan.intra_op_threads);
             let mut held = lane.hold();
             let started = Instant::now();
-            let batch = self.queue.take(Place::Worker, self.plan.max_batch, started, self.pace());
+            let batch = self.queue.take(Place::Worker, self.rows_to_run(), started, self.pace());
             let rows = batch.iter().filter_map(|job| job.size.rows).sum();
             self.runner(Place::Worker).run(&mut held, batch);
             drop(held);
@@ -78,6 +78,12 @@ impl Shared {
             // Requests whose runs are short may have found the session taken.
             self.queue.hand_over();
         }
+    }
+
+    /// How many rows to take.
+    fn rows_to_run(&self) -> usize {
+        let Some(sizes) = self.plan.sizes else { return self.plan.max_batch };
+        sizes.rows_to_run(self.queue.rows(), |rows| self.cost.of_rows(rows)).clamp(1, self.plan.max_batch)
     }
 
     /// Waits for more rows where that pays.

@@ -97,6 +97,11 @@ impl Queue {
         self.state.lock().length == 0
     }
 
+    /// The rows that wait.
+    pub fn rows(&self) -> usize {
+        self.state.lock().all_rows()
+    }
+
     /// Whether several wait.
     pub fn is_crowded(&self) -> bool {
         self.state.lock().length > 1

@@ -47,6 +47,7 @@ impl Setup {
                 execution,
                 is_execution_fixed: true,
                 max_batch: 8,
+                sizes: None,
                 max_batch_delay: Duration::ZERO,
             },
             limits: Limits { queue_max_length: 100, queue_max_wait: Some(MINUTE) },

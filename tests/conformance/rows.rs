@@ -38,11 +38,15 @@ fn array<T: Element>(shape: &[usize], values: Vec<T>) -> Tensor {
 }
 
 fn session(engine: &dyn Engine, model: &Model) -> Box<dyn Session> {
+    session_with(engine, model, &LoadOptions::default())
+}
+
+fn session_with(engine: &dyn Engine, model: &Model, options: &LoadOptions) -> Box<dyn Session> {
     let folder = Folder::new();
     let path = folder.path().join("model.onnx");
     model.write(&path);
     let graph = Graph::read(&path).expect("a graph");
-    let loaded = engine.load(&path, &graph, &LoadOptions::default());
+    let loaded = engine.load(&path, &graph, options);
     loaded.unwrap_or_else(|error| panic!("the model loads: {error}")).sessions.remove(0)
 }
 
@@ -77,6 +81,20 @@ pub fn every_number_of_rows_is_answered_as_without_padding(engine: &dyn Engine) 
     }
     let none = request(0, 0);
     assert_eq!(tensors(padded.run(&none).expect("no rows")), tensors(plain.run(&none).expect("no rows")));
+}
+
+/// Each size has a graph of its own, and what is larger than all of them the one for any.
+pub fn sizes_of_their_own_answer_as_any(engine: &dyn Engine) {
+    let buckets = Buckets::at_most(3, 8);
+    let mut plain = session(&support::ort(), &network());
+    let options = LoadOptions { sizes: Some(buckets), ..LoadOptions::default() };
+    let mut sized = session_with(engine, &network(), &options).another().expect("a further session");
+    sized.allow_padding(buckets);
+    for rows in (1..=10).rev().chain(1..=10) {
+        let inputs = request(rows, rows * 100);
+        let expected = tensors(plain.run(&inputs).expect("it runs"));
+        assert_close(&tensors(sized.run(&inputs).expect("it runs in a size of its own")), &expected);
+    }
 }
 
 pub fn requests_are_joined_in_order(engine: &dyn Engine) {

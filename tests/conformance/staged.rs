@@ -33,6 +33,11 @@ fn every_number_of_rows_is_answered_as_without_padding() {
 }
 
 #[test]
+fn sizes_of_their_own_answer_as_any() {
+    rows::sizes_of_their_own_answer_as_any(&staged());
+}
+
+#[test]
 fn requests_are_joined_in_order() {
     rows::requests_are_joined_in_order(&staged());
 }

@@ -4,8 +4,11 @@
 //! memory is first copied by the driver. Such memory is dear to allocate, so it is kept and used again. The rows of several requests
 //! are written straight into it, and rows of padding behind them.
 
-use ort::memory::Allocator;
-use ort::value::{DynTensor, DynValue, PrimitiveTensorElementType, TensorElementType};
+use std::ptr::{self, NonNull};
+
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::value::{DynTensor, DynTensorValueType, DynValue, PrimitiveTensorElementType, TensorElementType};
+use ort::{AsPointer, sys};
 
 use super::recent::Recent;
 use crate::engine::{Buckets, RunError};
@@ -25,6 +28,41 @@ pub(super) struct Kind {
 pub(super) struct Buffer {
     pub value: DynValue,
     pub kind: Kind,
+}
+
+impl Buffer {
+    /// The same memory as an output on the processor, to be used before this buffer goes. `allocator` is who it is from.
+    ///
+    /// As what it is, pinned memory is told apart from the processor's when the runtime plans a copy and not when it makes it, which
+    /// then fails for being one onto itself (1.31.1).
+    #[allow(unsafe_code, reason = "the crate makes such a value for a type that is known when this is compiled only")]
+    fn as_output(&mut self, allocator: &Allocator) -> Result<DynValue, RunError> {
+        let failed = |error: ort::Error| RunError::Failed(error.to_string());
+        let info = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default);
+        let info = info.map_err(failed)?;
+        let tensor = self.value.view().downcast::<DynTensorValueType>().map_err(failed)?;
+        let element = *tensor.data_type();
+        let shape: Vec<i64> = tensor.shape().to_vec();
+        let bytes = element_count(&self.kind.shape).unwrap_or(0) * self.kind.dtype.size().unwrap_or(0);
+        let mut value = ptr::null_mut();
+        // SAFETY: the memory is as long as its tensor's elements, and the arguments are read before the call returns. The value
+        // does not own what it points to; who asks for it drops it before the buffer.
+        unsafe {
+            let status = (ort::api().CreateTensorWithDataAsOrtValue)(
+                info.ptr(),
+                tensor.data_ptr().cast_mut(),
+                bytes,
+                shape.as_ptr(),
+                shape.len(),
+                element.into(),
+                &mut value,
+            );
+            ort::Error::result_from_status(status).map_err(failed)?;
+            let value: NonNull<sys::OrtValue> =
+                NonNull::new(value).ok_or_else(|| RunError::Failed("no value was made".to_owned()))?;
+            Ok(DynValue::from_ptr(value, Some(allocator)))
+        }
+    }
 }
 
 pub(super) struct Buffers {
@@ -115,6 +153,14 @@ impl Buffers {
         kinds.into_iter().map(|kind| kind.map(|kind| self.take(kind)).transpose()).collect()
     }
 
+    /// What a run is given of memory for its outputs, to be dropped before that is.
+    pub(super) fn views(&self, given: &mut [Option<Buffer>]) -> Result<Vec<Option<DynValue>>, RunError> {
+        given
+            .iter_mut()
+            .map(|buffer| buffer.as_mut().map(|buffer| buffer.as_output(&self.allocator)).transpose())
+            .collect()
+    }
+
     fn take(&mut self, kind: Kind) -> Result<Buffer, RunError> {
         if let Some(value) = self.kept.take(&kind) {
             return Ok(Buffer { value, kind });
@@ -125,7 +171,7 @@ impl Buffers {
     }
 
     /// Keeps a buffer for later.
-    pub(super) fn give_back(&mut self, kind: Kind, value: DynValue) {
+    pub(super) fn give_back(&mut self, Buffer { value, kind }: Buffer) {
         let bytes = element_count(&kind.shape).unwrap_or(0).saturating_mul(kind.dtype.size().unwrap_or(0));
         self.kept.put(kind, value, bytes);
     }

@@ -1,25 +1,41 @@
-//! One model on several GPUs: a loaded graph on each, given to sessions in turn.
+//! One model on several GPUs: loaded graphs on each, given to sessions in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::graph::LoadedGraph;
 
-/// The graphs of one model. On the processor there is one.
+/// What each device has of one model. The processor is one device.
 pub(super) struct Fleet {
-    graphs: Vec<Arc<LoadedGraph>>,
+    members: Vec<Arc<Graphs>>,
     given: AtomicUsize,
 }
 
+/// What one device has of a model.
+pub(super) struct Graphs {
+    /// For runs of any size.
+    pub any: LoadedGraph,
+    /// For runs of so many rows only, each.
+    pub sized: Vec<(usize, LoadedGraph)>,
+}
+
+impl Graphs {
+    /// The one for so many rows.
+    pub(super) fn for_rows(&self, rows: Option<usize>) -> &LoadedGraph {
+        let own = self.sized.iter().find(|(size, _)| Some(*size) == rows);
+        own.map_or(&self.any, |(_, graph)| graph)
+    }
+}
+
 impl Fleet {
-    /// `graphs` are at least one.
-    pub(super) fn new(graphs: Vec<Arc<LoadedGraph>>) -> Fleet {
-        Fleet { graphs, given: AtomicUsize::new(0) }
+    /// `members` are at least one.
+    pub(super) fn new(members: Vec<Arc<Graphs>>) -> Fleet {
+        Fleet { members, given: AtomicUsize::new(0) }
     }
 
-    /// The graph that the next session runs.
-    pub(super) fn next(&self) -> Arc<LoadedGraph> {
-        Arc::clone(&self.graphs[turn(&self.given, self.graphs.len())])
+    /// What the next session runs.
+    pub(super) fn next(&self) -> Arc<Graphs> {
+        Arc::clone(&self.members[turn(&self.given, self.members.len())])
     }
 }
 

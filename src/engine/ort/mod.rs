@@ -33,13 +33,13 @@ use ort::session::Session as RuntimeSession;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use parking_lot::Mutex;
 
-use self::fleet::Fleet;
+use self::fleet::{Fleet, Graphs};
 use self::graph::LoadedGraph;
 use self::providers::{Attempt, Candidates, Made};
 use self::session::{Contract, OrtSession};
 use super::library::Version;
-use super::{Engine, EngineInfo, LoadError, LoadOptions, Loaded};
-use crate::provider::Provider;
+use super::{Buckets, Engine, EngineInfo, LoadError, LoadOptions, Loaded};
+use crate::provider::{Provider, ProviderOptions};
 use crate::tensor::{DType, Signature, ValueType};
 
 const NAME: &str = "ort";
@@ -212,12 +212,11 @@ impl Engine for OrtEngine {
         let signature = &graph.signature;
         check_outputs(signature)?;
         let candidates = Candidates::new(&options.providers)?;
-        let Made { session: graphs, providers, missing } =
+        let Made { session: opened, providers, missing } =
             candidates.make(|left| self.open_all(path, left, options))?;
-        let devices = graphs.iter().filter(|(device, _)| device.is_some()).count();
-        let graphs =
-            graphs.into_iter().map(|(device, session)| LoadedGraph::new(session, signature, device).map(Arc::new));
-        let fleet = Arc::new(Fleet::new(graphs.collect::<Result<_, _>>()?));
+        let devices = opened.iter().filter(|opened| opened.device.is_some()).count();
+        let members = opened.into_iter().map(|opened| opened.graphs(signature).map(Arc::new));
+        let fleet = Arc::new(Fleet::new(members.collect::<Result<_, _>>()?));
         let contract = Contract {
             signature: signature.clone(),
             max_output_elements: options.max_output_elements,
@@ -233,30 +232,64 @@ impl Engine for OrtEngine {
     }
 }
 
+/// The runtime's sessions on one device.
+struct Opened {
+    /// The GPU; `None` for the processor.
+    device: Option<u32>,
+    any: RuntimeSession,
+    sized: Vec<(usize, RuntimeSession)>,
+}
+
+impl Opened {
+    fn graphs(self, signature: &Signature) -> Result<Graphs, LoadError> {
+        let graph = |session| LoadedGraph::new(session, signature, self.device);
+        let sized = self.sized.into_iter().map(|(rows, session)| Ok((rows, graph(session)?)));
+        Ok(Graphs { sized: sized.collect::<Result<_, LoadError>>()?, any: graph(self.any)? })
+    }
+}
+
 impl OrtEngine {
-    /// A session of the runtime on each GPU, or one on the processor.
-    fn open_all(
-        &self,
-        path: &Path,
-        providers: &[Provider],
-        options: &LoadOptions,
-    ) -> Attempt<Vec<(Option<u32>, RuntimeSession)>> {
+    /// Sessions of the runtime on each GPU, or on the processor.
+    fn open_all(&self, path: &Path, providers: &[Provider], options: &LoadOptions) -> Attempt<Vec<Opened>> {
         let is_on_gpu = providers.first() != Some(&Provider::Cpu);
         let devices = options.provider_options.devices().into_iter().map(Some);
         let devices = if is_on_gpu { devices.collect() } else { vec![None] };
-        let mut sessions = Vec::new();
+        let threads = options.intra_op_threads;
+        let mut opened = Vec::new();
         for device in devices {
-            let builder = match self.builder(options.intra_op_threads) {
-                Ok(builder) => builder,
-                Err(error) => return Attempt::Failed(error.to_string()),
-            };
-            match providers::make(builder, path, (providers, &options.provider_options, device.unwrap_or(0))) {
-                Attempt::Made(session) => sessions.push((device, session)),
+            let any = match self.open_one(path, providers, threads, &options.provider_options, device) {
+                Attempt::Made(session) => session,
                 Attempt::Without(provider, reason) => return Attempt::Without(provider, reason),
                 Attempt::Failed(reason) => return Attempt::Failed(reason),
+            };
+            let exact = options.provider_options.clone().with_exact_memory();
+            let mut sized = Vec::new();
+            for rows in options.sizes.into_iter().flat_map(Buckets::sizes) {
+                match self.open_one(path, providers, threads, &exact, device) {
+                    Attempt::Made(session) => sized.push((rows, session)),
+                    Attempt::Without(_, reason) | Attempt::Failed(reason) => {
+                        tracing::warn!(reason, rows, "runs of this size share what the model has for any");
+                        break;
+                    }
+                }
             }
+            opened.push(Opened { device, any, sized });
         }
-        Attempt::Made(sessions)
+        Attempt::Made(opened)
+    }
+
+    fn open_one(
+        &self,
+        path: &Path,
+        providers: &[Provider],
+        threads: usize,
+        options: &ProviderOptions,
+        device: Option<u32>,
+    ) -> Attempt<RuntimeSession> {
+        match self.builder(threads) {
+            Ok(builder) => providers::make(builder, path, (providers, options, device.unwrap_or(0))),
+            Err(error) => Attempt::Failed(error.to_string()),
+        }
     }
 
     fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {

@@ -9,7 +9,7 @@ use ort::value::DynValue;
 
 use super::buffers::{Buffers, Rows};
 use super::failure::Failure;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Graphs};
 use super::graph::LoadedGraph;
 use super::{allocator, failed, value};
 use crate::engine::allowance::Allowance;
@@ -21,7 +21,7 @@ pub(super) struct OrtSession {
     /// Where inputs are copied to, if they are. First, so that it is let go of before the graph that it is memory of.
     buffers: Option<Buffers>,
     fleet: Arc<Fleet>,
-    graph: Arc<LoadedGraph>,
+    graphs: Arc<Graphs>,
     stop: Arc<Stop>,
     contract: Arc<Contract>,
 }
@@ -34,14 +34,14 @@ pub(super) struct Contract {
 }
 
 impl OrtSession {
-    /// A session of the next graph in turn.
+    /// A session on the next device in turn.
     pub(super) fn new(fleet: Arc<Fleet>, contract: Arc<Contract>) -> Result<OrtSession, LoadError> {
         let stop = Stop::new().map_err(|error| failed(error.to_string()))?;
-        let graph = fleet.next();
-        let is_staged = graph.is_on_device() || contract.staging == Staging::Always;
-        let buffers =
-            is_staged.then(|| Buffers::new(graph.host_memory(), &contract.signature, contract.max_output_elements));
-        Ok(OrtSession { buffers, fleet, graph, stop: Arc::new(stop), contract })
+        let graphs = fleet.next();
+        let is_staged = graphs.any.is_on_device() || contract.staging == Staging::Always;
+        let buffers = is_staged
+            .then(|| Buffers::new(graphs.any.host_memory(), &contract.signature, contract.max_output_elements));
+        Ok(OrtSession { buffers, fleet, graphs, stop: Arc::new(stop), contract })
     }
 
     /// Runs on inputs where they lie.
@@ -49,7 +49,7 @@ impl OrtSession {
         let inputs = inputs.iter().map(value::lend).collect::<Result<Vec<_>, _>>()?;
         let values: Vec<&DynValue> = inputs.iter().map(|value| &**value).collect();
         let given = self.contract.signature.outputs.iter().map(|_| None).collect();
-        self.take(&self.execute(&values, given)?, None)
+        self.take(&self.execute(&self.graphs.any, &values, given)?, None)
     }
 
     /// Runs on copies of the inputs in the session's own memory, padded as far as that is allowed.
@@ -57,37 +57,29 @@ impl OrtSession {
         let rows = buffers.rows(parts);
         let inputs = buffers.fill(parts, rows)?;
         let values: Vec<&DynValue> = inputs.iter().map(|buffer| &buffer.value).collect();
-        let mut kinds = Vec::new();
-        let given = buffers.outputs(rows)?.into_iter().map(|buffer| {
-            let (kind, value) = buffer.map(|buffer| (buffer.kind, buffer.value)).unzip();
-            kinds.push(kind);
-            value
-        });
-        let given: Vec<_> = given.collect();
+        let mut given = buffers.outputs(rows)?;
+        let views = buffers.views(&mut given)?;
         let has_given = given.iter().any(Option::is_some);
-        let made = match self.execute(&values, given) {
+        let graph = self.graphs.for_rows(rows.map(|rows| rows.run));
+        let made = match self.execute(graph, &values, views) {
             // The model may only say of its outputs what it does not keep.
             Err(RunError::Failed(reason)) if has_given => {
-                let made = self.execute(&values, kinds.iter().map(|_| None).collect());
+                let made = self.execute(graph, &values, given.iter().map(|_| None).collect());
                 if made.is_ok() {
                     tracing::warn!(
                         reason,
                         "an output is of another shape than the model says; it gets its memory in each run"
                     );
                     buffers.has_outputs = false;
-                    kinds.fill(None);
                 }
                 made
             }
             outcome => outcome,
         }?;
         let outputs = self.take(&made, rows);
-        for (value, kind) in made.into_iter().zip(kinds) {
-            if let Some(kind) = kind {
-                buffers.give_back(kind, value);
-            }
-        }
-        inputs.into_iter().for_each(|buffer| buffers.give_back(buffer.kind, buffer.value));
+        // Views of the memory that is given back.
+        drop(made);
+        inputs.into_iter().chain(given.into_iter().flatten()).for_each(|buffer| buffers.give_back(buffer));
         if let (Err(RunError::Failed(_)), Some(rows)) = (&outputs, rows)
             && rows.run > rows.asked
         {
@@ -97,10 +89,15 @@ impl OrtSession {
         outputs
     }
 
-    fn execute(&self, values: &[&DynValue], given: Vec<Option<DynValue>>) -> Result<Vec<DynValue>, RunError> {
+    fn execute(
+        &self,
+        graph: &LoadedGraph,
+        values: &[&DynValue],
+        given: Vec<Option<DynValue>>,
+    ) -> Result<Vec<DynValue>, RunError> {
         // What an earlier run was refused is not this one's.
         allocator::refused_bytes();
-        self.graph.run(values, given, &self.stop.options).map_err(|error| {
+        graph.run(values, given, &self.stop.options).map_err(|error| {
             let failure = Failure {
                 code: error.code(),
                 message: error.message(),
