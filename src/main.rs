@@ -1,6 +1,7 @@
 //! The `scoria` binary: a thin shell around the library.
 
-use std::process::ExitCode;
+use std::ffi::c_int;
+use std::io::{self, Write};
 
 use mimalloc::MiMalloc;
 use scoria::config::env;
@@ -15,10 +16,20 @@ unsafe extern "C" {
     safe fn mi_collect(force: bool);
 }
 
-fn main() -> ExitCode {
+#[allow(unsafe_code, reason = "the standard library has no way to it")]
+unsafe extern "C" {
+    // SAFETY: declared as in POSIX; any thread may end the process at any time.
+    safe fn _exit(code: c_int) -> !;
+}
+
+fn main() {
     env::set_before_threads(TelemetryOff::VARIABLE, "1");
     scoria::memory::collect_with(|| mi_collect(true));
     // Some engines panic on odd inputs. That fails one request, which is logged under its id; it is no news for the console.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
-    scoria::cli::run(std::env::args_os())
+    let code = scoria::cli::run(std::env::args_os());
+    // If nobody reads there is nobody to tell.
+    drop(io::stdout().flush());
+    // At an orderly end, libraries take down what threads that let go of models are still working with. CUDA's crash then.
+    _exit(c_int::from(code))
 }

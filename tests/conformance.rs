@@ -1,9 +1,9 @@
 //! One suite over every engine: the same model and the same inputs give the same answers.
 //!
-//! Each case is a function of an engine and becomes one test per engine, `ort::…`, `staged::…` (ONNX Runtime with its inputs copied, as
-//! for a GPU) and `tract::…`. `alone` has what only one
-//! of them can do and what the other says instead, `bundled` the models of this repository, `sharing` what sessions share. Nothing is ever skipped: without
-//! ONNX Runtime the `ort` half fails and says how to get it.
+//! Each case is a function of an engine and becomes one test per engine: `ort::…`, `staged::…` (ONNX Runtime with its inputs copied,
+//! as for a GPU), `replayed::…` (as for runs that are recorded there) and `tract::…`. `alone` has what only one of them can do and what
+//! the other says instead, `bundled` the models of this repository, `sharing` what sessions share. Nothing is ever skipped: without
+//! ONNX Runtime the cases that need it fail and say how to get it.
 
 #[path = "conformance/alone.rs"]
 mod alone;
@@ -44,7 +44,14 @@ macro_rules! suite {
         mod staged {
             $(#[test]
             fn $case() {
-                super::$case(&super::Staged(super::support::ort()));
+                super::$case(&super::Staged::always());
+            })*
+        }
+
+        mod replayed {
+            $(#[test]
+            fn $case() {
+                super::$case(&super::Staged::replayed());
             })*
         }
 

@@ -23,7 +23,6 @@ mod serve;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
 
 use clap::ArgMatches;
 use serde_json::json;
@@ -44,14 +43,14 @@ pub enum Failure {
     Missed(String),
 }
 
-/// Runs the command that `arguments` (the program's name first) mean.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command that `arguments` (the program's name first) mean, and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let matches = match arguments::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version come this way too, with code 0. If the terminal is gone there is nobody to tell.
             drop(error.print());
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return if error.use_stderr() { 2 } else { 0 };
         }
     };
     let outcome = match matches.subcommand() {
@@ -80,7 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => Err(Failure::Usage("nothing to do; see scoria --help".to_owned())),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(Failure::Failed(message)) => complain(&message, 1),
         Err(Failure::Usage(message)) => complain(&message, 2),
         Err(Failure::NotFound(message)) => complain(&message, 3),
@@ -119,10 +118,10 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn complain(message: &str, code: u8) -> ExitCode {
+fn complain(message: &str, code: u8) -> u8 {
     // If standard error is gone there is nobody to tell; the exit code remains.
     drop(writeln!(std::io::stderr(), "scoria: {message}"));
-    ExitCode::from(code)
+    code
 }
 
 impl From<config::ConfigError> for Failure {

@@ -96,6 +96,9 @@ pub enum Staging {
     OnDevices,
     /// In the session's own memory, whatever computes. For tests of that way where there is no GPU.
     Always,
+    /// The same, and from there in the memory of a run that goes on being used for all runs alike, as if it had been recorded on a
+    /// GPU. For the same tests.
+    Replayed,
 }
 
 impl Default for LoadOptions {

@@ -159,6 +159,11 @@ impl ProviderOptions {
         self.devices.values().next().cloned().unwrap_or_else(|| vec![0])
     }
 
+    /// Whether runs are to be recorded once and replayed.
+    pub fn records_runs(&self) -> bool {
+        self.values.get(&(Provider::Cuda, "enable_cuda_graph")).is_some_and(|value| value == "1")
+    }
+
     /// Whether a session's memory on a GPU is limited.
     pub fn bounds_memory(&self) -> bool {
         self.values.contains_key(&(Provider::Cuda, "gpu_mem_limit"))

@@ -37,8 +37,8 @@ pub enum Kind {
 /// More GPUs than a machine has.
 const DEVICES_MAX: usize = 64;
 
-const GRAPHS: &str = "CUDA graphs replay a run on the very memory that it was recorded on, which requests do not share; \
-                      leave it out";
+const GRAPHS: &str = "TensorRT's own recordings are of one shape in all; leave it out, or have the runs of CUDA's provider \
+                      recorded (cuda.enable_cuda_graph)";
 
 const fn option(name: &'static str, kind: Kind) -> ProviderOption {
     ProviderOption { name, kind }
@@ -60,7 +60,7 @@ const CUDA: &[ProviderOption] = &[
     option("cudnn_conv_use_max_workspace", Kind::Switch),
     option("cudnn_conv1d_pad_to_nc1d", Kind::Switch),
     option("do_copy_in_default_stream", Kind::Switch),
-    option("enable_cuda_graph", Kind::Refused(GRAPHS)),
+    option("enable_cuda_graph", Kind::Switch),
     option("enable_skip_layer_norm_strict_mode", Kind::Switch),
     option("fuse_conv_bias", Kind::Switch),
     option("prefer_nhwc", Kind::Switch),

@@ -4,64 +4,30 @@
 //! memory is first copied by the driver. Such memory is dear to allocate, so it is kept and used again. The rows of several requests
 //! are written straight into it, and rows of padding behind them.
 
-use std::ptr::{self, NonNull};
+use std::ffi::c_void;
 
-use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
-use ort::value::{DynTensor, DynTensorValueType, DynValue, PrimitiveTensorElementType, TensorElementType};
-use ort::{AsPointer, sys};
+use ort::memory::Allocator;
+use ort::value::{DynTensor, DynTensorValueType, DynValue, PrimitiveTensorElementType};
 
 use super::recent::Recent;
+use super::view::{Kind, Place, no_texts, over};
 use crate::engine::{Buckets, RunError};
 use crate::tensor::{DType, Dim, Element, Signature, Tensor, ValueType, element_count};
 
 /// What a session keeps for later runs.
 const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// What a buffer is good for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    dtype: DType,
-    shape: Vec<usize>,
-}
-
-/// A value of the runtime in the session's memory.
+/// Memory of the session's, as the runtime allocated it.
 pub(super) struct Buffer {
     pub value: DynValue,
     pub kind: Kind,
 }
 
 impl Buffer {
-    /// The same memory as an output on the processor, to be used before this buffer goes. `allocator` is who it is from.
-    ///
-    /// As what it is, pinned memory is told apart from the processor's when the runtime plans a copy and not when it makes it, which
-    /// then fails for being one onto itself (1.31.1).
-    #[allow(unsafe_code, reason = "the crate makes such a value for a type that is known when this is compiled only")]
-    fn as_output(&mut self, allocator: &Allocator) -> Result<DynValue, RunError> {
-        let failed = |error: ort::Error| RunError::Failed(error.to_string());
-        let info = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default);
-        let info = info.map_err(failed)?;
-        let tensor = self.value.view().downcast::<DynTensorValueType>().map_err(failed)?;
-        let element = *tensor.data_type();
-        let shape: Vec<i64> = tensor.shape().to_vec();
-        let bytes = element_count(&self.kind.shape).unwrap_or(0) * self.kind.dtype.size().unwrap_or(0);
-        let mut value = ptr::null_mut();
-        // SAFETY: the memory is as long as its tensor's elements, and the arguments are read before the call returns. The value
-        // does not own what it points to; who asks for it drops it before the buffer.
-        unsafe {
-            let status = (ort::api().CreateTensorWithDataAsOrtValue)(
-                info.ptr(),
-                tensor.data_ptr().cast_mut(),
-                bytes,
-                shape.as_ptr(),
-                shape.len(),
-                element.into(),
-                &mut value,
-            );
-            ort::Error::result_from_status(status).map_err(failed)?;
-            let value: NonNull<sys::OrtValue> =
-                NonNull::new(value).ok_or_else(|| RunError::Failed("no value was made".to_owned()))?;
-            Ok(DynValue::from_ptr(value, Some(allocator)))
-        }
+    /// Where its elements are.
+    pub(super) fn data(&mut self) -> Result<*mut c_void, RunError> {
+        let tensor = self.value.view().downcast::<DynTensorValueType>();
+        Ok(tensor.map_err(|error| RunError::Failed(error.to_string()))?.data_ptr().cast_mut())
     }
 }
 
@@ -153,26 +119,31 @@ impl Buffers {
         kinds.into_iter().map(|kind| kind.map(|kind| self.take(kind)).transpose()).collect()
     }
 
-    /// What a run is given of memory for its outputs, to be dropped before that is.
-    pub(super) fn views(&self, given: &mut [Option<Buffer>]) -> Result<Vec<Option<DynValue>>, RunError> {
-        given
-            .iter_mut()
-            .map(|buffer| buffer.as_mut().map(|buffer| buffer.as_output(&self.allocator)).transpose())
-            .collect()
+    /// A buffer as the processor's memory, which a run may use for as long as the buffer is left alone.
+    ///
+    /// The runtime takes pinned memory that it knows as such for the GPU's own: kernels read inputs out of it over the bus, again and
+    /// again, and an output's copy to it fails for being one onto itself (1.31.1). What it takes for the processor's it copies,
+    /// on the run's stream, and the driver sees that it is pinned.
+    #[allow(unsafe_code, reason = "a value over memory that is lent")]
+    pub(super) fn host_value(&self, buffer: &mut Buffer) -> Result<DynValue, RunError> {
+        let data = buffer.data()?;
+        // SAFETY: the buffer was allocated for this kind, in memory that the processor reaches. The values are dropped in the
+        // function that asks for them (`session`), before their buffers are given back.
+        unsafe { over(data, &buffer.kind, Place::Host, &self.allocator) }
     }
 
     fn take(&mut self, kind: Kind) -> Result<Buffer, RunError> {
         if let Some(value) = self.kept.take(&kind) {
             return Ok(Buffer { value, kind });
         }
-        let element = element_type(kind.dtype).ok_or_else(|| failed("texts have no memory of their own"))?;
+        let element = kind.element_type().ok_or_else(no_texts)?;
         let tensor = DynTensor::new(&self.allocator, element, kind.shape.as_slice());
         Ok(Buffer { value: tensor.map_err(|error| RunError::Failed(error.to_string()))?.into_dyn(), kind })
     }
 
     /// Keeps a buffer for later.
     pub(super) fn give_back(&mut self, Buffer { value, kind }: Buffer) {
-        let bytes = element_count(&kind.shape).unwrap_or(0).saturating_mul(kind.dtype.size().unwrap_or(0));
+        let bytes = kind.bytes();
         self.kept.put(kind, value, bytes);
     }
 }
@@ -231,7 +202,7 @@ fn write(buffer: &mut DynValue, tensors: &[&Tensor]) -> Result<(), RunError> {
         Some(Tensor::BF16(_)) => copy::<half::bf16>(buffer, tensors),
         Some(Tensor::F32(_)) => copy::<f32>(buffer, tensors),
         Some(Tensor::F64(_)) => copy::<f64>(buffer, tensors),
-        Some(Tensor::String(_)) | None => Err(failed("texts have no memory of their own")),
+        Some(Tensor::String(_)) | None => Err(no_texts()),
     }
 }
 
@@ -264,25 +235,6 @@ where
 
 fn failed(reason: &str) -> RunError {
     RunError::Failed(reason.to_owned())
-}
-
-fn element_type(dtype: DType) -> Option<TensorElementType> {
-    Some(match dtype {
-        DType::Bool => TensorElementType::Bool,
-        DType::I8 => TensorElementType::Int8,
-        DType::I16 => TensorElementType::Int16,
-        DType::I32 => TensorElementType::Int32,
-        DType::I64 => TensorElementType::Int64,
-        DType::U8 => TensorElementType::Uint8,
-        DType::U16 => TensorElementType::Uint16,
-        DType::U32 => TensorElementType::Uint32,
-        DType::U64 => TensorElementType::Uint64,
-        DType::F16 => TensorElementType::Float16,
-        DType::BF16 => TensorElementType::Bfloat16,
-        DType::F32 => TensorElementType::Float32,
-        DType::F64 => TensorElementType::Float64,
-        DType::String => return None,
-    })
 }
 
 #[cfg(test)]

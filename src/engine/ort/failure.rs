@@ -2,6 +2,7 @@
 
 use ort::ErrorCode;
 
+use super::allocator;
 use crate::engine::RunError;
 use crate::memory;
 
@@ -50,9 +51,22 @@ pub(super) struct Failure<'a> {
 }
 
 impl Failure<'_> {
+    /// What `run` gives, or who is at fault if it gives nothing. `was_stopped` is asked then.
+    pub(super) fn of<T>(
+        run: impl FnOnce() -> ort::Result<T>,
+        was_stopped: impl FnOnce() -> bool,
+    ) -> Result<T, RunError> {
+        // What an earlier run was refused is not this one's.
+        allocator::refused_bytes();
+        run().map_err(|error| {
+            let (code, message) = (error.code(), error.message());
+            Failure { code, message, refused_bytes: allocator::refused_bytes(), stopped: was_stopped() }.classify()
+        })
+    }
+
     /// Whose it is. Memory that could not be had is put to the sender's account only if this machine can never have it: then
     /// it was a size of theirs that asked for it.
-    pub(super) fn classify(&self) -> RunError {
+    fn classify(&self) -> RunError {
         if self.stopped || self.message.contains("Exiting due to terminate flag") {
             return RunError::Interrupted;
         }

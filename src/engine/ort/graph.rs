@@ -4,7 +4,7 @@
 //! (<https://github.com/microsoft/onnxruntime/issues/114>, <https://github.com/microsoft/onnxruntime/issues/19275>), and that is how a deployment's sessions share weights. The `ort`
 //! crate asks for exclusive access, since other providers are not as careful; so this file makes the call itself
 //! ([ADR 11](../../../docs/adr/0011-one-session.md), [ADR 18](../../../docs/adr/0018-gpu.md)). CUDA graphs are the exception, which
-//! is why they cannot be asked for.
+//! is why those runs take turns, and each thread has its own (`recorder`).
 
 use std::ffi::{CString, c_char};
 use std::ptr::{self, NonNull};
@@ -13,8 +13,9 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{RunOptions, Session};
 use ort::value::DynValue;
 use ort::{AsPointer, sys};
+use parking_lot::Mutex;
 
-use super::failed;
+use super::{cuda, failed};
 use crate::engine::LoadError;
 use crate::tensor::Signature;
 
@@ -23,13 +24,20 @@ pub(super) struct LoadedGraph {
     session: Session,
     /// The GPU it computes on.
     device: Option<u32>,
+    /// For those runs that must not be at the same time: all, where any is recorded.
+    turn: Option<Mutex<()>>,
     inputs: Vec<CString>,
     outputs: Vec<CString>,
 }
 
 impl LoadedGraph {
     /// Makes sure that the session takes the signature's inputs, no others, and gives its outputs.
-    pub(super) fn new(session: Session, signature: &Signature, device: Option<u32>) -> Result<LoadedGraph, LoadError> {
+    pub(super) fn new(
+        session: Session,
+        signature: &Signature,
+        device: Option<u32>,
+        is_recorded: bool,
+    ) -> Result<LoadedGraph, LoadError> {
         // The runtime decides by itself which inputs are defaults to be left out.
         for input in session.inputs() {
             if signature.input_index(input.name()).is_none() {
@@ -46,12 +54,12 @@ impl LoadedGraph {
         }
         let inputs = signature.inputs.iter().map(|input| c_name(&input.name)).collect::<Result<_, _>>()?;
         let outputs = signature.outputs.iter().map(|output| c_name(&output.name)).collect::<Result<_, _>>()?;
-        Ok(LoadedGraph { session, device, inputs, outputs })
+        Ok(LoadedGraph { session, device, turn: is_recorded.then(Mutex::default), inputs, outputs })
     }
 
-    /// Whether it computes on a GPU.
-    pub(super) fn is_on_device(&self) -> bool {
-        self.device.is_some()
+    /// The GPU it computes on; `None` on the processor.
+    pub(super) fn device(&self) -> Option<u32> {
+        self.device
     }
 
     /// Memory to hand inputs over in: what the GPU reads by itself, and the processor's own without one.
@@ -87,6 +95,10 @@ impl LoadedGraph {
                 given.len()
             )));
         }
+        if self.device.is_some() {
+            cuda::ignore_recordings_of_others();
+        }
+        let _turn = self.turn.as_ref().map(Mutex::lock);
         let inputs = pointers(&self.inputs);
         let outputs = pointers(&self.outputs);
         let values: Vec<*const sys::OrtValue> = values.iter().map(|value| value.ptr()).collect();

@@ -12,13 +12,16 @@
 mod absence;
 mod allocator;
 mod buffers;
+mod cuda;
 mod failure;
 mod fleet;
 mod graph;
 mod providers;
 mod recent;
+mod recorder;
 mod session;
 mod value;
+mod view;
 
 use std::error::Error as _;
 use std::ffi::OsStr;
@@ -38,7 +41,7 @@ use self::graph::LoadedGraph;
 use self::providers::{Attempt, Candidates, Made};
 use self::session::{Contract, OrtSession};
 use super::library::Version;
-use super::{Buckets, Engine, EngineInfo, LoadError, LoadOptions, Loaded};
+use super::{Buckets, Engine, EngineInfo, LoadError, LoadOptions, Loaded, Staging};
 use crate::provider::{Provider, ProviderOptions};
 use crate::tensor::{DType, Signature, ValueType};
 
@@ -194,6 +197,10 @@ fn why_not_probed(path: &Path) -> String {
 /// than a warning here.
 fn log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &str) {
     match level {
+        // What cuDNN cannot do one way is done another.
+        LogLevel::Error if location.starts_with("cudnn_fe_call.cc") => {
+            tracing::debug!(location, "onnxruntime: {message}");
+        }
         LogLevel::Fatal | LogLevel::Error => tracing::warn!(location, "onnxruntime: {message}"),
         _ => tracing::debug!(location, "onnxruntime: {message}"),
     }
@@ -215,12 +222,18 @@ impl Engine for OrtEngine {
         let Made { session: opened, providers, missing } =
             candidates.make(|left| self.open_all(path, left, options))?;
         let devices = opened.iter().filter(|opened| opened.device.is_some()).count();
-        let members = opened.into_iter().map(|opened| opened.graphs(signature).map(Arc::new));
+        let is_on_cuda = providers.contains(&Provider::Cuda);
+        let is_recorded = match options.staging {
+            Staging::Replayed => true,
+            _ => is_on_cuda && options.provider_options.records_runs(),
+        };
+        let members = opened.into_iter().map(|opened| opened.graphs(signature, is_recorded).map(Arc::new));
         let fleet = Arc::new(Fleet::new(members.collect::<Result<_, _>>()?));
         let contract = Contract {
             signature: signature.clone(),
             max_output_elements: options.max_output_elements,
             staging: options.staging,
+            is_recorded,
         };
         let first = OrtSession::new(fleet, Arc::new(contract))?;
         Ok(Loaded {
@@ -241,8 +254,8 @@ struct Opened {
 }
 
 impl Opened {
-    fn graphs(self, signature: &Signature) -> Result<Graphs, LoadError> {
-        let graph = |session| LoadedGraph::new(session, signature, self.device);
+    fn graphs(self, signature: &Signature, is_recorded: bool) -> Result<Graphs, LoadError> {
+        let graph = |session| LoadedGraph::new(session, signature, self.device, is_recorded);
         let sized = self.sized.into_iter().map(|(rows, session)| Ok((rows, graph(session)?)));
         Ok(Graphs { sized: sized.collect::<Result<_, LoadError>>()?, any: graph(self.any)? })
     }
@@ -286,6 +299,9 @@ impl OrtEngine {
         options: &ProviderOptions,
         device: Option<u32>,
     ) -> Attempt<RuntimeSession> {
+        if device.is_some() {
+            cuda::ignore_recordings_of_others();
+        }
         match self.builder(threads) {
             Ok(builder) => providers::make(builder, path, (providers, options, device.unwrap_or(0))),
             Err(error) => Attempt::Failed(error.to_string()),

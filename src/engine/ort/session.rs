@@ -7,17 +7,21 @@ use ort::logging::LogLevel;
 use ort::session::RunOptions;
 use ort::value::DynValue;
 
-use super::buffers::{Buffers, Rows};
+use super::buffers::{Buffer, Buffers, Rows};
 use super::failure::Failure;
 use super::fleet::{Fleet, Graphs};
 use super::graph::LoadedGraph;
-use super::{allocator, failed, value};
+use super::recorder::{Recorder, Replay, do_not_record};
+use super::view::Place;
+use super::{failed, value};
 use crate::engine::allowance::Allowance;
 use crate::engine::{Buckets, Interrupt, LoadError, RunError, Session, Staging, join};
 use crate::tensor::{Signature, Tensor, Value, first_rows};
 
 /// A way to run a graph that others may run at the same time.
 pub(super) struct OrtSession {
+    /// Who has recorded runs and replays them, if they are.
+    recorder: Option<Recorder>,
     /// Where inputs are copied to, if they are. First, so that it is let go of before the graph that it is memory of.
     buffers: Option<Buffers>,
     fleet: Arc<Fleet>,
@@ -31,17 +35,28 @@ pub(super) struct Contract {
     pub signature: Signature,
     pub max_output_elements: usize,
     pub staging: Staging,
+    /// Whether runs are recorded and replayed.
+    pub is_recorded: bool,
+}
+
+/// What a run reads and writes.
+struct Memory {
+    inputs: Vec<Buffer>,
+    /// `None` for what the runtime makes itself.
+    outputs: Vec<Option<Buffer>>,
 }
 
 impl OrtSession {
     /// A session on the next device in turn.
     pub(super) fn new(fleet: Arc<Fleet>, contract: Arc<Contract>) -> Result<OrtSession, LoadError> {
-        let stop = Stop::new().map_err(|error| failed(error.to_string()))?;
+        let stop = Stop::new(contract.is_recorded).map_err(|error| failed(error.to_string()))?;
         let graphs = fleet.next();
-        let is_staged = graphs.any.is_on_device() || contract.staging == Staging::Always;
+        let is_staged = graphs.any.device().is_some() || contract.staging != Staging::OnDevices;
+        let place = graphs.any.device().map_or(Place::Host, Place::Gpu);
+        let recorder = contract.is_recorded.then(|| Recorder::start(&graphs, place)).transpose()?;
         let buffers = is_staged
             .then(|| Buffers::new(graphs.any.host_memory(), &contract.signature, contract.max_output_elements));
-        Ok(OrtSession { buffers, fleet, graphs, stop: Arc::new(stop), contract })
+        Ok(OrtSession { recorder, buffers, fleet, graphs, stop: Arc::new(stop), contract })
     }
 
     /// Runs on inputs where they lie.
@@ -55,30 +70,9 @@ impl OrtSession {
     /// Runs on copies of the inputs in the session's own memory, padded as far as that is allowed.
     fn run_staged(&mut self, buffers: &mut Buffers, parts: &[&[Tensor]]) -> Result<Vec<Value>, RunError> {
         let rows = buffers.rows(parts);
-        let inputs = buffers.fill(parts, rows)?;
-        let values: Vec<&DynValue> = inputs.iter().map(|buffer| &buffer.value).collect();
-        let mut given = buffers.outputs(rows)?;
-        let views = buffers.views(&mut given)?;
-        let has_given = given.iter().any(Option::is_some);
-        let graph = self.graphs.for_rows(rows.map(|rows| rows.run));
-        let made = match self.execute(graph, &values, views) {
-            // The model may only say of its outputs what it does not keep.
-            Err(RunError::Failed(reason)) if has_given => {
-                let made = self.execute(graph, &values, given.iter().map(|_| None).collect());
-                if made.is_ok() {
-                    tracing::warn!(
-                        reason,
-                        "an output is of another shape than the model says; it gets its memory in each run"
-                    );
-                    buffers.has_outputs = false;
-                }
-                made
-            }
-            outcome => outcome,
-        }?;
-        let outputs = self.take(&made, rows);
-        // Views of the memory that is given back.
-        drop(made);
+        let mut memory = Memory { inputs: buffers.fill(parts, rows)?, outputs: buffers.outputs(rows)? };
+        let outputs = self.compute(buffers, &mut memory, rows).and_then(|made| self.take(&made, rows));
+        let Memory { inputs, outputs: given } = memory;
         inputs.into_iter().chain(given.into_iter().flatten()).for_each(|buffer| buffers.give_back(buffer));
         if let (Err(RunError::Failed(_)), Some(rows)) = (&outputs, rows)
             && rows.run > rows.asked
@@ -89,23 +83,65 @@ impl OrtSession {
         outputs
     }
 
+    /// The outputs of a run on what is in `memory`, to be dropped before that is given back.
+    fn compute(
+        &self,
+        buffers: &mut Buffers,
+        memory: &mut Memory,
+        rows: Option<Rows>,
+    ) -> Result<Vec<DynValue>, RunError> {
+        if self.replay(memory)? {
+            return memory.outputs.iter_mut().flatten().map(|buffer| buffers.host_value(buffer)).collect();
+        }
+        let inputs =
+            memory.inputs.iter_mut().map(|buffer| buffers.host_value(buffer)).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<&DynValue> = inputs.iter().collect();
+        let given = memory.outputs.iter_mut();
+        let given = given.map(|buffer| buffer.as_mut().map(|buffer| buffers.host_value(buffer)).transpose());
+        let given = given.collect::<Result<Vec<_>, _>>()?;
+        let graph = self.graphs.for_rows(rows.map(|rows| rows.run));
+        match self.execute(graph, &values, given) {
+            // The model may only say of its outputs what it does not keep.
+            Err(RunError::Failed(reason)) if memory.outputs.iter().any(Option::is_some) => {
+                let made = self.execute(graph, &values, memory.outputs.iter().map(|_| None).collect());
+                if made.is_ok() {
+                    tracing::warn!(
+                        reason,
+                        "an output is of another shape than the model says; it gets its memory in each run"
+                    );
+                    buffers.has_outputs = false;
+                }
+                made
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the run was replayed, its outputs being where there is memory for them.
+    fn replay(&self, memory: &mut Memory) -> Result<bool, RunError> {
+        let Some(recorder) = &self.recorder else { return Ok(false) };
+        let is_empty = |buffer: &Buffer| buffer.kind.bytes() == 0;
+        if memory.outputs.iter().any(Option::is_none) || memory.inputs.iter().any(is_empty) {
+            return Ok(false);
+        }
+        // Once it has begun it cannot be ended.
+        if self.stop.was_called() {
+            return Err(RunError::Interrupted);
+        }
+        let outputs = memory.outputs.drain(..).flatten().collect();
+        let done = recorder.run(std::mem::take(&mut memory.inputs), outputs)?;
+        memory.inputs = done.inputs;
+        memory.outputs = done.outputs.into_iter().map(Some).collect();
+        Ok(done.outcome? == Replay::Replayed)
+    }
+
     fn execute(
         &self,
         graph: &LoadedGraph,
         values: &[&DynValue],
         given: Vec<Option<DynValue>>,
     ) -> Result<Vec<DynValue>, RunError> {
-        // What an earlier run was refused is not this one's.
-        allocator::refused_bytes();
-        graph.run(values, given, &self.stop.options).map_err(|error| {
-            let failure = Failure {
-                code: error.code(),
-                message: error.message(),
-                refused_bytes: allocator::refused_bytes(),
-                stopped: self.stop.was_called(),
-            };
-            failure.classify()
-        })
+        Failure::of(|| graph.run(values, given, &self.stop.options), || self.stop.was_called())
     }
 
     /// Copies the outputs out of the runtime's memory, but for the rows of padding.
@@ -191,8 +227,12 @@ struct Stop {
 }
 
 impl Stop {
-    fn new() -> ort::Result<Stop> {
+    fn new(is_recorded: bool) -> ort::Result<Stop> {
         let mut options = RunOptions::new()?;
+        if is_recorded {
+            // Those that are have options of their own.
+            do_not_record(&mut options)?;
+        }
         // A failed run is reported by who asked for it; the runtime's own line would let any client fill the log.
         options.set_log_level(LogLevel::Fatal)?;
         Ok(Stop { options, called: AtomicBool::new(false) })

@@ -297,7 +297,9 @@ mod tests {
                 0 => f32::from_bits(random.draw() as u32),
                 1 => (random.draw() % 2_000_000) as f32 / 100.0 - 10_000.0,
                 2 => random.draw() as f32 / u64::MAX as f32,
-                3 => f32::from_bits((random.draw() % 255) as u32 * 0x80_0000 + (random.draw() % 3) as u32 - 1),
+                3 => f32::from_bits(
+                    ((random.draw() % 255) as u32 * 0x80_0000 + (random.draw() % 3) as u32).wrapping_sub(1),
+                ),
                 4 => (random.draw() % 20_000_000) as f32,
                 _ => 10f32.powi((random.draw() % 14) as i32 - 6) * (1.0 + (random.draw() % 9) as f32),
             };
