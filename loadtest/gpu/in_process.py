@@ -1,7 +1,8 @@
-"""ONNX Runtime called in this process, inputs and outputs bound beforehand: what the GPU gives without a server."""
+"""ONNX Runtime called in this process: what the GPU gives without a server."""
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,8 +13,11 @@ import onnxruntime
 from gpu.provider import CPU, Provider
 from gpu.subject import Feeds, Subject
 
-# Where inputs and outputs lie. From the host they are copied to the GPU for every run, and back, as a server has to.
-Placement = Literal["host", "device"]
+# Where inputs and outputs lie: bound on the GPU beforehand, which is the most there is to be had, or in the host's arrays, which are
+# copied to the GPU for every run and back, as a server has to.
+Placement = Literal["device", "host"]
+
+Run = Callable[[], object]
 
 THREADS = (1, 2)
 WARM_UP_RUNS = 3
@@ -29,7 +33,7 @@ class Way:
 
     batch: int
     threads: int
-    placement: Placement = "host"
+    placement: Placement = "device"
 
 
 @dataclass(frozen=True)
@@ -61,39 +65,42 @@ class InProcess:
     def measure(self, way: Way, seconds: float) -> Runs:
         """Runs for so long, and once for each thread at least."""
         try:
-            bindings = [self._bind(way) for _ in range(way.threads)]
-            for binding in bindings * WARM_UP_RUNS:
-                self.session.run_with_iobinding(binding)
-            return self._timed(bindings, way, seconds)
+            runs = [self._run(way) for _ in range(way.threads)]
+            # As many at the same time as later: each of them has memory of its own, which is allocated now.
+            for _ in range(WARM_UP_RUNS):
+                self._timed(runs, way, 0)
+            return self._timed(runs, way, seconds)
         except Exception as error:
             # ONNX Runtime's exceptions have no class in common; a batch that does not fit into memory is one of them.
             raise CannotRun(f"{way.batch} rows: {str(error).splitlines()[0]}") from error
 
-    def _bind(self, way: Way) -> onnxruntime.IOBinding:
-        device = self.device if way.placement == "device" else "cpu"
+    def _run(self, way: Way) -> Run:
+        feeds = self.subject.rows(way.batch)
+        if way.placement == "host":
+            return lambda: self.session.run(None, feeds)
         binding = self.session.io_binding()
-        for name, array in self.subject.rows(way.batch).items():
-            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, device, 0))
+        for name, array in feeds.items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, self.device, 0))
         for value in self.session.get_outputs():
-            binding.bind_output(value.name, device)
-        return binding
+            binding.bind_output(value.name, self.device)
+        return lambda: self.session.run_with_iobinding(binding)
 
-    def _timed(self, bindings: list[onnxruntime.IOBinding], way: Way, seconds: float) -> Runs:
-        times: list[list[float]] = [[] for _ in bindings]
+    def _timed(self, runs: list[Run], way: Way, seconds: float) -> Runs:
+        times: list[list[float]] = [[] for _ in runs]
         failures: list[Exception] = []
         begun = time.perf_counter()
 
-        def loop(binding: onnxruntime.IOBinding, own: list[float]) -> None:
+        def loop(run: Run, own: list[float]) -> None:
             now = time.perf_counter()
             try:
                 while now - begun < seconds or not own:
-                    self.session.run_with_iobinding(binding)
+                    run()
                     before, now = now, time.perf_counter()
                     own.append(now - before)
             except Exception as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=loop, args=pair) for pair in zip(bindings, times, strict=True)]
+        threads = [threading.Thread(target=loop, args=pair) for pair in zip(runs, times, strict=True)]
         for thread in threads:
             thread.start()
         for thread in threads:

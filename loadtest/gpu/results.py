@@ -41,8 +41,8 @@ class Round:
     in_process: Runs
     # While that ran.
     in_process_gpu: Reading
-    # The same runs with inputs and outputs that stay on the GPU.
-    on_device: Runs
+    # The same runs on arrays of the host.
+    with_copies: Runs
     # By the titles of `Trial.loads`.
     served: dict[str, Served] = field(default_factory=dict)
 

@@ -121,16 +121,16 @@ class Contest:
             served[half] = generator.measure(server, replace(load, rate_per_s=served[title].requests_per_s / 2))
 
         steps = [
-            lambda: run("host", best),
-            lambda: run("device", replace(best, placement="device")),
+            lambda: run("device", best),
+            lambda: run("host", replace(best, placement="host")),
             lambda: serve(FULL, HALF_FULL),
             lambda: serve(SINGLE, HALF_SINGLE),
         ]
         self.random.shuffle(steps)
         for step in steps:
             step()
-        (host, gpu), (device, _) = runs["host"], runs["device"]
-        return Round(host, gpu, device, served)
+        (device, gpu), (host, _) = runs["device"], runs["host"]
+        return Round(device, gpu, host, served)
 
 
 def answer(server: Server, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
