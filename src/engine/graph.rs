@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::lookups::Lookup;
 use super::onnx_file::{self, FileState};
 use super::row_wise::RowWise;
-use super::{element_name, external_data, onnx};
+use super::{element_name, external_data, onnx, recordable};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// The parts of an ONNX graph that the server reasons about.
@@ -19,6 +20,10 @@ pub struct Graph {
     pub signature: Signature,
     /// Whether its operators keep rows apart.
     pub row_wise: RowWise,
+    /// Inputs whose numbers are places in a table.
+    pub lookups: Vec<Lookup>,
+    /// What keeps runs from being recorded on a GPU and replayed, if anything does.
+    pub recording_obstacle: Option<String>,
     /// `(domain, version)`; the default domain is `ai.onnx`.
     pub opsets: Vec<(String, i64)>,
     /// The exporter, as it named itself.
@@ -64,9 +69,13 @@ impl Graph {
 
     fn of(model: onnx::Model, path: &Path, file: Option<FileState>) -> Result<Graph, GraphError> {
         let external_files = external_data::files(&model, onnx_file::folder(path))?;
-        let signature = signature(model.graph.as_ref().unwrap_or(&onnx::Graph::default()))?;
+        let none = onnx::Graph::default();
+        let graph = model.graph.as_ref().unwrap_or(&none);
+        let signature = signature(graph)?;
         Ok(Graph {
             row_wise: RowWise::of(&model, &signature),
+            lookups: Lookup::of(graph, &signature),
+            recording_obstacle: recordable::obstacle(graph, &signature),
             opsets: opsets(&model.opset_import),
             producer: [model.producer_name, model.producer_version].join(" ").trim().to_owned(),
             signature,

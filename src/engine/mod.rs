@@ -13,11 +13,13 @@ mod file_kind;
 mod graph;
 mod inventory;
 pub mod library;
+mod lookups;
 mod onnx;
 mod onnx_file;
 pub mod ort;
 #[cfg(feature = "tract")]
 mod provider;
+mod recordable;
 mod row_wise;
 #[cfg(feature = "tract")]
 pub mod tract;
@@ -30,6 +32,7 @@ pub use external_data::ExternalData;
 pub use file_kind::kind as file_kind;
 pub use graph::{Graph, GraphError};
 pub use inventory::{Initializers, Inventory, Operator};
+pub use lookups::Lookup;
 pub use onnx_file::FileState;
 pub use row_wise::RowWise;
 

@@ -164,6 +164,12 @@ impl ProviderOptions {
         self.values.get(&(Provider::Cuda, "enable_cuda_graph")).is_some_and(|value| value == "1")
     }
 
+    /// The same, but for the recording.
+    pub fn without_recording(mut self) -> ProviderOptions {
+        self.values.remove(&(Provider::Cuda, "enable_cuda_graph"));
+        self
+    }
+
     /// Whether a session's memory on a GPU is limited.
     pub fn bounds_memory(&self) -> bool {
         self.values.contains_key(&(Provider::Cuda, "gpu_mem_limit"))

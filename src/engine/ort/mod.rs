@@ -219,6 +219,12 @@ impl Engine for OrtEngine {
         let signature = &graph.signature;
         check_outputs(signature)?;
         let candidates = Candidates::new(&options.providers)?;
+        let mut options = options.clone();
+        if let Some(reason) = graph.recording_obstacle.as_ref().filter(|_| options.provider_options.records_runs()) {
+            tracing::warn!(path = %path.display(), reason, "runs of this model are not recorded");
+            options.provider_options = options.provider_options.without_recording();
+        }
+        let options = &options;
         let Made { session: opened, providers, missing } =
             candidates.make(|left| self.open_all(path, left, options))?;
         let devices = opened.iter().filter(|opened| opened.device.is_some()).count();
@@ -231,6 +237,7 @@ impl Engine for OrtEngine {
         let fleet = Arc::new(Fleet::new(members.collect::<Result<_, _>>()?));
         let contract = Contract {
             signature: signature.clone(),
+            lookups: graph.lookups.clone(),
             max_output_elements: options.max_output_elements,
             staging: options.staging,
             is_recorded,

@@ -15,7 +15,7 @@ use super::recorder::{Recorder, Replay, do_not_record};
 use super::view::Place;
 use super::{failed, value};
 use crate::engine::allowance::Allowance;
-use crate::engine::{Buckets, Interrupt, LoadError, RunError, Session, Staging, join};
+use crate::engine::{Buckets, Interrupt, LoadError, Lookup, RunError, Session, Staging, join};
 use crate::tensor::{Signature, Tensor, Value, first_rows};
 
 /// A way to run a graph that others may run at the same time.
@@ -33,6 +33,7 @@ pub(super) struct OrtSession {
 /// What all sessions of a model have in common.
 pub(super) struct Contract {
     pub signature: Signature,
+    pub lookups: Vec<Lookup>,
     pub max_output_elements: usize,
     pub staging: Staging,
     /// Whether runs are recorded and replayed.
@@ -69,6 +70,7 @@ impl OrtSession {
 
     /// Runs on copies of the inputs in the session's own memory, padded as far as that is allowed.
     fn run_staged(&mut self, buffers: &mut Buffers, parts: &[&[Tensor]]) -> Result<Vec<Value>, RunError> {
+        parts.iter().try_for_each(|inputs| self.check_lookups(inputs))?;
         let rows = buffers.rows(parts);
         let mut memory = Memory { inputs: buffers.fill(parts, rows)?, outputs: buffers.outputs(rows)? };
         let outputs = self.compute(buffers, &mut memory, rows).and_then(|made| self.take(&made, rows));
@@ -81,6 +83,15 @@ impl OrtSession {
             buffers.buckets = None;
         }
         outputs
+    }
+
+    /// Refuses what a GPU would not: see [`Lookup`].
+    fn check_lookups(&self, inputs: &[Tensor]) -> Result<(), RunError> {
+        self.contract.lookups.iter().try_for_each(|lookup| {
+            let Some(tensor) = inputs.get(lookup.input) else { return Ok(()) };
+            let name = || self.contract.signature.inputs.get(lookup.input).map_or("", |input| &input.name);
+            lookup.check(tensor).map_err(|reason| RunError::Rejected(format!("input '{}': {reason}", name())))
+        })
     }
 
     /// The outputs of a run on what is in `memory`, to be dropped before that is given back.
