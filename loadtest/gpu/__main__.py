@@ -12,7 +12,7 @@ from compare.machine import this_machine
 from gpu import report, trial
 from gpu.meter import first_gpu
 from gpu.plan import Plan, parser, plan
-from gpu.provider import CPU, CUDA, TENSORRT, missing_for_tensorrt
+from gpu.provider import CPU, CUDA, RECORDED, TENSORRT, missing_for_tensorrt
 from gpu.results import Results
 from gpu.subject import subjects
 from gpu.trial import say
@@ -40,7 +40,7 @@ def measure(plan: Plan) -> int:
     if plan.is_dry:
         providers, no_tensorrt = [CPU], "left out of a dry run"
     else:
-        providers = [CUDA] if no_tensorrt else [CUDA, TENSORRT]
+        providers = [CUDA, *([RECORDED] if plan.has_recorded else []), *([] if no_tensorrt else [TENSORRT])]
     now = datetime.datetime.now(datetime.UTC)
     found = Results(now.isoformat(timespec="seconds"), this_machine(), gpu, plan.seconds, server_runtime, no_tensorrt)
     say(f"TensorRT: {no_tensorrt or 'present'}")

@@ -26,6 +26,7 @@ class Plan:
     models: tuple[str, ...]
     precisions: tuple[str, ...]
     has_tensorrt: bool
+    has_recorded: bool
     rounds: int
     seconds: float
     output: Path
@@ -84,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--without-tensorrt", action="store_true", help="even where it is present; its engines take minutes"
     )
+    parser.add_argument("--recorded", action="store_true", help="also with the server's runs recorded and replayed")
     parser.add_argument("--rounds", type=positive, default=ROUNDS, help=f"default {ROUNDS}")
     parser.add_argument(
         "--seconds", type=positive_seconds, default=SECONDS, help=f"of each measurement; default {SECONDS:g}"
@@ -106,6 +108,7 @@ def plan(arguments: argparse.Namespace, package_library: Path) -> Plan:
         models=arguments.models,
         precisions=arguments.precisions,
         has_tensorrt=not arguments.without_tensorrt,
+        has_recorded=arguments.recorded,
         rounds=arguments.rounds,
         seconds=arguments.seconds,
         output=arguments.output or (WORK if is_dry else RESULTS),

@@ -18,18 +18,26 @@ class Provider:
     name: str
     # The list that the server gets. It names nothing to fall back to but what the provider itself needs.
     server_list: str
+    # Whether the server records its runs and replays them.
+    is_recorded: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, runs recorded" if self.is_recorded else self.name
 
     @property
     def python_name(self) -> str:
         return PYTHON_NAMES[self.name]
 
     def server_flags(self, subject: Subject, rows_max: int) -> list[str]:
-        """For `scoria serve`: the provider, and the same options as ONNX Runtime's Python package gets."""
+        """For `scoria serve`: the provider, and the same options as ONNX Runtime's Python package gets, which records nothing."""
         options = [
             f"{name}.{key}={value}"
             for name, listed in self._options(subject, rows_max).items()
             for key, value in listed.items()
         ]
+        if self.is_recorded:
+            options.append("cuda.enable_cuda_graph=1")
         return ["--providers", self.server_list, *(["--provider-options", ",".join(options)] if options else [])]
 
     def python_list(self, subject: Subject, rows_max: int) -> list[Any]:
@@ -65,6 +73,7 @@ def profile(subject: Subject, rows_max: int) -> dict[str, str]:
 
 CPU = Provider("cpu", "cpu")
 CUDA = Provider("cuda", "cuda")
+RECORDED = Provider("cuda", "cuda", is_recorded=True)
 TENSORRT = Provider("tensorrt", "tensorrt,cuda")
 # What TensorRT's provider is linked to.
 TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvonnxparser.so.10")

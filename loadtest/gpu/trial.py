@@ -39,12 +39,12 @@ HALF_SINGLE = "requests of one row, half of that rate"
 
 
 def run(plan: Plan, subject: Subject, provider: Provider) -> Trial:
-    trial = Trial(subject.name, subject.title, subject.precision, provider.name, subject.row_bytes)
-    say(f"{subject.full_name}, {provider.name}: making it, and starting the server")
+    trial = Trial(subject.name, subject.title, subject.precision, provider.title, subject.row_bytes)
+    say(f"{subject.full_name}, {provider.title}: making it, and starting the server")
     try:
         Contest(plan, subject, provider, trial).run()
     except (CannotRun, CannotServe, CannotMeasure) as error:
-        say(f"{subject.full_name}, {provider.name}: is out: {error}")
+        say(f"{subject.full_name}, {provider.title}: is out: {error}")
         trial.failure = str(error)
     return trial
 
@@ -76,7 +76,7 @@ class Contest:
                 SINGLE: Load(1, plan.connections),
             }
             for number in range(plan.rounds):
-                say(f"{self.subject.full_name}, {self.provider.name}: round {number + 1} of {plan.rounds}")
+                say(f"{self.subject.full_name}, {self.provider.title}: round {number + 1} of {plan.rounds}")
                 trial.rounds.append(self._round(in_process, best, generator, server))
             trial.server_gpu_memory_bytes = server.metric("scoria_gpu_process_memory_used_bytes")
 

@@ -311,7 +311,10 @@ impl Loader {
         match self.aside(|| fastest(lane, inputs, WARM_UP_RUNS, Instant::now() + time_max)) {
             Ok(run) => Ok(Some(run)),
             Err(RunError::Unsupported(what)) => {
-                let remedy = "use the other engine (--engine)".to_owned();
+                let is_recorded = self.settings.provider_options.records_runs();
+                let remedy =
+                    if is_recorded { "leave out cuda.enable_cuda_graph" } else { "use the other engine (--engine)" };
+                let remedy = remedy.to_owned();
                 Err(LoadError::Unsupported { engine: self.engine.info().name, what, remedy })
             }
             Err(error) => {

@@ -9,8 +9,8 @@ use super::onnx;
 use crate::tensor::Signature;
 
 /// Operators that draw numbers, which in a replay are those of the recorded run.
-const RANDOM: [&str; 7] =
-    ["Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+const RANDOM: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
 
 /// What is made of an input's shape, and so the same for all inputs of that shape.
 const OF_THE_SHAPE: [&str; 2] = ["Shape", "Size"];

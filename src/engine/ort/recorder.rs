@@ -151,7 +151,9 @@ impl<D: Device> Tape<D> {
             recording.kinds.len() == inputs.len()
                 && recording.kinds.iter().zip(&*inputs).all(|(kind, input)| *kind == input.kind)
         };
-        let index = match self.recordings.iter().position(is_same) {
+        let known = self.recordings.iter().position(is_same);
+        let is_first = known.is_none();
+        let index = match known {
             Some(index) => index,
             None if self.recordings.len() == RECORDINGS_MAX => return Ok(Replay::NotRecorded),
             None => {
@@ -164,9 +166,19 @@ impl<D: Device> Tape<D> {
         let recording = &mut self.recordings[index].made;
         // It comes back if all goes well: after a failed run nobody knows what its memory is used for.
         let Some(mut made) = recording.take() else { return Ok(Replay::NotRecorded) };
-        made.replay(&self.device, &self.graphs, inputs, outputs)?;
-        *recording = Some(made);
-        Ok(Replay::Replayed)
+        match made.replay(&self.device, &self.graphs, inputs, outputs) {
+            Ok(()) => {
+                *recording = Some(made);
+                Ok(Replay::Replayed)
+            }
+            Err(RunError::Failed(reason)) if is_first => {
+                // Where a recording was broken off, the runtime ends the process if it is to let go of the session (1.31.1).
+                std::mem::forget(Arc::clone(&self.graphs));
+                std::mem::forget(made);
+                Err(RunError::Unsupported(format!("a run cannot be recorded on the GPU: {reason}")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Memory for a recording.
