@@ -48,6 +48,11 @@ pub(super) fn explain(provider: Provider, message: &str) -> String {
     if lower.contains("invalid device id") || lower.contains("invalid device ordinal") {
         return format!("{message}; `nvidia-smi -L` lists the GPUs that {provider}.device_id can name");
     }
+    if lower.contains("cannot use the graph capture feature") {
+        return "runs of this model cannot be recorded, since not all of its operators are the GPU's, or some choose among graphs; leave \
+                out cuda.enable_cuda_graph"
+            .to_owned();
+    }
     if lower.contains("out of memory") {
         return format!("the GPU's memory is full: {message}; free some, or bound deployments by cuda.gpu_mem_limit");
     }
@@ -106,6 +111,12 @@ mod tests {
         }
         let text = explain(Provider::TensorRt, &message.replace("libcublas.so.13", "libnvinfer.so.10"));
         assert!(text.starts_with("libnvinfer.so.10 is missing") && text.contains("TensorRT 10"), "{text}");
+        let text = explain(
+            Provider::Cuda,
+            "This session cannot use the graph capture feature as requested by the user  as all compute graph nodes have not been \
+             partitioned to the CUDAExecutionProvider",
+        );
+        assert!(text.contains("leave out cuda.enable_cuda_graph"), "{text}");
         let text = explain(Provider::Cuda, &message.replace("libcublas.so.13", "libcuda.so.1"));
         assert_eq!(text, "libcuda.so.1 is missing: install the NVIDIA driver, 580 or later");
         let own = "Failed to load library libonnxruntime_providers_shared.so with error: \
