@@ -9,6 +9,7 @@ use std::ffi::c_void;
 use ort::memory::Allocator;
 use ort::value::{DynTensor, DynTensorValueType, DynValue, PrimitiveTensorElementType};
 
+use super::copies::{Brought, Copies};
 use super::recent::Recent;
 use super::view::{Kind, Place, no_texts, over};
 use crate::engine::{Buckets, RunError};
@@ -16,6 +17,8 @@ use crate::tensor::{DType, Dim, Element, Signature, Tensor, ValueType, element_c
 
 /// What a session keeps for later runs.
 const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+const COPIED_BY_THE_RUNTIME: &str = "large inputs are copied to the GPU within their runs, which takes time from others";
 
 /// Memory of the session's, as the runtime allocated it.
 pub(super) struct Buffer {
@@ -32,6 +35,8 @@ impl Buffer {
 }
 
 pub(super) struct Buffers {
+    /// By which large inputs come to the GPU, unless the runtime brings them.
+    copies: Option<Copies>,
     allocator: Allocator,
     kept: Recent<Kind, DynValue>,
     outputs: Vec<Shape>,
@@ -61,8 +66,16 @@ pub(super) struct Rows {
 }
 
 impl Buffers {
-    pub(super) fn new(allocator: Allocator, signature: &Signature, max_output_elements: usize) -> Buffers {
+    /// For a graph that computes at `place`, and takes inputs from memory of this allocator.
+    pub(super) fn new(
+        place: Place,
+        allocator: Allocator,
+        signature: &Signature,
+        max_output_elements: usize,
+    ) -> Buffers {
+        let copies = Copies::start(place).inspect_err(|reason| tracing::warn!(reason, "{COPIED_BY_THE_RUNTIME}"));
         Buffers {
+            copies: copies.ok(),
             allocator,
             kept: Recent::new(KEPT_BYTES_MAX),
             outputs: shapes(signature),
@@ -117,6 +130,26 @@ impl Buffers {
         });
         let kinds: Vec<_> = kinds.collect();
         kinds.into_iter().map(|kind| kind.map(|kind| self.take(kind)).transpose()).collect()
+    }
+
+    /// Large inputs where the graph computes; none if the runtime is to bring them.
+    pub(super) fn bring(&mut self, inputs: &mut [Buffer]) -> Vec<Brought> {
+        let Some(copies) = &mut self.copies else { return Vec::new() };
+        match copies.bring(inputs, &self.allocator) {
+            Ok(brought) => brought,
+            Err(error) => {
+                tracing::warn!(%error, "{COPIED_BY_THE_RUNTIME}");
+                self.copies = None;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Takes back what was brought.
+    pub(super) fn take_back(&mut self, brought: Vec<Brought>) {
+        if let Some(copies) = &mut self.copies {
+            copies.give_back(brought);
+        }
     }
 
     /// A buffer as the processor's memory, which a run may use for as long as the buffer is left alone.

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use super::recorder::Device;
+use super::device::{self, Device};
 
 const LIBRARY: &str = "libcuda.so.1";
 
@@ -119,80 +119,111 @@ pub(super) fn ignore_recordings_of_others() {
     }
 }
 
-/// A queue of copies to one GPU and from it. For the thread that made it.
+/// A queue of copies to one GPU and from it.
 pub(super) struct Stream {
+    context: Context,
+    handle: Handle,
+}
+
+// SAFETY: the driver's handles are the process's, and may be used by any thread that has made their context its own, as every method
+// does.
+unsafe impl Send for Stream {}
+
+/// A GPU's context that the runtime works in, too; it lives as long as the process.
+#[derive(Clone, Copy)]
+struct Context {
     driver: &'static Driver,
     handle: Handle,
 }
 
+impl Context {
+    /// Makes it the thread's own, which whatever is done on the GPU wants.
+    fn enter(self) -> Result<&'static Driver, String> {
+        // SAFETY: the context is there.
+        let status = unsafe { (self.driver.context_set_current)(self.handle) };
+        self.driver.check("cuCtxSetCurrent", status).map(|()| self.driver)
+    }
+}
+
 impl Stream {
-    /// Makes the GPU's context, which the runtime works in, the thread's own.
     pub(super) fn new(gpu: u32) -> Result<Stream, String> {
         let driver = Driver::get()?;
         let (mut device, mut context, mut handle) = (0, ptr::null_mut(), ptr::null_mut());
         let gpu = c_int::try_from(gpu).map_err(|error| error.to_string())?;
-        // SAFETY: each function writes to its first argument, which the next one takes. The context is the process's own, and
-        // lives as long as that.
+        // SAFETY: each function writes to its first argument.
         unsafe {
             driver.check("cuDeviceGet", (driver.device_get)(&mut device, gpu))?;
             driver.check("cuDevicePrimaryCtxRetain", (driver.primary_context_retain)(&mut context, device))?;
-            driver.check("cuCtxSetCurrent", (driver.context_set_current)(context))?;
-            driver.check("cuStreamCreate", (driver.stream_create)(&mut handle, NON_BLOCKING))?;
         }
-        Ok(Stream { driver, handle })
+        let context = Context { driver, handle: context };
+        context.enter()?;
+        // SAFETY: as above.
+        driver.check("cuStreamCreate", unsafe { (driver.stream_create)(&mut handle, NON_BLOCKING) })?;
+        Ok(Stream { context, handle })
     }
 }
 
 impl Device for Stream {
-    type Block = Block;
-
-    fn allocate(&self, bytes: usize) -> Result<Block, String> {
+    fn allocate(&self, bytes: usize) -> Result<Box<dyn device::Block>, String> {
+        let driver = self.context.enter()?;
         let mut at = 0;
         // SAFETY: the function writes the address of memory that is ours.
-        let status = unsafe { (self.driver.memory_allocate)(&mut at, bytes) };
-        self.driver.check(&format!("{bytes} bytes of the GPU's memory"), status)?;
-        Ok(Block { driver: self.driver, at })
+        let status = unsafe { (driver.memory_allocate)(&mut at, bytes) };
+        driver.check(&format!("{bytes} bytes of the GPU's memory"), status)?;
+        Ok(Box::new(Block { context: self.context, at }))
     }
 
-    fn address(block: &Block) -> *mut c_void {
-        ptr::with_exposed_provenance_mut(usize::try_from(block.at).unwrap_or(0))
+    unsafe fn copy_to(&self, to: *mut c_void, from: *const c_void, bytes: usize) -> Result<(), String> {
+        let driver = self.context.enter()?;
+        // SAFETY: the caller's promise.
+        let status = unsafe { (driver.copy_to_device)(to.addr() as Pointer, from, bytes, self.handle) };
+        driver.check("the copy to the GPU", status)
     }
 
-    unsafe fn copy_to(&self, to: &Block, from: *const c_void, bytes: usize) -> Result<(), String> {
-        // SAFETY: the caller's promise; the block is ours.
-        let status = unsafe { (self.driver.copy_to_device)(to.at, from, bytes, self.handle) };
-        self.driver.check("the copy to the GPU", status)
-    }
-
-    unsafe fn copy_from(&self, to: *mut c_void, from: &Block, bytes: usize) -> Result<(), String> {
-        // SAFETY: the caller's promise; the block is ours.
-        let status = unsafe { (self.driver.copy_to_host)(to, from.at, bytes, self.handle) };
-        self.driver.check("the copy from the GPU", status)
+    unsafe fn copy_from(&self, to: *mut c_void, from: *const c_void, bytes: usize) -> Result<(), String> {
+        let driver = self.context.enter()?;
+        // SAFETY: the caller's promise.
+        let status = unsafe { (driver.copy_to_host)(to, from.addr() as Pointer, bytes, self.handle) };
+        driver.check("the copy from the GPU", status)
     }
 
     fn wait(&self) -> Result<(), String> {
+        let driver = self.context.enter()?;
         // SAFETY: the stream is ours.
-        let status = unsafe { (self.driver.stream_synchronize)(self.handle) };
-        self.driver.check("a copy to the GPU or from it", status)
+        let status = unsafe { (driver.stream_synchronize)(self.handle) };
+        driver.check("a copy to the GPU or from it", status)
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: the stream is ours, and not used any more; the driver ends what it still does.
-        unsafe { (self.driver.stream_destroy)(self.handle) };
+        if let Ok(driver) = self.context.enter() {
+            // SAFETY: the stream is ours, and not used any more; the driver ends what it still does.
+            unsafe { (driver.stream_destroy)(self.handle) };
+        }
     }
 }
 
-/// Memory on a GPU. To be dropped by a thread that works with that GPU.
-pub(super) struct Block {
-    driver: &'static Driver,
+/// Memory on a GPU.
+struct Block {
+    context: Context,
     at: Pointer,
+}
+
+// SAFETY: as for the stream.
+unsafe impl Send for Block {}
+
+impl device::Block for Block {
+    fn address(&self) -> *mut c_void {
+        ptr::without_provenance_mut(usize::try_from(self.at).unwrap_or(0))
+    }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: the memory is ours; the driver waits for what still uses it.
-        unsafe { (self.driver.memory_free)(self.at) };
+        if let Ok(driver) = self.context.enter() {
+            // SAFETY: the memory is ours; the driver waits for what still uses it.
+            unsafe { (driver.memory_free)(self.at) };
+        }
     }
 }

@@ -12,7 +12,9 @@
 mod absence;
 mod allocator;
 mod buffers;
+mod copies;
 mod cuda;
+mod device;
 mod failure;
 mod fleet;
 mod graph;

@@ -9,8 +9,6 @@
 //! What is recorded: runs whose outputs' shapes are known before, for the first [`RECORDINGS_MAX`] combinations of shapes. Memory of
 //! recordings is not from the runtime's arena. There, what a run has given back may be part of another recording.
 
-use std::cell::Cell;
-use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -20,7 +18,7 @@ use ort::session::RunOptions;
 use ort::value::DynValue;
 
 use super::buffers::Buffer;
-use super::cuda;
+use super::device::{self, Block, Device, Direction};
 use super::failed;
 use super::failure::Failure;
 use super::fleet::Graphs;
@@ -74,10 +72,7 @@ impl Recorder {
         let (finished, done) = channel();
         let (ready, began) = channel();
         let graphs = Arc::clone(graphs);
-        let work = move || match place {
-            Place::Gpu(gpu) => record(cuda::Stream::new(gpu), graphs, place, &ready, (&to_do, &finished)),
-            Place::Host => record(Ok(Host), graphs, place, &ready, (&to_do, &finished)),
-        };
+        let work = move || record(graphs, place, &ready, (&to_do, &finished));
         let thread = thread::Builder::new().name("scoria-recorder".to_owned());
         thread.spawn(work).map_err(|error| failed(error.to_string()))?;
         match began.recv() {
@@ -96,14 +91,13 @@ impl Recorder {
 }
 
 /// The thread's life.
-fn record<D: Device>(
-    device: Result<D, String>,
+fn record(
     graphs: Arc<Graphs>,
     place: Place,
     ready: &Sender<Result<(), String>>,
     (jobs, finished): (&Receiver<Job>, &Sender<Done>),
 ) {
-    let device = match device {
+    let device = match device::open(place) {
         Ok(device) => device,
         // Who started the thread is waiting for this.
         Err(reason) => return drop(ready.send(Err(reason))),
@@ -120,34 +114,34 @@ fn record<D: Device>(
 }
 
 /// What the thread works on.
-struct Tape<D: Device> {
+struct Tape {
     /// First, so that their values go before the graphs they were made for, and their memory before the device.
-    recordings: Vec<Recording<D>>,
-    device: D,
+    recordings: Vec<Recording>,
+    device: Box<dyn Device>,
     place: Place,
     allocator: Allocator,
     graphs: Arc<Graphs>,
 }
 
 /// Runs of these inputs, in this memory.
-struct Recording<D: Device> {
+struct Recording {
     kinds: Vec<Kind>,
     /// `None` if it could not be made.
-    made: Option<Made<D>>,
+    made: Option<Made>,
 }
 
-struct Made<D: Device> {
+struct Made {
     /// Before their memory, as the outputs are.
     inputs: Vec<DynValue>,
     outputs: Vec<DynValue>,
-    input_blocks: Vec<D::Block>,
-    output_blocks: Vec<D::Block>,
+    input_blocks: Vec<Box<dyn Block>>,
+    output_blocks: Vec<Box<dyn Block>>,
     options: RunOptions,
 }
 
-impl<D: Device> Tape<D> {
+impl Tape {
     fn run(&mut self, inputs: &mut [Buffer], outputs: &mut [Buffer]) -> Result<Replay, RunError> {
-        let is_same = |recording: &Recording<D>| {
+        let is_same = |recording: &Recording| {
             recording.kinds.len() == inputs.len()
                 && recording.kinds.iter().zip(&*inputs).all(|(kind, input)| *kind == input.kind)
         };
@@ -166,7 +160,7 @@ impl<D: Device> Tape<D> {
         let recording = &mut self.recordings[index].made;
         // It comes back if all goes well: after a failed run nobody knows what its memory is used for.
         let Some(mut made) = recording.take() else { return Ok(Replay::NotRecorded) };
-        match made.replay(&self.device, &self.graphs, inputs, outputs) {
+        match made.replay(&*self.device, &self.graphs, inputs, outputs) {
             Ok(()) => {
                 *recording = Some(made);
                 Ok(Replay::Replayed)
@@ -182,11 +176,11 @@ impl<D: Device> Tape<D> {
     }
 
     /// Memory for a recording.
-    fn prepare(&self, inputs: &[Buffer], outputs: &[Buffer]) -> Result<Made<D>, RunError> {
+    fn prepare(&self, inputs: &[Buffer], outputs: &[Buffer]) -> Result<Made, RunError> {
         let values = |buffers: &[Buffer]| {
             let pair = |buffer: &Buffer| {
                 let block = self.device.allocate(buffer.kind.bytes()).map_err(RunError::Failed)?;
-                Ok((self.value(&block, &buffer.kind)?, block))
+                Ok((self.value(&*block, &buffer.kind)?, block))
             };
             Ok(buffers.iter().map(pair).collect::<Result<Vec<_>, RunError>>()?.into_iter().unzip())
         };
@@ -197,9 +191,9 @@ impl<D: Device> Tape<D> {
     }
 
     #[allow(unsafe_code, reason = "a value over memory that is lent")]
-    fn value(&self, block: &D::Block, kind: &Kind) -> Result<DynValue, RunError> {
+    fn value(&self, block: &dyn Block, kind: &Kind) -> Result<DynValue, RunError> {
         // SAFETY: the block was allocated for this kind, and stays with the value, which is dropped before it.
-        unsafe { over(D::address(block), kind, self.place, &self.allocator) }
+        unsafe { over(block.address(), kind, self.place, &self.allocator) }
     }
 
     fn options(&self) -> ort::Result<RunOptions> {
@@ -210,110 +204,18 @@ impl<D: Device> Tape<D> {
     }
 }
 
-impl<D: Device> Made<D> {
+impl Made {
     fn replay(
         &mut self,
-        device: &D,
+        device: &dyn Device,
         graphs: &Graphs,
         inputs: &mut [Buffer],
         outputs: &mut [Buffer],
     ) -> Result<(), RunError> {
-        copy(device, &self.input_blocks, inputs, Direction::To)?;
+        device::copy(device, &self.input_blocks, inputs, Direction::To)?;
         let values: Vec<&DynValue> = self.inputs.iter().collect();
         let given = self.outputs.drain(..).map(Some).collect();
         self.outputs = Failure::of(|| graphs.any.run(&values, given, &self.options), || false)?;
-        copy(device, &self.output_blocks, outputs, Direction::From)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    To,
-    From,
-}
-
-/// Copies each buffer to its block, or the other way round.
-#[allow(unsafe_code, reason = "where memory is known by its address only")]
-fn copy<D: Device>(
-    device: &D,
-    blocks: &[D::Block],
-    buffers: &mut [Buffer],
-    direction: Direction,
-) -> Result<(), RunError> {
-    let begun = blocks.iter().zip(buffers).try_for_each(|(block, buffer)| {
-        let (data, bytes) = (buffer.data()?, buffer.kind.bytes());
-        // SAFETY: block and buffer were allocated for one kind, and so are of one length. The buffers are not touched before
-        // this function returns, which waits, whatever has happened.
-        let begun = unsafe {
-            match direction {
-                Direction::To => device.copy_to(block, data, bytes),
-                Direction::From => device.copy_from(data, block, bytes),
-            }
-        };
-        begun.map_err(RunError::Failed)
-    });
-    let made = device.wait().map_err(RunError::Failed);
-    begun.and(made)
-}
-
-/// Where a graph computes: memory there, and copies to it and from it.
-pub(super) trait Device {
-    type Block;
-
-    fn allocate(&self, bytes: usize) -> Result<Self::Block, String>;
-
-    /// Where the runtime finds it.
-    fn address(block: &Self::Block) -> *mut c_void;
-
-    /// Begins to copy `bytes` to the beginning of a block.
-    ///
-    /// # Safety
-    ///
-    /// The block is as long, and so is what `from` points to, which stays there until [`Device::wait`] has returned.
-    #[allow(unsafe_code, reason = "where memory is known by its address only")]
-    unsafe fn copy_to(&self, to: &Self::Block, from: *const c_void, bytes: usize) -> Result<(), String>;
-
-    /// Begins to copy the first `bytes` of a block.
-    ///
-    /// # Safety
-    ///
-    /// The block is as long, and so is the room that `to` points to, which nobody else uses until [`Device::wait`] has returned.
-    #[allow(unsafe_code, reason = "where memory is known by its address only")]
-    unsafe fn copy_from(&self, to: *mut c_void, from: &Self::Block, bytes: usize) -> Result<(), String>;
-
-    /// Waits until all copies have been made.
-    fn wait(&self) -> Result<(), String>;
-}
-
-/// The processor, for tests of all this where there is no GPU.
-struct Host;
-
-#[allow(unsafe_code, reason = "where memory is known by its address only")]
-impl Device for Host {
-    /// Words, so that any element is aligned, in cells, since the runtime writes to them.
-    type Block = Box<[Cell<u64>]>;
-
-    fn allocate(&self, bytes: usize) -> Result<Self::Block, String> {
-        Ok(vec![Cell::new(0); bytes.div_ceil(size_of::<u64>())].into_boxed_slice())
-    }
-
-    fn address(block: &Self::Block) -> *mut c_void {
-        block.as_ptr().cast_mut().cast()
-    }
-
-    unsafe fn copy_to(&self, to: &Self::Block, from: *const c_void, bytes: usize) -> Result<(), String> {
-        // SAFETY: the caller's promise; the block is of cells, and nobody else's.
-        unsafe { Host::address(to).cast::<u8>().copy_from_nonoverlapping(from.cast(), bytes) };
-        Ok(())
-    }
-
-    unsafe fn copy_from(&self, to: *mut c_void, from: &Self::Block, bytes: usize) -> Result<(), String> {
-        // SAFETY: the caller's promise.
-        unsafe { to.cast::<u8>().copy_from_nonoverlapping(Host::address(from).cast(), bytes) };
-        Ok(())
-    }
-
-    fn wait(&self) -> Result<(), String> {
-        Ok(())
+        device::copy(device, &self.output_blocks, outputs, Direction::From)
     }
 }

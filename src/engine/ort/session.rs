@@ -56,7 +56,7 @@ impl OrtSession {
         let place = graphs.any.device().map_or(Place::Host, Place::Gpu);
         let recorder = contract.is_recorded.then(|| Recorder::start(&graphs, place)).transpose()?;
         let buffers = is_staged
-            .then(|| Buffers::new(graphs.any.host_memory(), &contract.signature, contract.max_output_elements));
+            .then(|| Buffers::new(place, graphs.any.host_memory(), &contract.signature, contract.max_output_elements));
         Ok(OrtSession { recorder, buffers, fleet, graphs, stop: Arc::new(stop), contract })
     }
 
@@ -104,17 +104,31 @@ impl OrtSession {
         if self.replay(memory)? {
             return memory.outputs.iter_mut().flatten().map(|buffer| buffers.host_value(buffer)).collect();
         }
-        let inputs =
-            memory.inputs.iter_mut().map(|buffer| buffers.host_value(buffer)).collect::<Result<Vec<_>, _>>()?;
-        let values: Vec<&DynValue> = inputs.iter().collect();
-        let given = memory.outputs.iter_mut();
+        let brought = buffers.bring(&mut memory.inputs);
+        let lent = if brought.is_empty() { memory.inputs.as_mut_slice() } else { &mut [] };
+        let lent = lent.iter_mut().map(|buffer| buffers.host_value(buffer)).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<&DynValue> = brought.iter().map(|input| &input.value).chain(&lent).collect();
+        let graph = self.graphs.for_rows(rows.map(|rows| rows.run));
+        let made = self.run_on(buffers, graph, &values, &mut memory.outputs);
+        buffers.take_back(brought);
+        made
+    }
+
+    /// Runs on inputs wherever they are, with outputs in the memory there is for them, if they fit.
+    fn run_on(
+        &self,
+        buffers: &mut Buffers,
+        graph: &LoadedGraph,
+        values: &[&DynValue],
+        outputs: &mut [Option<Buffer>],
+    ) -> Result<Vec<DynValue>, RunError> {
+        let given = outputs.iter_mut();
         let given = given.map(|buffer| buffer.as_mut().map(|buffer| buffers.host_value(buffer)).transpose());
         let given = given.collect::<Result<Vec<_>, _>>()?;
-        let graph = self.graphs.for_rows(rows.map(|rows| rows.run));
-        match self.execute(graph, &values, given) {
+        match self.execute(graph, values, given) {
             // The model may only say of its outputs what it does not keep.
-            Err(RunError::Failed(reason)) if memory.outputs.iter().any(Option::is_some) => {
-                let made = self.execute(graph, &values, memory.outputs.iter().map(|_| None).collect());
+            Err(RunError::Failed(reason)) if outputs.iter().any(Option::is_some) => {
+                let made = self.execute(graph, values, outputs.iter().map(|_| None).collect());
                 if made.is_ok() {
                     tracing::warn!(
                         reason,
