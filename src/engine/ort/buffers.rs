@@ -18,7 +18,8 @@ use crate::tensor::{DType, Dim, Element, Signature, Tensor, ValueType, element_c
 /// What a session keeps for later runs.
 const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-const COPIED_BY_THE_RUNTIME: &str = "large inputs are copied to the GPU within their runs, which takes time from others";
+const COPIED_BY_THE_RUNTIME: &str =
+    "large inputs are copied to the GPU within their runs, which takes time from others";
 
 /// Memory of the session's, as the runtime allocated it.
 pub(super) struct Buffer {
