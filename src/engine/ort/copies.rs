@@ -16,8 +16,8 @@ use crate::engine::RunError;
 /// Below this the wait for a copy costs more than the copy.
 const BYTES_MIN: usize = 1024 * 1024;
 
-/// What a session keeps on the GPU for later runs.
-const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What a session keeps on the GPU for later runs: all sizes of batch, as a rule. To let go of memory has the GPU stop for everybody.
+const KEPT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 pub(super) struct Copies {
     /// Before the device, whose memory it is.
