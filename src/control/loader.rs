@@ -215,7 +215,7 @@ impl Loader {
                 // Together they need more memory than there is.
                 drop((loaded, lanes));
                 (loaded, lanes) = self.with_lanes(self.load_lane(spec, graph, &options)?, workers)?;
-                lanes.iter().for_each(|lane| lane.allow_padding(sizes));
+                allow_padding(&lanes, sizes);
             }
         }
         Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
@@ -484,14 +484,16 @@ fn described_badly(error: &impl std::fmt::Display) -> LoadError {
     LoadError::Description(error.to_string())
 }
 
-/// Lets the sessions of a model on a GPU, whose rows are independent, bring their runs to few sizes, and runs each once.
+/// Lets the sessions of a model on a GPU, whose rows are independent, bring their runs to few sizes.
+fn allow_padding(lanes: &[Arc<Lane>], sizes: Buckets) {
+    lanes.iter().for_each(|lane| lane.allow_padding(sizes));
+}
+
+/// The same, and runs each size once, as far as all can be run.
 fn pad(lanes: &[Arc<Lane>], inputs: &[Tensor], sizes: Buckets) -> Result<(), RunError> {
+    allow_padding(lanes, sizes);
     let deadline = Instant::now() + DEVICE_WARM_UP_MAX;
-    for lane in lanes {
-        lane.allow_padding(sizes);
-        warm_sizes(lane, inputs, sizes.sizes(), deadline)?;
-    }
-    Ok(())
+    lanes.iter().try_for_each(|lane| warm_sizes(lane, inputs, sizes.sizes(), deadline))
 }
 
 fn short(example: Option<String>) -> Option<String> {

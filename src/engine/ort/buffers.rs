@@ -9,7 +9,8 @@ use std::ffi::c_void;
 use ort::memory::Allocator;
 use ort::value::{DynTensor, DynTensorValueType, DynValue, PrimitiveTensorElementType};
 
-use super::copies::{Brought, Copies};
+use super::copies::Copies;
+use super::device::Placed;
 use super::recent::Recent;
 use super::view::{Kind, Place, no_texts, over};
 use crate::engine::{Buckets, RunError};
@@ -134,7 +135,7 @@ impl Buffers {
     }
 
     /// Large inputs where the graph computes; none if the runtime is to bring them.
-    pub(super) fn bring(&mut self, inputs: &mut [Buffer]) -> Vec<Brought> {
+    pub(super) fn bring(&mut self, inputs: &mut [Buffer]) -> Vec<Placed> {
         let Some(copies) = &mut self.copies else { return Vec::new() };
         match copies.bring(inputs, &self.allocator) {
             Ok(brought) => brought,
@@ -147,7 +148,7 @@ impl Buffers {
     }
 
     /// Takes back what was brought.
-    pub(super) fn take_back(&mut self, brought: Vec<Brought>) {
+    pub(super) fn take_back(&mut self, brought: Vec<Placed>) {
         if let Some(copies) = &mut self.copies {
             copies.give_back(brought);
         }

@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 
+use ort::memory::Allocator;
+use ort::value::DynValue;
+
 use super::buffers::Buffer;
 use super::cuda;
-use super::view::Place;
+use super::view::{Kind, Place, over};
 use crate::engine::RunError;
 
 /// Used by one thread at a time, but not always by the same.
@@ -45,28 +48,52 @@ pub(super) fn open(place: Place) -> Result<Box<dyn Device>, String> {
     })
 }
 
+/// A tensor on a device.
+pub(super) struct Placed {
+    /// Before its memory, and the only one there is of it.
+    pub value: DynValue,
+    block: Box<dyn Block>,
+    pub kind: Kind,
+}
+
+impl Placed {
+    /// Of `device`, which is the way to `place`; `allocator` is any of the session's.
+    #[allow(unsafe_code, reason = "a value over memory that is lent")]
+    pub(super) fn new(
+        device: &dyn Device,
+        place: Place,
+        kind: &Kind,
+        allocator: &Allocator,
+    ) -> Result<Placed, RunError> {
+        let block = device.allocate(kind.bytes()).map_err(RunError::Failed)?;
+        // SAFETY: the block is of this kind's length, and stays with the value, which is dropped before it.
+        let value = unsafe { over(block.address(), kind, place, allocator) }?;
+        Ok(Placed { value, block, kind: kind.clone() })
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum Direction {
     To,
     From,
 }
 
-/// Copies each buffer to its block, or the other way round. Each two are of one kind.
+/// Copies each buffer to its tensor, or the other way round. Each two are of one kind.
 #[allow(unsafe_code, reason = "memory that is known by its address only")]
 pub(super) fn copy(
     device: &dyn Device,
-    blocks: &[Box<dyn Block>],
+    placed: &[Placed],
     buffers: &mut [Buffer],
     direction: Direction,
 ) -> Result<(), RunError> {
-    let begun = blocks.iter().zip(buffers).try_for_each(|(block, buffer)| {
-        let (data, bytes) = (buffer.data()?, buffer.kind.bytes());
-        // SAFETY: block and buffer were allocated for one kind, and so are of one length. The buffers are not touched before
+    let begun = placed.iter().zip(buffers).try_for_each(|(placed, buffer)| {
+        let (at, data, bytes) = (placed.block.address(), buffer.data()?, buffer.kind.bytes());
+        // SAFETY: tensor and buffer were allocated for one kind, and so are of one length. The buffers are not touched before
         // this function returns, which waits, whatever has happened.
         let begun = unsafe {
             match direction {
-                Direction::To => device.copy_to(block.address(), data, bytes),
-                Direction::From => device.copy_from(data, block.address(), bytes),
+                Direction::To => device.copy_to(at, data, bytes),
+                Direction::From => device.copy_from(data, at, bytes),
             }
         };
         begun.map_err(RunError::Failed)

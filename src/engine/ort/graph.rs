@@ -78,17 +78,17 @@ impl LoadedGraph {
         })
     }
 
-    /// Runs the graph on as many values as the signature has inputs, in its order, and gives its outputs in its order: in the
-    /// memory that `given` has for them, or in the runtime's own.
+    /// Runs the graph on as many values as the signature has inputs, in its order, and gives its outputs in its order, but for those
+    /// that `given` has memory for, which are there then. `given` is as long, or empty.
     #[allow(unsafe_code, reason = "the crate's own call wants the session for itself")]
     pub(super) fn run(
         &self,
         values: &[&DynValue],
-        given: Vec<Option<DynValue>>,
+        given: &[Option<&DynValue>],
         options: &RunOptions,
-    ) -> ort::Result<Vec<DynValue>> {
-        if (values.len(), given.len()) != (self.inputs.len(), self.outputs.len()) {
-            let (inputs, outputs) = (self.inputs.len(), self.outputs.len());
+    ) -> ort::Result<Vec<Option<DynValue>>> {
+        let (inputs, outputs) = (self.inputs.len(), self.outputs.len());
+        if values.len() != inputs || !(given.is_empty() || given.len() == outputs) {
             return Err(ort::Error::new(format!(
                 "{} inputs and {} outputs instead of {inputs} and {outputs}",
                 values.len(),
@@ -102,8 +102,9 @@ impl LoadedGraph {
         let inputs = pointers(&self.inputs);
         let outputs = pointers(&self.outputs);
         let values: Vec<*const sys::OrtValue> = values.iter().map(|value| value.ptr()).collect();
-        let pointer = |given: &Option<DynValue>| given.as_ref().map_or(ptr::null_mut(), |value| value.ptr().cast_mut());
-        let mut results: Vec<*mut sys::OrtValue> = given.iter().map(pointer).collect();
+        let given = |index: usize| given.get(index).copied().flatten();
+        let pointer = |index| given(index).map_or(ptr::null_mut(), |value: &DynValue| value.ptr().cast_mut());
+        let mut results: Vec<*mut sys::OrtValue> = (0..outputs.len()).map(pointer).collect();
         // SAFETY: every pointer is to something borrowed for the length of the call: the session, whose
         // providers may be run by several threads; the options, which are only read; names that end with
         // a NUL; values. The four arrays are as long as the two lengths say. A result that is given is written to, and
@@ -122,14 +123,14 @@ impl LoadedGraph {
             ort::Error::result_from_status(status)?;
         }
         // All of them become owned values before one that is missing is noticed, so that none is leaked.
-        let made = results.into_iter().zip(given).map(|(result, given)| {
+        let made = results.into_iter().enumerate().map(|(index, result)| {
             // SAFETY: a run that succeeded has made the value where none was given, which is ours now and nobody else's; its
             // memory is from the session's allocator, which the value keeps alive.
             let own = |result| unsafe { DynValue::from_ptr(result, Some(self.session.allocator())) };
-            given.or_else(|| NonNull::new(result).map(own))
+            if given(index).is_some() { Ok(None) } else { NonNull::new(result).map(own).map(Some).ok_or(()) }
         });
         let made: Vec<_> = made.collect();
-        made.into_iter().map(|value| value.ok_or_else(|| ort::Error::new("an output was not made"))).collect()
+        made.into_iter().map(|made| made.map_err(|()| ort::Error::new("an output was not made"))).collect()
     }
 }
 

@@ -40,11 +40,11 @@ use parking_lot::Mutex;
 
 use self::fleet::{Fleet, Graphs};
 use self::graph::LoadedGraph;
-use self::providers::{Attempt, Candidates, Made};
+use self::providers::{Candidates, Made, Refusal};
 use self::session::{Contract, OrtSession};
 use super::library::Version;
 use super::{Buckets, Engine, EngineInfo, LoadError, LoadOptions, Loaded, Staging};
-use crate::provider::{Provider, ProviderOptions};
+use crate::provider::Provider;
 use crate::tensor::{DType, Signature, ValueType};
 
 const NAME: &str = "ort";
@@ -272,49 +272,33 @@ impl Opened {
 
 impl OrtEngine {
     /// Sessions of the runtime on each GPU, or on the processor.
-    fn open_all(&self, path: &Path, providers: &[Provider], options: &LoadOptions) -> Attempt<Vec<Opened>> {
+    fn open_all(&self, path: &Path, providers: &[Provider], options: &LoadOptions) -> Result<Vec<Opened>, Refusal> {
         let is_on_gpu = providers.first() != Some(&Provider::Cpu);
         let devices = options.provider_options.devices().into_iter().map(Some);
-        let devices = if is_on_gpu { devices.collect() } else { vec![None] };
-        let threads = options.intra_op_threads;
-        let mut opened = Vec::new();
-        for device in devices {
-            let any = match self.open_one(path, providers, threads, &options.provider_options, device) {
-                Attempt::Made(session) => session,
-                Attempt::Without(provider, reason) => return Attempt::Without(provider, reason),
-                Attempt::Failed(reason) => return Attempt::Failed(reason),
-            };
-            let exact = options.provider_options.clone().with_exact_memory();
+        let devices: Vec<_> = if is_on_gpu { devices.collect() } else { vec![None] };
+        let exact = options.provider_options.clone().with_exact_memory();
+        let open = |device: Option<u32>, provider_options| {
+            if device.is_some() {
+                cuda::ignore_recordings_of_others();
+            }
+            let builder = self.builder(options.intra_op_threads)?;
+            providers::make(builder, path, (providers, provider_options, device.unwrap_or(0)))
+        };
+        let opened = devices.into_iter().map(|device| {
+            let any = open(device, &options.provider_options)?;
             let mut sized = Vec::new();
             for rows in options.sizes.into_iter().flat_map(Buckets::sizes) {
-                match self.open_one(path, providers, threads, &exact, device) {
-                    Attempt::Made(session) => sized.push((rows, session)),
-                    Attempt::Without(_, reason) | Attempt::Failed(reason) => {
-                        tracing::warn!(reason, rows, "runs of this size share what the model has for any");
+                match open(device, &exact) {
+                    Ok(session) => sized.push((rows, session)),
+                    Err(Refusal::Of(_, reason) | Refusal::OfAll(reason)) => {
+                        tracing::warn!(reason, rows, "from this size on, runs share what the model has for any");
                         break;
                     }
                 }
             }
-            opened.push(Opened { device, any, sized });
-        }
-        Attempt::Made(opened)
-    }
-
-    fn open_one(
-        &self,
-        path: &Path,
-        providers: &[Provider],
-        threads: usize,
-        options: &ProviderOptions,
-        device: Option<u32>,
-    ) -> Attempt<RuntimeSession> {
-        if device.is_some() {
-            cuda::ignore_recordings_of_others();
-        }
-        match self.builder(threads) {
-            Ok(builder) => providers::make(builder, path, (providers, options, device.unwrap_or(0))),
-            Err(error) => Attempt::Failed(error.to_string()),
-        }
+            Ok(Opened { device, any, sized })
+        });
+        opened.collect()
     }
 
     fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {

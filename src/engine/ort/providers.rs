@@ -36,17 +36,15 @@ impl Candidates {
 
     /// Makes a session by `make` with as many of these as can be had. `make` takes those that are left, and gives the session and
     /// those that it had to leave out.
-    pub(super) fn make<S>(mut self, make: impl Fn(&[Provider]) -> Attempt<S>) -> Result<Made<S>, LoadError> {
+    pub(super) fn make<S>(mut self, make: impl Fn(&[Provider]) -> Result<S, Refusal>) -> Result<Made<S>, LoadError> {
         loop {
             if self.left.is_empty() {
                 return Err(self.nothing_left());
             }
             match make(&self.left) {
-                Attempt::Made(session) => {
-                    return Ok(Made { session, providers: self.left, missing: self.missing });
-                }
-                Attempt::Without(provider, reason) => self.leave_out(provider, &reason),
-                Attempt::Failed(reason) => {
+                Ok(session) => return Ok(Made { session, providers: self.left, missing: self.missing }),
+                Err(Refusal::Of(provider, reason)) => self.leave_out(provider, &reason),
+                Err(Refusal::OfAll(reason)) => {
                     match self.left.iter().copied().find(|provider| *provider != Provider::Cpu) {
                         Some(provider) => self.leave_out(provider, &reason),
                         // The model's own fault, or one that no other provider would not have.
@@ -69,13 +67,18 @@ impl Candidates {
     }
 }
 
-/// What became of making a session.
-pub(super) enum Attempt<S> {
-    Made(S),
-    /// This provider could not be registered, in the runtime's words.
-    Without(Provider, String),
+/// Why a session was not made, in the runtime's words.
+pub(super) enum Refusal {
+    /// This provider could not be registered.
+    Of(Provider, String),
     /// All could be registered, and the session not be made.
-    Failed(String),
+    OfAll(String),
+}
+
+impl<R> From<ort::Error<R>> for Refusal {
+    fn from(error: ort::Error<R>) -> Refusal {
+        Refusal::OfAll(error.message().to_owned())
+    }
 }
 
 /// Makes a session of the model at `path` on one GPU, or on the processor where the list has nothing else.
@@ -83,26 +86,19 @@ pub(super) fn make(
     mut builder: SessionBuilder,
     path: &std::path::Path,
     (providers, options, device): (&[Provider], &ProviderOptions, u32),
-) -> Attempt<RuntimeSession> {
+) -> Result<RuntimeSession, Refusal> {
     // Those behind the processor are never reached: it computes whatever there is.
     for &provider in providers.iter().take_while(|provider| **provider != Provider::Cpu) {
         let Some(registration) = registration(provider, options, device) else { continue };
-        builder = match builder.with_execution_providers([registration.error_on_failure()]) {
-            Ok(builder) => builder,
-            Err(error) => return Attempt::Without(provider, error.message().to_owned()),
-        };
+        builder = builder
+            .with_execution_providers([registration.error_on_failure()])
+            .map_err(|error| Refusal::Of(provider, error.message().to_owned()))?;
     }
     if !providers.contains(&Provider::Cpu) {
         // Single operators would fall back to it otherwise.
-        builder = match builder.with_disable_cpu_fallback() {
-            Ok(builder) => builder,
-            Err(error) => return Attempt::Failed(error.message().to_owned()),
-        };
+        builder = builder.with_disable_cpu_fallback()?;
     }
-    match builder.commit_from_file(path) {
-        Ok(session) => Attempt::Made(session),
-        Err(error) => Attempt::Failed(error.message().to_owned()),
-    }
+    Ok(builder.commit_from_file(path)?)
 }
 
 fn registration(provider: Provider, options: &ProviderOptions, device: u32) -> Option<ExecutionProviderDispatch> {
@@ -128,8 +124,8 @@ mod tests {
     #[test]
     fn each_that_cannot_be_registered_is_left_out_with_its_reason() {
         let made = candidates(&["tensorrt", "cuda", "cpu"]).make(|left| match left[0] {
-            Provider::TensorRt => Attempt::Without(Provider::TensorRt, "x is not enabled in this build".to_owned()),
-            _ => Attempt::Made(left.len()),
+            Provider::TensorRt => Err(Refusal::Of(Provider::TensorRt, "x is not enabled in this build".to_owned())),
+            _ => Ok(left.len()),
         });
         let Made { session, providers, missing } = made.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((session, providers), (2, vec![Provider::Cuda, Provider::Cpu]));
@@ -139,8 +135,8 @@ mod tests {
     #[test]
     fn a_session_that_cannot_be_made_is_tried_without_the_best_that_is_left() {
         let made = candidates(&["tensorrt", "cuda", "cpu"]).make(|left| match left {
-            [Provider::Cpu] => Attempt::Made(()),
-            _ => Attempt::Failed("CUDA failure 100: no CUDA-capable device is detected".to_owned()),
+            [Provider::Cpu] => Ok(()),
+            _ => Err(Refusal::OfAll("CUDA failure 100: no CUDA-capable device is detected".to_owned())),
         });
         let made = made.unwrap_or_else(|error| panic!("{error}"));
         let missing: Vec<_> = made.missing.iter().map(|(provider, _)| *provider).collect();
@@ -150,7 +146,7 @@ mod tests {
     #[test]
     fn nothing_falls_back_to_what_the_list_does_not_name() {
         let made = candidates(&["tensorrt", "cuda"])
-            .make(|left| -> Attempt<()> { Attempt::Without(left[0], "CUDA failure 100".to_owned()) });
+            .make(|left| -> Result<(), _> { Err(Refusal::Of(left[0], "CUDA failure 100".to_owned())) });
         let text = made.err().expect("nothing is left").to_string();
         assert!(text.contains("tensorrt: there is no NVIDIA GPU") && text.contains("cuda: there is no"), "{text}");
         assert!(text.contains("add \"cpu\""), "{text}");
@@ -158,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_model_is_told_as_such() {
-        let made = candidates(&["cuda", "cpu"]).make(|_| -> Attempt<()> { Attempt::Failed("no such op".to_owned()) });
+        let made =
+            candidates(&["cuda", "cpu"]).make(|_| -> Result<(), _> { Err(Refusal::OfAll("no such op".to_owned())) });
         let error = made.err().expect("the processor cannot either");
         assert!(matches!(&error, LoadError::Failed { reason, .. } if reason == "no such op"), "{error}");
     }

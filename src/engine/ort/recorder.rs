@@ -1,7 +1,7 @@
 //! Runs that are recorded once and replayed: CUDA graphs.
 //!
-//! A recorded run is one step for the processor instead of one for each operator, on a GPU a half to a quarter of a small run's
-//! time. It works on the very memory that it was recorded on, so inputs are copied to where the first ones were, and outputs from
+//! A recorded run is one step for the processor instead of one for each operator, which small runs often take most of their time
+//! for. It works on the very memory that it was recorded on, so inputs are copied to where the first ones were, and outputs from
 //! where those came to be. The runtime keeps a recording for the thread that made it
 //! (`CUDAExecutionProvider::PerThreadContext`), hence one thread for each session; and all runs of a graph have one stream, so
 //! that several sessions take turns (`graph`) while they copy at the same time.
@@ -15,14 +15,13 @@ use std::thread;
 
 use ort::memory::Allocator;
 use ort::session::RunOptions;
-use ort::value::DynValue;
 
 use super::buffers::Buffer;
-use super::device::{self, Block, Device, Direction};
+use super::device::{self, Device, Direction, Placed};
 use super::failed;
 use super::failure::Failure;
 use super::fleet::Graphs;
-use super::view::{Kind, Place, over};
+use super::view::{Kind, Place};
 use crate::engine::{LoadError, RunError};
 
 /// Each holds memory for its inputs and outputs, and a list of the GPU's work.
@@ -131,11 +130,8 @@ struct Recording {
 }
 
 struct Made {
-    /// Before their memory, as the outputs are.
-    inputs: Vec<DynValue>,
-    outputs: Vec<DynValue>,
-    input_blocks: Vec<Box<dyn Block>>,
-    output_blocks: Vec<Box<dyn Block>>,
+    inputs: Vec<Placed>,
+    outputs: Vec<Placed>,
     options: RunOptions,
 }
 
@@ -159,7 +155,7 @@ impl Tape {
         };
         let recording = &mut self.recordings[index].made;
         // It comes back if all goes well: after a failed run nobody knows what its memory is used for.
-        let Some(mut made) = recording.take() else { return Ok(Replay::NotRecorded) };
+        let Some(made) = recording.take() else { return Ok(Replay::NotRecorded) };
         match made.replay(&*self.device, &self.graphs, inputs, outputs) {
             Ok(()) => {
                 *recording = Some(made);
@@ -177,23 +173,12 @@ impl Tape {
 
     /// Memory for a recording.
     fn prepare(&self, inputs: &[Buffer], outputs: &[Buffer]) -> Result<Made, RunError> {
-        let values = |buffers: &[Buffer]| {
-            let pair = |buffer: &Buffer| {
-                let block = self.device.allocate(buffer.kind.bytes()).map_err(RunError::Failed)?;
-                Ok((self.value(&*block, &buffer.kind)?, block))
-            };
-            Ok(buffers.iter().map(pair).collect::<Result<Vec<_>, RunError>>()?.into_iter().unzip())
+        let placed = |buffers: &[Buffer]| {
+            let place = |buffer: &Buffer| Placed::new(&*self.device, self.place, &buffer.kind, &self.allocator);
+            buffers.iter().map(place).collect::<Result<Vec<_>, _>>()
         };
-        let (inputs, input_blocks) = values(inputs)?;
-        let (outputs, output_blocks) = values(outputs)?;
         let options = self.options().map_err(|error| RunError::Failed(error.to_string()))?;
-        Ok(Made { inputs, outputs, input_blocks, output_blocks, options })
-    }
-
-    #[allow(unsafe_code, reason = "a value over memory that is lent")]
-    fn value(&self, block: &dyn Block, kind: &Kind) -> Result<DynValue, RunError> {
-        // SAFETY: the block was allocated for this kind, and stays with the value, which is dropped before it.
-        unsafe { over(block.address(), kind, self.place, &self.allocator) }
+        Ok(Made { inputs: placed(inputs)?, outputs: placed(outputs)?, options })
     }
 
     fn options(&self) -> ort::Result<RunOptions> {
@@ -206,16 +191,16 @@ impl Tape {
 
 impl Made {
     fn replay(
-        &mut self,
+        &self,
         device: &dyn Device,
         graphs: &Graphs,
         inputs: &mut [Buffer],
         outputs: &mut [Buffer],
     ) -> Result<(), RunError> {
-        device::copy(device, &self.input_blocks, inputs, Direction::To)?;
-        let values: Vec<&DynValue> = self.inputs.iter().collect();
-        let given = self.outputs.drain(..).map(Some).collect();
-        self.outputs = Failure::of(|| graphs.any.run(&values, given, &self.options), || false)?;
-        device::copy(device, &self.output_blocks, outputs, Direction::From)
+        device::copy(device, &self.inputs, inputs, Direction::To)?;
+        let values: Vec<_> = self.inputs.iter().map(|input| &input.value).collect();
+        let given: Vec<_> = self.outputs.iter().map(|output| Some(&output.value)).collect();
+        Failure::of(|| graphs.any.run(&values, &given, &self.options), || false)?;
+        device::copy(device, &self.outputs, outputs, Direction::From)
     }
 }

@@ -64,8 +64,7 @@ impl OrtSession {
     fn run_in_place(&self, inputs: &[Tensor]) -> Result<Vec<Value>, RunError> {
         let inputs = inputs.iter().map(value::lend).collect::<Result<Vec<_>, _>>()?;
         let values: Vec<&DynValue> = inputs.iter().map(|value| &**value).collect();
-        let given = self.contract.signature.outputs.iter().map(|_| None).collect();
-        self.take(&self.execute(&self.graphs.any, &values, given)?, None)
+        self.take(&self.execute(&self.graphs.any, &values)?, None)
     }
 
     /// Runs on copies of the inputs in the session's own memory, padded as far as that is allowed.
@@ -125,10 +124,10 @@ impl OrtSession {
         let given = outputs.iter_mut();
         let given = given.map(|buffer| buffer.as_mut().map(|buffer| buffers.host_value(buffer)).transpose());
         let given = given.collect::<Result<Vec<_>, _>>()?;
-        match self.execute(graph, values, given) {
+        match self.execute_into(graph, values, given) {
             // The model may only say of its outputs what it does not keep.
             Err(RunError::Failed(reason)) if outputs.iter().any(Option::is_some) => {
-                let made = self.execute(graph, values, outputs.iter().map(|_| None).collect());
+                let made = self.execute(graph, values);
                 if made.is_ok() {
                     tracing::warn!(
                         reason,
@@ -160,13 +159,22 @@ impl OrtSession {
         Ok(done.outcome? == Replay::Replayed)
     }
 
-    fn execute(
+    /// The outputs of a run, which the runtime makes.
+    fn execute(&self, graph: &LoadedGraph, values: &[&DynValue]) -> Result<Vec<DynValue>, RunError> {
+        let made = Failure::of(|| graph.run(values, &[], &self.stop.options), || self.stop.was_called())?;
+        Ok(made.into_iter().flatten().collect())
+    }
+
+    /// The outputs of a run: those that are given, and those that the runtime makes of the others.
+    fn execute_into(
         &self,
         graph: &LoadedGraph,
         values: &[&DynValue],
         given: Vec<Option<DynValue>>,
     ) -> Result<Vec<DynValue>, RunError> {
-        Failure::of(|| graph.run(values, given, &self.stop.options), || self.stop.was_called())
+        let lent: Vec<_> = given.iter().map(Option::as_ref).collect();
+        let made = Failure::of(|| graph.run(values, &lent, &self.stop.options), || self.stop.was_called())?;
+        Ok(given.into_iter().zip(made).filter_map(|(given, made)| given.or(made)).collect())
     }
 
     /// Copies the outputs out of the runtime's memory, but for the rows of padding.
