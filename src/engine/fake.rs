@@ -33,6 +33,7 @@ pub struct FakeEngine {
     devices: usize,
     building: Option<(Provider, Result<(), String>)>,
     runs: Arc<AtomicUsize>,
+    interrupted: Arc<AtomicUsize>,
     padding: Arc<Mutex<Vec<Buckets>>>,
     sizes: Arc<Mutex<Vec<Buckets>>>,
 }
@@ -47,6 +48,7 @@ impl FakeEngine {
             devices: 0,
             building: None,
             runs: Arc::default(),
+            interrupted: Arc::default(),
             padding: Arc::default(),
             sizes: Arc::default(),
         }
@@ -108,6 +110,11 @@ impl FakeEngine {
     /// How many runs have begun.
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::Acquire)
+    }
+
+    /// How many runs another thread has ended.
+    pub fn interrupted(&self) -> usize {
+        self.interrupted.load(Ordering::Acquire)
     }
 }
 
@@ -181,6 +188,7 @@ impl Session for FakeSession {
             gate.pass(&self.stop.called);
         }
         if call.is_stopped() {
+            self.engine.interrupted.fetch_add(1, Ordering::AcqRel);
             return Err(RunError::Interrupted);
         }
         (self.engine.run)(&call)

@@ -247,7 +247,7 @@ fn what_has_expired_or_is_not_wanted_any_more_is_not_run() {
     both(|setup| {
         let bench = setup.start();
         let running = bench.busy();
-        let expiring = bench.submit_as(rows(&[1, 2], 1.0), Priority::Normal, Duration::from_millis(20));
+        let expiring = bench.submit_as(rows(&[1, 2], 1.0), Priority::Normal, Duration::from_millis(200));
         bench.wait_for_queue(1);
         let leaving = bench.submit(rows(&[1, 2], 2.0));
         bench.wait_for_queue(2);
@@ -275,11 +275,14 @@ fn a_run_is_ended_when_the_last_of_its_requests_has_expired() {
     assert!(matches!(bench.outcome(short), Err(ScheduleError::Expired)), "its own deadline, in company too");
     bench.gate.admit(1);
     bench.output(long);
-    let alone = bench.submit_as(rows(&[1, 2], 3.0), Priority::Normal, Duration::from_millis(20));
-    assert!(matches!(bench.outcome(alone), Err(ScheduleError::Expired)));
+    assert_eq!((bench.engine.runs(), bench.engine.interrupted()), (2, 0), "one run for both, and it went on for the other");
+    // On a busy machine one may expire before its run has begun: then there is nothing to end, and another is sent.
+    while bench.engine.interrupted() == 0 {
+        let alone = bench.submit_as(rows(&[1, 2], 3.0), Priority::Normal, Duration::from_millis(20));
+        assert!(matches!(bench.outcome(alone), Err(ScheduleError::Expired)));
+    }
     bench.gate.open();
     bench.output(bench.submit(rows(&[1, 2], 4.0)));
-    assert_eq!(bench.engine.runs(), 4);
 }
 
 #[test]
