@@ -19,8 +19,8 @@ use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
 use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, device_layout, layout,
-    plan, threads_to_try,
+    BATCH_ROWS_MAX, Cost, Execution, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, device_layout,
+    layout, plan, threads_to_try,
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
@@ -38,6 +38,10 @@ const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// What a model's copies for single sizes may have of a GPU's memory for weights, together.
 const SIZES_WEIGHTS_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// The most weights that a model may have to be loaded a second time, with one thread, for when more comes than one run with all
+/// of them can take.
+const NARROW_WEIGHTS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How long the runs may take together that a model's description asks for. Building an engine for a GPU takes minutes.
 const DESCRIBED_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
@@ -81,6 +85,8 @@ struct Sample {
 struct Prepared {
     loaded: Loaded,
     lanes: Vec<Arc<Lane>>,
+    /// One of a single thread for each core, besides one that uses all.
+    narrow: Vec<Arc<Lane>>,
     plan: Plan,
     cost: Cost,
     /// Whether the model ran on the sample.
@@ -95,15 +101,16 @@ impl Loader {
         let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
-        let Prepared { loaded, lanes, plan, cost, runs_sample } =
+        let Prepared { loaded, lanes, narrow, plan, cost, runs_sample } =
             self.load_as_planned(spec, &graph, &sample, self.provider_options(&digest))?;
         if let Some(config) = config {
-            self.run_warm_up(spec, config, &graph.signature, &lanes)?;
+            self.run_warm_up(spec, config, &graph.signature, lanes.iter().chain(&narrow))?;
         }
 
         let metrics = Arc::new(self.metrics.deployment(seat.endpoint.as_str(), seat.deployment.as_str()));
         let scheduler = Scheduler::start(Parts {
             lanes,
+            narrow,
             plan,
             limits: self.settings.queue,
             cost,
@@ -169,10 +176,10 @@ impl Loader {
             Some(typical)
         });
         let inputs = typical.or(inputs);
-        let mut parallel = None;
+        let (mut parallel, mut narrow) = (None, None);
         if let Some(threads) = threads_to_try(single, wishes, cores).filter(|_| devices == 0) {
-            // The first session's weights are let go before the next ones are read.
-            drop(model);
+            // Otherwise the first session's weights are let go before the next ones are read.
+            narrow = self.may_be_narrow(graph).then_some(model);
             options.intra_op_threads = threads;
             model = self.load_lane(spec, graph, &options)?;
             parallel = self.warm_up(spec, &model.1, inputs, warm_up_max)?;
@@ -184,8 +191,14 @@ impl Loader {
         if intra_op_threads != options.intra_op_threads {
             drop(model);
             options.intra_op_threads = intra_op_threads;
-            model = self.load_lane(spec, graph, &options)?;
-            self.warm_up(spec, &model.1, inputs, warm_up_max)?;
+            model = match narrow.take() {
+                Some(first) => first,
+                None => {
+                    let model = self.load_lane(spec, graph, &options)?;
+                    self.warm_up(spec, &model.1, inputs, warm_up_max)?;
+                    model
+                }
+            };
         }
         let inputs = inputs.filter(|_| single.is_some());
         let measured = inputs
@@ -218,7 +231,11 @@ impl Loader {
                 allow_padding(&lanes, sizes);
             }
         }
-        Ok(Prepared { loaded, lanes, plan, cost: Cost::new(&runs), runs_sample })
+        let narrow = match narrow.filter(|_| plan.execution == Execution::Pooled) {
+            Some(model) => self.with_lanes(model, cores)?.1,
+            None => Vec::new(),
+        };
+        Ok(Prepared { loaded, lanes, narrow, plan, cost: Cost::new(&runs), runs_sample })
     }
 
     /// A loaded model's first lane, and as many more as make `workers`.
@@ -235,10 +252,18 @@ impl Loader {
         Ok((loaded, lanes))
     }
 
+    /// Whether a model is loaded a second time, with one thread, besides one that uses all cores: unless the operator has decided
+    /// how many there are, or wants runs that are all alike (`max_batch = 1`), or it is large.
+    fn may_be_narrow(&self, graph: &Graph) -> bool {
+        let wishes = self.settings.wishes;
+        let is_open = wishes.workers == 0 && wishes.intra_op_threads == 0 && wishes.max_batch != 1;
+        is_open && weights(graph) <= NARROW_WEIGHTS_BYTES_MAX
+    }
+
     /// The sizes that the model is loaded for once more each, where a change of size is dear; `None` where it is so large, or its
     /// memory so bounded, that it is better off without.
     fn own_sizes(&self, spec: &ModelSpec, graph: &Graph, max_batch: usize) -> Option<Buckets> {
-        let weights = graph.file.iter().chain(&graph.external_files).map(|file| file.bytes).sum::<u64>();
+        let weights = weights(graph);
         let count = usize::try_from(SIZES_WEIGHTS_BYTES_MAX / weights.max(1)).unwrap_or(usize::MAX);
         let is_bounded = self.settings.provider_options.bounds_memory();
         if count < 2 || is_bounded {
@@ -326,17 +351,17 @@ impl Loader {
 
     /// Runs the samples that the model's description asks for, in each session: what a runtime does at its first run of some
     /// size is not to be done at a client's expense.
-    fn run_warm_up(
+    fn run_warm_up<'a>(
         &self,
         spec: &ModelSpec,
         config: &ModelConfig,
         signature: &Signature,
-        lanes: &[Arc<Lane>],
+        lanes: impl Iterator<Item = &'a Arc<Lane>> + Clone,
     ) -> Result<(), LoadError> {
         let samples = config.warm_up(signature, self.policy()).map_err(|error| described_badly(&error))?;
         let deadline = Instant::now() + DESCRIBED_WARM_UP_MAX;
         for sample in &samples {
-            for lane in lanes {
+            for lane in lanes.clone() {
                 for _ in 0..sample.runs {
                     let ran = lane.hold().run(&sample.inputs, Instant::now(), deadline, Place::Worker);
                     ran.map_err(|error| {
@@ -452,6 +477,11 @@ impl Loader {
     fn failed(&self, reason: String) -> LoadError {
         LoadError::Failed { engine: self.engine.info().name, reason }
     }
+}
+
+/// The bytes of all files of a model, nearly all of which are weights.
+fn weights(graph: &Graph) -> u64 {
+    graph.file.iter().chain(&graph.external_files).map(|file| file.bytes).sum()
 }
 
 /// The model's description, if it has one that can be used.

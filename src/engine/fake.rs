@@ -87,6 +87,11 @@ impl FakeEngine {
         self
     }
 
+    /// The same engine with counts of its own.
+    pub fn apart(&self) -> FakeEngine {
+        FakeEngine { runs: Arc::default(), interrupted: Arc::default(), ..self.clone() }
+    }
+
     /// Says that it computes on so many GPUs.
     pub fn on_devices(self, devices: usize) -> FakeEngine {
         FakeEngine { devices, ..self }

@@ -1,6 +1,10 @@
 //! Long runs, by worker threads.
 //!
 //! A worker takes what waits, up to a full batch, as soon as it has a session and cores to run it on.
+//!
+//! A run that uses all cores answers one request soonest, but its threads wait for each other at each node: when one of them is
+//! kept from its core, all are. So where there are *narrow* lanes, of a core each, they take its place while there is a crowd:
+//! more than one run can take. All workers but the first are helpers, who come for that alone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,8 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ScheduleError;
+use super::batch::Runner;
 use super::job::{Job, Place};
-use super::lane::Lane;
+use super::lane::{Held, Lane};
+use super::queue::Batch;
 use super::reply::{Outcome, Ticket, Turn};
 use super::scheduler::{Shared, Waiting, refusal};
 
@@ -52,32 +58,77 @@ impl Shared {
             return Ok(());
         }
         for lane in &self.lanes {
-            let (shared, lane) = (Arc::clone(self), Arc::clone(lane));
-            let worker = thread::Builder::new().name("scoria-worker".to_owned());
-            let spawned = worker.spawn(move || shared.work(&lane));
-            spawned.inspect_err(|_| self.has_workers.store(false, Ordering::Release))?;
+            let narrow = self.narrow.first().cloned();
+            self.start_thread(Arc::clone(lane), move |shared, lane| shared.work(lane, narrow.as_deref()))?;
+        }
+        for lane in self.narrow.iter().skip(1) {
+            self.start_thread(Arc::clone(lane), Shared::help)?;
         }
         Ok(())
     }
 
+    fn start_thread(
+        self: &Arc<Self>,
+        lane: Arc<Lane>,
+        life: impl FnOnce(&Shared, &Lane) + Send + 'static,
+    ) -> std::io::Result<()> {
+        let shared = Arc::clone(self);
+        let spawned = thread::Builder::new().name("scoria-worker".to_owned()).spawn(move || life(&shared, &lane));
+        spawned.inspect_err(|_| self.has_workers.store(false, Ordering::Release))?;
+        Ok(())
+    }
+
     /// A worker's life.
-    fn work(&self, lane: &Lane) {
+    fn work(&self, lane: &Lane, narrow: Option<&Lane>) {
         let mut last = None;
         while self.queue.wait() {
             self.gather(last);
-            // First what a run needs, then the jobs: so one that waits is seen to wait, and takes later ones along.
-            let _cores = self.cores.lease(self.plan.intra_op_threads);
-            let mut held = lane.hold();
-            let started = Instant::now();
-            let batch = self.queue.take(Place::Worker, self.rows_to_run(), started, self.pace());
-            let rows = batch.iter().filter_map(|job| job.size.rows).sum();
-            self.runner(Place::Worker).run(&mut held, batch);
-            drop(held);
-            let ended = Instant::now();
-            last = Some(Last { rows, took: ended - started, ended });
-            // Requests whose runs are short may have found the session taken.
-            self.queue.hand_over();
+            last = Some(match narrow.filter(|_| self.queue.is_crowded()) {
+                None => self.run_wide(lane),
+                Some(lane) => self.run_narrow(lane),
+            });
         }
+    }
+
+    /// A helper's life.
+    fn help(&self, lane: &Lane) {
+        let mut last = None;
+        while self.queue.wait_for_crowd() {
+            self.gather(last);
+            last = Some(self.run_narrow(lane));
+        }
+    }
+
+    /// Runs what is next as planned.
+    fn run_wide(&self, lane: &Lane) -> Last {
+        // First what a run needs, then the jobs: so one that waits is seen to wait, and takes later ones along.
+        let _cores = self.cores.lease(self.plan.intra_op_threads);
+        let (held, started) = (lane.hold(), Instant::now());
+        let batch = self.queue.take(Place::Worker, self.rows_to_run(), started, self.pace());
+        self.run_batch(held, started, batch, &self.runner(Place::Worker))
+    }
+
+    /// Runs what is next on one core.
+    fn run_narrow(&self, lane: &Lane) -> Last {
+        let _core = self.cores.lease(1);
+        let (held, started) = (lane.hold(), Instant::now());
+        let (batch, _run) = self.queue.take_narrow(self.rows_to_run(), started, self.pace());
+        self.run_batch(held, started, batch, &self.narrow_runner())
+    }
+
+    fn run_batch(&self, mut held: Held<'_>, started: Instant, batch: Batch, runner: &Runner<'_>) -> Last {
+        let rows = batch.iter().filter_map(|job| job.size.rows).sum();
+        runner.run(&mut held, batch);
+        drop(held);
+        let ended = Instant::now();
+        // Requests whose runs are short may have found the session taken.
+        self.queue.hand_over();
+        Last { rows, took: ended - started, ended }
+    }
+
+    fn narrow_runner(&self) -> Runner<'_> {
+        let part = u32::try_from(self.narrow.len()).unwrap_or(u32::MAX).max(1);
+        Runner { part, ..self.runner(Place::Worker) }
     }
 
     /// How many rows to take.

@@ -25,8 +25,12 @@ pub struct Queue {
     /// The metric that shows the length.
     depth: IntGauge,
     state: Mutex<State>,
+    /// More rows than this are a crowd, those that narrow runs are at included.
+    crowd_rows: usize,
     /// A job for a worker has arrived.
     arrived: Condvar,
+    /// There is a crowd.
+    crowded: Condvar,
     /// A worker that waits for more rows has got one.
     grown: Condvar,
 }
@@ -39,6 +43,8 @@ struct State {
     loads: [Load; 3],
     /// Over all lines.
     length: usize,
+    /// What narrow runs are at.
+    narrow_rows: usize,
     /// Those that only a worker may run.
     for_workers: usize,
     overload: Overload,
@@ -78,9 +84,17 @@ pub struct Pace {
 pub type Batch = Vec<Job>;
 
 impl Queue {
-    pub fn new(max_length: usize, depth: IntGauge) -> Self {
-        let max_length = AtomicUsize::new(max_length);
-        Queue { max_length, depth, state: Mutex::default(), arrived: Condvar::new(), grown: Condvar::new() }
+    /// An empty queue. More than `crowd_rows` rows, or a standing queue, are a crowd: helpers wait for it.
+    pub fn new(max_length: usize, crowd_rows: usize, depth: IntGauge) -> Self {
+        Queue {
+            max_length: AtomicUsize::new(max_length),
+            depth,
+            state: Mutex::default(),
+            crowd_rows,
+            arrived: Condvar::new(),
+            crowded: Condvar::new(),
+            grown: Condvar::new(),
+        }
     }
 
     /// Lets so many wait from now on. Those who wait already do so on.
@@ -103,8 +117,13 @@ impl Queue {
     }
 
     /// Whether several wait.
-    pub fn is_crowded(&self) -> bool {
+    pub fn has_several(&self) -> bool {
         self.state.lock().length > 1
+    }
+
+    /// Whether helpers are wanted.
+    pub fn is_crowded(&self) -> bool {
+        self.state.lock().is_crowded(self.crowd_rows)
     }
 
     /// Whether a job of this priority would be let in now.
@@ -127,8 +146,11 @@ impl Queue {
         state.length += 1;
         state.for_workers += usize::from(place == Place::Worker);
         self.depth.set(state.length as i64);
-        let is_gathering = state.is_gathering;
+        let (is_gathering, is_crowded) = (state.is_gathering, state.is_crowded(self.crowd_rows));
         drop(state);
+        if is_crowded {
+            self.crowded.notify_one();
+        }
         if place == Place::Worker {
             if is_gathering {
                 self.grown.notify_all();
@@ -151,6 +173,18 @@ impl Queue {
         true
     }
 
+    /// Waits until there is a crowd; false once the queue is closed and has nothing for a worker.
+    pub fn wait_for_crowd(&self) -> bool {
+        let mut state = self.state.lock();
+        while !state.is_crowded(self.crowd_rows) {
+            if state.is_closed {
+                return false;
+            }
+            self.crowded.wait(&mut state);
+        }
+        true
+    }
+
     /// Waits until `rows` wait, but not beyond `until`; other workers leave the queue alone meanwhile.
     pub fn gather(&self, rows: usize, until: Instant) {
         let mut state = self.state.lock();
@@ -169,17 +203,43 @@ impl Queue {
     /// Takes what is next, with all that can go with it up to `max_rows` rows. An `Inline` taker leaves to the workers what is
     /// theirs.
     pub fn take(&self, taker: Place, max_rows: usize, now: Instant, pace: Pace) -> Batch {
+        self.hand_out(taker, max_rows, now, pace, |_, _| ())
+    }
+
+    /// The same for a worker with one core. Its rows count for the crowd until what comes with them is dropped.
+    pub fn take_narrow(&self, max_rows: usize, now: Instant, pace: Pace) -> (Batch, NarrowRun<'_>) {
+        let mut run = NarrowRun { queue: self, rows: 0 };
+        let batch = self.hand_out(Place::Worker, max_rows, now, pace, |state, batch| {
+            run.rows = batch.iter().map(rows_of).sum();
+            state.narrow_rows += run.rows;
+        });
+        (batch, run)
+    }
+
+    fn hand_out(
+        &self,
+        taker: Place,
+        max_rows: usize,
+        now: Instant,
+        pace: Pace,
+        note: impl FnOnce(&mut State, &Batch),
+    ) -> Batch {
         let mut out = Vec::new();
         let mut state = self.state.lock();
         let batch = state.take(taker, max_rows, now, pace.bounds, &mut out);
+        note(&mut state, &batch);
         if state.length == 0 {
             state.overload.passed();
         }
         self.depth.set(state.length as i64);
         let is_more = taker == Place::Worker && state.for_workers > 0;
+        let is_crowded = state.is_crowded(self.crowd_rows);
         drop(state);
         if is_more {
             self.arrived.notify_one();
+        }
+        if is_crowded {
+            self.crowded.notify_one();
         }
         for (job, error) in out {
             job.answer(Err(error));
@@ -201,7 +261,21 @@ impl Queue {
     pub fn close(&self) {
         self.state.lock().is_closed = true;
         self.arrived.notify_all();
+        self.crowded.notify_all();
         self.grown.notify_all();
+    }
+}
+
+/// A narrow run in progress.
+#[derive(Debug)]
+pub struct NarrowRun<'a> {
+    queue: &'a Queue,
+    rows: usize,
+}
+
+impl Drop for NarrowRun<'_> {
+    fn drop(&mut self) {
+        self.queue.state.lock().narrow_rows -= self.rows;
     }
 }
 
@@ -224,6 +298,10 @@ impl State {
         let full_runs = u32::try_from(rows.div_ceil(pace.max_rows.max(1))).unwrap_or(u32::MAX);
         let large_runs: Duration = ahead.iter().map(|load| load.large_runs).sum();
         pace.full_run.saturating_mul(full_runs).saturating_add(large_runs)
+    }
+
+    fn is_crowded(&self, crowd_rows: usize) -> bool {
+        self.for_workers > 0 && (self.all_rows() + self.narrow_rows > crowd_rows || self.overload.is_standing())
     }
 
     fn all_rows(&self) -> usize {

@@ -34,6 +34,8 @@ pub struct Scheduler {
 pub struct Parts {
     /// At least one.
     pub lanes: Vec<Arc<Lane>>,
+    /// Where the only lane uses all cores: one for each core, to be used in its place while more waits than it can take.
+    pub narrow: Vec<Arc<Lane>>,
     pub plan: Plan,
     pub limits: Limits,
     /// What the measurement at load has shown.
@@ -46,6 +48,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) lanes: Vec<Arc<Lane>>,
+    pub(super) narrow: Vec<Arc<Lane>>,
     pub(super) queue: Queue,
     pub(super) cost: Cost,
     pub(super) plan: Plan,
@@ -60,11 +63,12 @@ pub(super) struct Shared {
 impl Scheduler {
     /// Takes over the sessions. Workers are started with the first request whose run is long, or at once where all are.
     pub fn start(parts: Parts) -> std::io::Result<Scheduler> {
-        let Parts { lanes, plan, limits, cost, cores, metrics } = parts;
+        let Parts { lanes, narrow, plan, limits, cost, cores, metrics } = parts;
         let shared = Arc::new(Shared {
-            queue: Queue::new(limits.queue_max_length, metrics.queue_depth.clone()),
+            queue: Queue::new(limits.queue_max_length, plan.max_batch, metrics.queue_depth.clone()),
             queue_max_wait_us: AtomicU64::new(wait_us(limits)),
             lanes,
+            narrow,
             cost,
             plan,
             cores,
@@ -188,7 +192,7 @@ impl Shared {
     }
 
     pub(super) fn runner(&self, place: Place) -> Runner<'_> {
-        Runner { cost: &self.cost, metrics: &self.metrics, place }
+        Runner { cost: &self.cost, metrics: &self.metrics, place, part: 1 }
     }
 }
 
@@ -206,7 +210,7 @@ impl Waiting<'_> {
                 return turn;
             }
             let Pace { full_run, bounds, .. } = self.shared.pace();
-            if (bounds.holds_for_one || self.shared.queue.is_crowded()) && self.ticket.withdraw() {
+            if (bounds.holds_for_one || self.shared.queue.has_several()) && self.ticket.withdraw() {
                 return Turn::Answered(Err(ScheduleError::Overloaded { retry_after: full_run }));
             }
         }

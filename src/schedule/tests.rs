@@ -25,6 +25,8 @@ struct Bench {
     scheduler: Arc<Scheduler>,
     gate: Gate,
     engine: FakeEngine,
+    /// That of the narrow lanes.
+    narrow: FakeEngine,
     metrics: Arc<DeploymentMetrics>,
     runtime: Runtime,
     _watchdog: WatchdogHandle,
@@ -33,6 +35,7 @@ struct Bench {
 /// What a test varies.
 struct Setup {
     engine: FakeEngine,
+    narrow_lanes: usize,
     plan: Plan,
     limits: Limits,
 }
@@ -41,6 +44,7 @@ impl Setup {
     fn of(execution: Execution) -> Setup {
         Setup {
             engine: FakeEngine::echo(),
+            narrow_lanes: 0,
             plan: Plan {
                 workers: 1,
                 intra_op_threads: 1,
@@ -54,17 +58,31 @@ impl Setup {
         }
     }
 
+    /// One whose runs use both cores, of up to two rows, with narrow lanes beside.
+    fn wide_and_narrow() -> Setup {
+        let mut setup = Setup::of(Execution::Pooled);
+        setup.plan.intra_op_threads = 2;
+        setup.plan.max_batch = 2;
+        setup.narrow_lanes = 2;
+        setup
+    }
+
     fn start(self) -> Bench {
-        let Setup { engine, plan, limits } = self;
+        let Setup { engine, narrow_lanes, plan, limits } = self;
         let gate = Gate::new();
         let engine = engine.behind(&gate);
-        let options = LoadOptions { sessions: plan.workers, ..LoadOptions::default() };
-        let loaded = engine.load(Path::new("model"), &graph(), &options).map_err(|error| error.to_string()).unwrap();
+        let narrow = engine.apart();
         let watchdog = Watchdog::start(|| {}).unwrap();
-        let lanes = loaded.sessions.into_iter().map(|session| Lane::new(session, watchdog.watchdog())).collect();
+        let lanes = |engine: &FakeEngine, sessions: usize| -> Vec<Arc<Lane>> {
+            let options = LoadOptions { sessions, ..LoadOptions::default() };
+            let loaded = engine.load(Path::new("model"), &graph(), &options).map_err(|error| error.to_string());
+            let lane = |session| Lane::new(session, watchdog.watchdog());
+            loaded.unwrap().sessions.into_iter().take(sessions).map(lane).collect()
+        };
         let metrics = Arc::new(Metrics::new("0").unwrap().deployment("e", "d"));
         let parts = Parts {
-            lanes,
+            lanes: lanes(&engine, plan.workers),
+            narrow: lanes(&narrow, narrow_lanes),
             plan,
             limits,
             cost: Cost::default(),
@@ -75,6 +93,7 @@ impl Setup {
             scheduler: Arc::new(Scheduler::start(parts).unwrap()),
             gate,
             engine,
+            narrow,
             metrics,
             runtime: Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
             _watchdog: watchdog,
@@ -275,7 +294,11 @@ fn a_run_is_ended_when_the_last_of_its_requests_has_expired() {
     assert!(matches!(bench.outcome(short), Err(ScheduleError::Expired)), "its own deadline, in company too");
     bench.gate.admit(1);
     bench.output(long);
-    assert_eq!((bench.engine.runs(), bench.engine.interrupted()), (2, 0), "one run for both, and it went on for the other");
+    assert_eq!(
+        (bench.engine.runs(), bench.engine.interrupted()),
+        (2, 0),
+        "one run for both, and it went on for the other"
+    );
     // On a busy machine one may expire before its run has begun: then there is nothing to end, and another is sent.
     while bench.engine.interrupted() == 0 {
         let alone = bench.submit_as(rows(&[1, 2], 3.0), Priority::Normal, Duration::from_millis(20));
@@ -283,6 +306,38 @@ fn a_run_is_ended_when_the_last_of_its_requests_has_expired() {
     }
     bench.gate.open();
     bench.output(bench.submit(rows(&[1, 2], 4.0)));
+}
+
+#[test]
+fn a_crowd_is_run_on_narrow_lanes_beside_each_other() {
+    let bench = Setup::wide_and_narrow().start();
+    let running = bench.busy();
+    let mut submitted = Vec::new();
+    for waiting in 1..=3 {
+        submitted.push(bench.submit(rows(&[1, 2], waiting as f32)));
+        bench.wait_for_queue(waiting);
+    }
+    bench.gate.admit(1);
+    bench.output(running);
+    // None of them has been let pass yet: they are at it at the same time.
+    bench.gate.wait_for_arrivals(3);
+    assert_eq!((bench.engine.runs(), bench.narrow.runs()), (1, 2));
+    bench.gate.open();
+    for (value, task) in (1..).zip(submitted) {
+        assert_eq!(bench.output(task), rows(&[1, 2], value as f32));
+    }
+}
+
+#[test]
+fn what_one_run_can_take_is_no_crowd() {
+    let bench = Setup::wide_and_narrow().start();
+    let running = bench.busy();
+    let submitted = [1.0, 2.0].map(|value| bench.submit(rows(&[1, 2], value)));
+    bench.wait_for_queue(2);
+    bench.gate.open();
+    bench.output(running);
+    submitted.into_iter().for_each(|task| drop(bench.output(task)));
+    assert_eq!((bench.engine.runs(), bench.narrow.runs()), (2, 0));
 }
 
 #[test]
@@ -339,7 +394,7 @@ fn nobody_waits_longer_than_is_allowed() {
 
 /// A queue as long as any here, and a job for it that came at `submitted`.
 fn queue() -> Queue {
-    Queue::new(100, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
+    Queue::new(100, 8, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
 }
 
 fn job(inputs: Tensor, run_alone: Option<Duration>, submitted: Instant) -> (Job, Ticket) {
@@ -417,13 +472,14 @@ fn a_batch_is_waited_for_as_long_as_was_asked() {
 
 #[test]
 fn a_thousand_requests_on_every_way_are_all_answered() {
-    for (execution, max_batch, workers) in [
-        (Execution::Combining, 8, 1),
-        (Execution::Combining, 1, 2),
-        (Execution::Pooled, 8, 2),
-        (Execution::Combining, 64, 2),
+    for (execution, max_batch, workers, narrow_lanes) in [
+        (Execution::Combining, 8, 1, 0),
+        (Execution::Combining, 1, 2, 0),
+        (Execution::Pooled, 8, 2, 0),
+        (Execution::Pooled, 8, 1, 2),
+        (Execution::Combining, 64, 2, 0),
     ] {
-        let mut setup = Setup::of(execution);
+        let mut setup = Setup { narrow_lanes, ..Setup::of(execution) };
         setup.engine = superstitious();
         setup.limits.queue_max_length = 10_000;
         setup.plan.max_batch = max_batch;
