@@ -25,7 +25,7 @@ pub struct Queue {
     /// The metric that shows the length.
     depth: IntGauge,
     state: Mutex<State>,
-    /// More rows than this are a crowd, those that narrow runs are at included.
+    /// What one run takes. More is a crowd, what narrow runs are at included.
     crowd_rows: usize,
     /// A job for a worker has arrived.
     arrived: Condvar,
@@ -43,7 +43,7 @@ struct State {
     loads: [Load; 3],
     /// Over all lines.
     length: usize,
-    /// What narrow runs are at.
+    /// What narrow runs are at, each of one run's rows at most.
     narrow_rows: usize,
     /// Those that only a worker may run.
     for_workers: usize,
@@ -59,6 +59,7 @@ struct Load {
     /// Of jobs that are joined.
     rows: usize,
     /// Of jobs that are more than a full run, each of which has one of its own.
+    large: usize,
     large_rows: usize,
     large_runs: Duration,
 }
@@ -84,7 +85,7 @@ pub struct Pace {
 pub type Batch = Vec<Job>;
 
 impl Queue {
-    /// An empty queue. More than `crowd_rows` rows, or a standing queue, are a crowd: helpers wait for it.
+    /// An empty queue. More than `crowd_rows` rows, which are one run's, or a standing queue are a crowd: helpers wait for it.
     pub fn new(max_length: usize, crowd_rows: usize, depth: IntGauge) -> Self {
         Queue {
             max_length: AtomicUsize::new(max_length),
@@ -210,7 +211,7 @@ impl Queue {
     pub fn take_narrow(&self, max_rows: usize, now: Instant, pace: Pace) -> (Batch, NarrowRun<'_>) {
         let mut run = NarrowRun { queue: self, rows: 0 };
         let batch = self.hand_out(Place::Worker, max_rows, now, pace, |state, batch| {
-            run.rows = batch.iter().map(rows_of).sum();
+            run.rows = batch.iter().map(rows_of).sum::<usize>().min(self.crowd_rows);
             state.narrow_rows += run.rows;
         });
         (batch, run)
@@ -301,7 +302,8 @@ impl State {
     }
 
     fn is_crowded(&self, crowd_rows: usize) -> bool {
-        self.for_workers > 0 && (self.all_rows() + self.narrow_rows > crowd_rows || self.overload.is_standing())
+        let waiting: usize = self.loads.iter().map(|load| load.rows + load.large * crowd_rows).sum();
+        self.for_workers > 0 && (waiting + self.narrow_rows > crowd_rows || self.overload.is_standing())
     }
 
     fn all_rows(&self) -> usize {
@@ -369,6 +371,7 @@ impl Load {
         match job.run_alone {
             None => self.rows += rows_of(job),
             Some(run) => {
+                self.large += 1;
                 self.large_rows += rows_of(job);
                 self.large_runs += run;
             }
@@ -379,6 +382,7 @@ impl Load {
         match job.run_alone {
             None => self.rows -= rows_of(job),
             Some(run) => {
+                self.large -= 1;
                 self.large_rows -= rows_of(job);
                 self.large_runs -= run;
             }

@@ -341,6 +341,29 @@ fn what_one_run_can_take_is_no_crowd() {
 }
 
 #[test]
+fn a_large_request_by_itself_is_no_crowd_and_two_are() {
+    let queue = Queue::new(100, 2, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone());
+    let (now, full_run) = (Instant::now(), Duration::from_millis(1));
+    let pace = Pace { full_run, max_rows: 2, bounds: Bounds::new(None, full_run) };
+    let push = |rows_of: usize, run_alone| {
+        let (mut job, ticket) = job(rows(&[rows_of, 2], 1.0), run_alone, now);
+        job.place = Place::Worker;
+        queue.push(job, pace).unwrap();
+        ticket
+    };
+    let large = Some(2 * full_run);
+    let _first = push(5, large);
+    assert!(!queue.is_crowded(), "all cores are its own");
+    let _second = push(1, None);
+    assert!(queue.is_crowded());
+    let (batch, run) = queue.take_narrow(2, now, pace);
+    assert_eq!(batch.len(), 1);
+    assert!(queue.is_crowded(), "it is in a narrow run now");
+    drop(run);
+    assert!(!queue.is_crowded());
+}
+
+#[test]
 fn those_of_higher_priority_go_first() {
     both(|mut setup| {
         setup.plan.max_batch = 1;
