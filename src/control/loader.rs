@@ -19,8 +19,8 @@ use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
 use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Execution, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, device_layout,
-    layout, plan, threads_to_try,
+    BATCH_ROWS_MAX, Cost, Execution, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, crowd,
+    device_layout, layout, plan, threads_to_try,
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
@@ -185,7 +185,7 @@ impl Loader {
             parallel = self.warm_up(spec, &model.1, inputs, warm_up_max)?;
         }
         let (workers, intra_op_threads) = match devices {
-            0 => layout(single, parallel, wishes, cores),
+            0 => layout(single, parallel, wishes, cores, narrow.is_some()),
             devices => device_layout(devices, wishes),
         };
         if intra_op_threads != options.intra_op_threads {
@@ -205,6 +205,7 @@ impl Loader {
             .map(|inputs| self.aside(|| self.batching(spec, graph, (&model.1, devices, intra_op_threads), inputs)));
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let mut plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
+        plan.crowd = crowd(single, parallel, cores, max_batch);
         tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
         let padded = inputs.filter(|_| devices > 0 && max_batch > 1);
         if let Some(inputs) = padded {

@@ -32,8 +32,8 @@ pub use job::{Place, Priority, Size};
 pub use lane::Lane;
 pub use outcome::{Completed, Limits, ScheduleError};
 pub use plan::{
-    BATCH_ROWS_MAX, BATCH_TIMES_MAX, Execution, INLINE_RUN_MAX, Plan, Timed, Wishes, batch_rows, layout, plan,
-    threads_to_try,
+    BATCH_ROWS_MAX, BATCH_TIMES_MAX, Crowd, Execution, INLINE_RUN_MAX, Plan, Timed, Wishes, batch_rows, crowd, layout,
+    plan, threads_to_try,
 };
 pub use scheduler::{Parts, Scheduler};
 pub use watchdog::{Watchdog, WatchdogHandle};

@@ -32,6 +32,17 @@ pub struct Plan {
     pub sizes: Option<Buckets>,
     /// How long a worker waits for a batch to be full.
     pub max_batch_delay: Duration,
+    /// What is better off on narrow lanes, where there are any.
+    pub crowd: Crowd,
+}
+
+/// What is too much for one run on all cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// More rows than this.
+    Rows(usize),
+    /// More than one request.
+    Requests,
 }
 
 /// On which threads a request is run.
@@ -59,6 +70,9 @@ pub const INLINE_RUN_MAX: Duration = Duration::from_millis(1);
 /// What threads inside an operator have to make of a run for them to be worth having: sessions that run beside each other on a
 /// core each are sure to use all cores.
 const PARALLEL_GAIN_MIN: f64 = 1.2;
+
+/// The same where narrow lanes use all cores as soon as two requests come, so that the threads only have to answer one sooner.
+const LONE_GAIN_MIN: f64 = 1.1;
 
 /// The most rows that are joined without being asked for.
 pub const BATCH_ROWS_MAX: usize = 64;
@@ -94,10 +108,18 @@ pub fn threads_to_try(single: Option<Timed>, wishes: Wishes, cores: usize) -> Op
     (is_long && is_open).then_some(cores)
 }
 
-/// Sessions and threads, from a run with one thread, and one with all of them where they were tried.
-pub fn layout(single: Option<Timed>, parallel: Option<Timed>, wishes: Wishes, cores: usize) -> (usize, usize) {
+/// Sessions and threads, from a run with one thread, and one with all of them where they were tried. `may_be_narrow` is whether narrow
+/// lanes would stand beside one with all.
+pub fn layout(
+    single: Option<Timed>,
+    parallel: Option<Timed>,
+    wishes: Wishes,
+    cores: usize,
+    may_be_narrow: bool,
+) -> (usize, usize) {
+    let gain_min = if may_be_narrow { LONE_GAIN_MIN } else { PARALLEL_GAIN_MIN };
     let intra_op_threads = match (wishes.intra_op_threads, single, parallel) {
-        (0, Some(single), Some(parallel)) if relief(single, parallel) >= PARALLEL_GAIN_MIN => cores,
+        (0, Some(single), Some(parallel)) if relief(single, parallel) >= gain_min => cores,
         // What could not be measured is taken to be long.
         (0, None, _) if wishes.workers < cores => cores,
         (0, ..) => 1,
@@ -146,7 +168,18 @@ pub fn plan(
         max_batch,
         sizes: None,
         max_batch_delay: wishes.max_batch_delay,
+        crowd: Crowd::Rows(max_batch),
     }
+}
+
+/// What is better off on narrow lanes than on one with all cores.
+///
+/// Of as many requests as cores, one after the other, each run faster by what threads gain, the middle one is answered after half of
+/// all their time; beside each other they are all answered after the time of one by itself. So threads that gain little are
+/// for a lone request only.
+pub fn crowd(single: Option<Timed>, parallel: Option<Timed>, cores: usize, max_batch: usize) -> Crowd {
+    let gains_little = |(single, parallel)| relief(single, parallel) < (cores + 1) as f64 / 2.0;
+    if single.zip(parallel).is_some_and(gains_little) { Crowd::Requests } else { Crowd::Rows(max_batch) }
 }
 
 /// By how much threads inside an operator relieve the calling one.
@@ -172,7 +205,7 @@ mod tests {
     fn short_runs_get_a_session_per_core_and_no_threads_inside() {
         let wishes = Wishes::default();
         assert_eq!(threads_to_try(took(20), wishes, 8), None);
-        assert_eq!(layout(took(20), None, wishes, 8), (8, 1));
+        assert_eq!(layout(took(20), None, wishes, 8, false), (8, 1));
         assert_eq!(plan(took(20), (8, 1), 32, wishes).execution, Execution::Combining);
     }
 
@@ -181,14 +214,14 @@ mod tests {
         let wishes = Wishes::default();
         let single = took(40_000);
         assert_eq!(threads_to_try(single, wishes, 8), Some(8));
-        assert_eq!(layout(single, took(6_000), wishes, 8), (1, 8));
-        assert_eq!(layout(single, took(39_000), wishes, 8), (8, 1));
+        assert_eq!(layout(single, took(6_000), wishes, 8, false), (1, 8));
+        assert_eq!(layout(single, took(39_000), wishes, 8, false), (8, 1));
         assert_eq!(plan(single, (1, 8), 1, wishes).execution, Execution::Pooled);
     }
 
     #[test]
     fn a_model_that_could_not_be_measured_is_taken_to_be_long() {
-        assert_eq!(layout(None, None, Wishes::default(), 8), (1, 8));
+        assert_eq!(layout(None, None, Wishes::default(), 8, false), (1, 8));
         assert_eq!(plan(None, (1, 8), 1, Wishes::default()).execution, Execution::Pooled);
     }
 
@@ -197,12 +230,12 @@ mod tests {
         let wishes = Wishes { workers: 3, intra_op_threads: 2, ..Wishes::default() };
         for us in [2, 40_000] {
             assert_eq!(threads_to_try(took(us), wishes, 8), None);
-            assert_eq!(layout(took(us), None, wishes, 8), (3, 2));
+            assert_eq!(layout(took(us), None, wishes, 8, false), (3, 2));
         }
         let wishes = Wishes { workers: 8, ..Wishes::default() };
         assert_eq!(threads_to_try(took(40_000), wishes, 8), None, "each has a core already");
         let wishes = Wishes { intra_op_threads: 2, ..Wishes::default() };
-        assert_eq!(layout(took(2), None, wishes, 8), (4, 2));
+        assert_eq!(layout(took(2), None, wishes, 8, false), (4, 2));
         let wishes = Wishes { execution: Some(Execution::Pooled), ..Wishes::default() };
         let kept = plan(took(2), (1, 1), 1, wishes);
         assert_eq!((kept.execution, kept.is_execution_fixed), (Execution::Pooled, true));
@@ -232,5 +265,18 @@ mod tests {
     fn whoever_waits_for_full_batches_has_workers_wait() {
         let wishes = Wishes { max_batch_delay: 100 * US, ..Wishes::default() };
         assert_eq!(plan(took(2), (1, 1), 8, wishes).execution, Execution::Pooled);
+    }
+
+    #[test]
+    fn threads_that_gain_little_are_for_a_lone_request() {
+        let (single, wishes) = (took(40_000), Wishes::default());
+        let (none, some) = (took(38_000), took(35_000));
+        assert_eq!(layout(single, none, wishes, 2, true), (2, 1));
+        assert_eq!(layout(single, some, wishes, 2, true), (1, 2));
+        assert_eq!(layout(single, some, wishes, 2, false), (2, 1), "two requests would be one after the other");
+        assert_eq!(crowd(single, some, 2, 8), Crowd::Requests);
+        assert_eq!(crowd(single, took(21_000), 2, 8), Crowd::Rows(8));
+        assert_eq!(crowd(single, took(21_000), 8, 8), Crowd::Requests, "of eight cores");
+        assert_eq!(crowd(None, None, 8, 8), Crowd::Rows(8));
     }
 }

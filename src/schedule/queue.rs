@@ -14,6 +14,7 @@ use prometheus::IntGauge;
 use super::ScheduleError;
 use super::job::{Job, Place, Priority};
 use super::overload::{Bounds, Overload};
+use super::plan::Crowd;
 
 /// Jobs that are looked at for one batch and do not fit: models with many shapes must not make a long queue be searched.
 const MISFITS_MAX: usize = 64;
@@ -25,8 +26,6 @@ pub struct Queue {
     /// The metric that shows the length.
     depth: IntGauge,
     state: Mutex<State>,
-    /// What one run takes. More is a crowd, what narrow runs are at included.
-    crowd_rows: usize,
     /// A job for a worker has arrived.
     arrived: Condvar,
     /// There is a crowd.
@@ -35,7 +34,7 @@ pub struct Queue {
     grown: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// By priority.
     lines: [VecDeque<Job>; 3],
@@ -43,8 +42,9 @@ struct State {
     loads: [Load; 3],
     /// Over all lines.
     length: usize,
-    /// What narrow runs are at, each of one run's rows at most.
-    narrow_rows: usize,
+    crowd: Crowd,
+    /// What those that wait and those in narrow runs count for a crowd.
+    company: usize,
     /// Those that only a worker may run.
     for_workers: usize,
     overload: Overload,
@@ -59,7 +59,6 @@ struct Load {
     /// Of jobs that are joined.
     rows: usize,
     /// Of jobs that are more than a full run, each of which has one of its own.
-    large: usize,
     large_rows: usize,
     large_runs: Duration,
 }
@@ -85,13 +84,12 @@ pub struct Pace {
 pub type Batch = Vec<Job>;
 
 impl Queue {
-    /// An empty queue. More than `crowd_rows` rows, which are one run's, or a standing queue are a crowd: helpers wait for it.
-    pub fn new(max_length: usize, crowd_rows: usize, depth: IntGauge) -> Self {
+    /// An empty queue. Helpers wait for a crowd, or for a standing queue.
+    pub fn new(max_length: usize, crowd: Crowd, depth: IntGauge) -> Self {
         Queue {
             max_length: AtomicUsize::new(max_length),
             depth,
-            state: Mutex::default(),
-            crowd_rows,
+            state: Mutex::new(State::new(crowd)),
             arrived: Condvar::new(),
             crowded: Condvar::new(),
             grown: Condvar::new(),
@@ -124,7 +122,7 @@ impl Queue {
 
     /// Whether helpers are wanted.
     pub fn is_crowded(&self) -> bool {
-        self.state.lock().is_crowded(self.crowd_rows)
+        self.state.lock().is_crowded()
     }
 
     /// Whether a job of this priority would be let in now.
@@ -143,11 +141,12 @@ impl Queue {
         state.admit(self.max_length(), job.priority, pace)?;
         let (place, line) = (job.place, job.priority as usize);
         state.loads[line].add(&job);
+        state.company += state.crowd.share(&job);
         state.lines[line].push_back(job);
         state.length += 1;
         state.for_workers += usize::from(place == Place::Worker);
         self.depth.set(state.length as i64);
-        let (is_gathering, is_crowded) = (state.is_gathering, state.is_crowded(self.crowd_rows));
+        let (is_gathering, is_crowded) = (state.is_gathering, state.is_crowded());
         drop(state);
         if is_crowded {
             self.crowded.notify_one();
@@ -177,7 +176,7 @@ impl Queue {
     /// Waits until there is a crowd; false once the queue is closed and has nothing for a worker.
     pub fn wait_for_crowd(&self) -> bool {
         let mut state = self.state.lock();
-        while !state.is_crowded(self.crowd_rows) {
+        while !state.is_crowded() {
             if state.is_closed {
                 return false;
             }
@@ -207,12 +206,12 @@ impl Queue {
         self.hand_out(taker, max_rows, now, pace, |_, _| ())
     }
 
-    /// The same for a worker with one core. Its rows count for the crowd until what comes with them is dropped.
+    /// The same for a worker with one core. It counts for the crowd until what comes with it is dropped.
     pub fn take_narrow(&self, max_rows: usize, now: Instant, pace: Pace) -> (Batch, NarrowRun<'_>) {
-        let mut run = NarrowRun { queue: self, rows: 0 };
+        let mut run = NarrowRun { queue: self, company: 0 };
         let batch = self.hand_out(Place::Worker, max_rows, now, pace, |state, batch| {
-            run.rows = batch.iter().map(rows_of).sum::<usize>().min(self.crowd_rows);
-            state.narrow_rows += run.rows;
+            run.company = batch.iter().map(|job| state.crowd.share(job)).sum();
+            state.company += run.company;
         });
         (batch, run)
     }
@@ -234,7 +233,7 @@ impl Queue {
         }
         self.depth.set(state.length as i64);
         let is_more = taker == Place::Worker && state.for_workers > 0;
-        let is_crowded = state.is_crowded(self.crowd_rows);
+        let is_crowded = state.is_crowded();
         drop(state);
         if is_more {
             self.arrived.notify_one();
@@ -271,16 +270,30 @@ impl Queue {
 #[derive(Debug)]
 pub struct NarrowRun<'a> {
     queue: &'a Queue,
-    rows: usize,
+    company: usize,
 }
 
 impl Drop for NarrowRun<'_> {
     fn drop(&mut self) {
-        self.queue.state.lock().narrow_rows -= self.rows;
+        self.queue.state.lock().company -= self.company;
     }
 }
 
 impl State {
+    fn new(crowd: Crowd) -> State {
+        State {
+            lines: Default::default(),
+            loads: Default::default(),
+            length: 0,
+            crowd,
+            company: 0,
+            for_workers: 0,
+            overload: Overload::default(),
+            is_gathering: false,
+            is_closed: false,
+        }
+    }
+
     fn admit(&mut self, max_length: usize, priority: Priority, pace: Pace) -> Result<(), Refused> {
         if self.is_closed {
             return Err(Refused::Closed);
@@ -301,9 +314,8 @@ impl State {
         pace.full_run.saturating_mul(full_runs).saturating_add(large_runs)
     }
 
-    fn is_crowded(&self, crowd_rows: usize) -> bool {
-        let waiting: usize = self.loads.iter().map(|load| load.rows + load.large * crowd_rows).sum();
-        self.for_workers > 0 && (waiting + self.narrow_rows > crowd_rows || self.overload.is_standing())
+    fn is_crowded(&self) -> bool {
+        self.for_workers > 0 && (self.company > self.crowd.limit() || self.overload.is_standing())
     }
 
     fn all_rows(&self) -> usize {
@@ -360,9 +372,27 @@ impl State {
     fn remove(&mut self, line: usize, at: usize) -> Option<Job> {
         let job = self.lines[line].remove(at)?;
         self.loads[line].remove(&job);
+        self.company -= self.crowd.share(&job);
         self.length -= 1;
         self.for_workers -= usize::from(job.place == Place::Worker);
         Some(job)
+    }
+}
+
+impl Crowd {
+    /// What a job counts. One by itself is no crowd, however large.
+    fn share(self, job: &Job) -> usize {
+        match self {
+            Crowd::Rows(limit) => rows_of(job).min(limit),
+            Crowd::Requests => 1,
+        }
+    }
+
+    fn limit(self) -> usize {
+        match self {
+            Crowd::Rows(limit) => limit,
+            Crowd::Requests => 1,
+        }
     }
 }
 
@@ -371,7 +401,6 @@ impl Load {
         match job.run_alone {
             None => self.rows += rows_of(job),
             Some(run) => {
-                self.large += 1;
                 self.large_rows += rows_of(job);
                 self.large_runs += run;
             }
@@ -382,7 +411,6 @@ impl Load {
         match job.run_alone {
             None => self.rows -= rows_of(job),
             Some(run) => {
-                self.large -= 1;
                 self.large_rows -= rows_of(job);
                 self.large_runs -= run;
             }

@@ -65,7 +65,7 @@ impl Scheduler {
     pub fn start(parts: Parts) -> std::io::Result<Scheduler> {
         let Parts { lanes, narrow, plan, limits, cost, cores, metrics } = parts;
         let shared = Arc::new(Shared {
-            queue: Queue::new(limits.queue_max_length, plan.max_batch, metrics.queue_depth.clone()),
+            queue: Queue::new(limits.queue_max_length, plan.crowd, metrics.queue_depth.clone()),
             queue_max_wait_us: AtomicU64::new(wait_us(limits)),
             lanes,
             narrow,

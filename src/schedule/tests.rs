@@ -53,6 +53,7 @@ impl Setup {
                 max_batch: 8,
                 sizes: None,
                 max_batch_delay: Duration::ZERO,
+                crowd: Crowd::Rows(8),
             },
             limits: Limits { queue_max_length: 100, queue_max_wait: Some(MINUTE) },
         }
@@ -63,6 +64,7 @@ impl Setup {
         let mut setup = Setup::of(Execution::Pooled);
         setup.plan.intra_op_threads = 2;
         setup.plan.max_batch = 2;
+        setup.plan.crowd = Crowd::Rows(2);
         setup.narrow_lanes = 2;
         setup
     }
@@ -342,7 +344,11 @@ fn what_one_run_can_take_is_no_crowd() {
 
 #[test]
 fn a_large_request_by_itself_is_no_crowd_and_two_are() {
-    let queue = Queue::new(100, 2, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone());
+    [Crowd::Rows(2), Crowd::Requests].into_iter().for_each(large_and_small);
+}
+
+fn large_and_small(crowd: Crowd) {
+    let queue = Queue::new(100, crowd, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone());
     let (now, full_run) = (Instant::now(), Duration::from_millis(1));
     let pace = Pace { full_run, max_rows: 2, bounds: Bounds::new(None, full_run) };
     let push = |rows_of: usize, run_alone| {
@@ -417,7 +423,7 @@ fn nobody_waits_longer_than_is_allowed() {
 
 /// A queue as long as any here, and a job for it that came at `submitted`.
 fn queue() -> Queue {
-    Queue::new(100, 8, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
+    Queue::new(100, Crowd::Rows(8), Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
 }
 
 fn job(inputs: Tensor, run_alone: Option<Duration>, submitted: Instant) -> (Job, Ticket) {
