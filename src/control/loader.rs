@@ -19,8 +19,8 @@ use crate::name::Name;
 use crate::probe::{decode_sample, joining, typical_inputs};
 use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Execution, Lane, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows, crowd,
-    device_layout, layout, plan, threads_to_try,
+    BATCH_ROWS_MAX, Cost, Crowd, Execution, Lane, Narrow, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows,
+    device_layout, gain, layout, plan, threads_to_try,
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
@@ -85,8 +85,7 @@ struct Sample {
 struct Prepared {
     loaded: Loaded,
     lanes: Vec<Arc<Lane>>,
-    /// One of a single thread for each core, besides one that uses all.
-    narrow: Vec<Arc<Lane>>,
+    narrow: Option<Narrow>,
     plan: Plan,
     cost: Cost,
     /// Whether the model ran on the sample.
@@ -104,7 +103,12 @@ impl Loader {
         let Prepared { loaded, lanes, narrow, plan, cost, runs_sample } =
             self.load_as_planned(spec, &graph, &sample, self.provider_options(&digest))?;
         if let Some(config) = config {
-            self.run_warm_up(spec, config, &graph.signature, lanes.iter().chain(&narrow))?;
+            self.run_warm_up(
+                spec,
+                config,
+                &graph.signature,
+                lanes.iter().chain(narrow.iter().flat_map(|narrow| &narrow.lanes)),
+            )?;
         }
 
         let metrics = Arc::new(self.metrics.deployment(seat.endpoint.as_str(), seat.deployment.as_str()));
@@ -205,7 +209,6 @@ impl Loader {
             .map(|inputs| self.aside(|| self.batching(spec, graph, (&model.1, devices, intra_op_threads), inputs)));
         let Batching { runs, max_batch } = measured.unwrap_or_default();
         let mut plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
-        plan.crowd = crowd(single, parallel, cores, max_batch);
         tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
         let padded = inputs.filter(|_| devices > 0 && max_batch > 1);
         if let Some(inputs) = padded {
@@ -233,8 +236,11 @@ impl Loader {
             }
         }
         let narrow = match narrow.filter(|_| plan.execution == Execution::Pooled) {
-            Some(model) => self.with_lanes(model, cores)?.1,
-            None => Vec::new(),
+            Some(model) => {
+                let crowd = Crowd::new(cores, max_batch, gain(single, parallel));
+                Some(Narrow { lanes: self.with_lanes(model, cores)?.1, crowd })
+            }
+            None => None,
         };
         Ok(Prepared { loaded, lanes, narrow, plan, cost: Cost::new(&runs), runs_sample })
     }

@@ -59,11 +59,6 @@ impl Overload {
         if self.is_standing { bounds.standing } else { bounds.burst }
     }
 
-    /// Whether more keeps coming than can be run.
-    pub fn is_standing(self) -> bool {
-        self.is_standing
-    }
-
     /// Nobody waits any more.
     pub fn passed(&mut self) {
         self.is_standing = false;

@@ -32,17 +32,6 @@ pub struct Plan {
     pub sizes: Option<Buckets>,
     /// How long a worker waits for a batch to be full.
     pub max_batch_delay: Duration,
-    /// What is better off on narrow lanes, where there are any.
-    pub crowd: Crowd,
-}
-
-/// What is too much for one run on all cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowd {
-    /// More rows than this.
-    Rows(usize),
-    /// More than one request.
-    Requests,
 }
 
 /// On which threads a request is run.
@@ -168,18 +157,12 @@ pub fn plan(
         max_batch,
         sizes: None,
         max_batch_delay: wishes.max_batch_delay,
-        crowd: Crowd::Rows(max_batch),
     }
 }
 
-/// What is better off on narrow lanes than on one with all cores.
-///
-/// Of as many requests as cores, one after the other, each run faster by what threads gain, the middle one is answered after half of
-/// all their time; beside each other they are all answered after the time of one by itself. So threads that gain little are
-/// for a lone request only.
-pub fn crowd(single: Option<Timed>, parallel: Option<Timed>, cores: usize, max_batch: usize) -> Crowd {
-    let gains_little = |(single, parallel)| relief(single, parallel) < (cores + 1) as f64 / 2.0;
-    if single.zip(parallel).is_some_and(gains_little) { Crowd::Requests } else { Crowd::Rows(max_batch) }
+/// How many times as fast threads make a run, if they were tried.
+pub fn gain(single: Option<Timed>, parallel: Option<Timed>) -> Option<f64> {
+    single.zip(parallel).map(|(single, parallel)| relief(single, parallel))
 }
 
 /// By how much threads inside an operator relieve the calling one.
@@ -274,9 +257,5 @@ mod tests {
         assert_eq!(layout(single, none, wishes, 2, true), (2, 1));
         assert_eq!(layout(single, some, wishes, 2, true), (1, 2));
         assert_eq!(layout(single, some, wishes, 2, false), (2, 1), "two requests would be one after the other");
-        assert_eq!(crowd(single, some, 2, 8), Crowd::Requests);
-        assert_eq!(crowd(single, took(21_000), 2, 8), Crowd::Rows(8));
-        assert_eq!(crowd(single, took(21_000), 8, 8), Crowd::Requests, "of eight cores");
-        assert_eq!(crowd(None, None, 8, 8), Crowd::Rows(8));
     }
 }

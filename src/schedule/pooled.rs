@@ -3,8 +3,8 @@
 //! A worker takes what waits, up to a full batch, as soon as it has a session and cores to run it on.
 //!
 //! A run that uses all cores answers one request soonest, but its threads wait for each other at each node: when one of them is
-//! kept from its core, all are. So where there are *narrow* lanes, of a core each, they take its place while there is a crowd:
-//! more than one run can take. All workers but the first are helpers, who come for that alone.
+//! kept from its core, all are. So where there are *narrow* lanes, of a core each, they take its place while there is a
+//! [`Crowd`](super::crowd). All workers but the first are helpers, who come for that alone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,10 +58,10 @@ impl Shared {
             return Ok(());
         }
         for lane in &self.lanes {
-            let narrow = self.narrow.first().cloned();
+            let narrow = self.narrow_lanes().first().cloned();
             self.start_thread(Arc::clone(lane), move |shared, lane| shared.work(lane, narrow.as_deref()))?;
         }
-        for lane in self.narrow.iter().skip(1) {
+        for lane in self.narrow_lanes().iter().skip(1) {
             self.start_thread(Arc::clone(lane), Shared::help)?;
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Shared {
     fn run_narrow(&self, lane: &Lane) -> Last {
         let _core = self.cores.lease(1);
         let (held, started) = (lane.hold(), Instant::now());
-        let (batch, _run) = self.queue.take_narrow(self.rows_to_run(), started, self.pace());
+        let (batch, _run) = self.queue.take_narrow(started, self.pace());
         self.run_batch(held, started, batch, &self.narrow_runner())
     }
 
@@ -126,8 +126,12 @@ impl Shared {
         Last { rows, took: ended - started, ended }
     }
 
+    fn narrow_lanes(&self) -> &[Arc<Lane>] {
+        self.narrow.as_ref().map_or(&[], |narrow| &narrow.lanes)
+    }
+
     fn narrow_runner(&self) -> Runner<'_> {
-        let part = u32::try_from(self.narrow.len()).unwrap_or(u32::MAX).max(1);
+        let part = u32::try_from(self.narrow_lanes().len()).unwrap_or(u32::MAX).max(1);
         Runner { part, ..self.runner(Place::Worker) }
     }
 

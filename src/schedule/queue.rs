@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use prometheus::IntGauge;
 
 use super::ScheduleError;
+use super::crowd::{Crowd, Tally};
 use super::job::{Job, Place, Priority};
 use super::overload::{Bounds, Overload};
-use super::plan::Crowd;
 
 /// Jobs that are looked at for one batch and do not fit: models with many shapes must not make a long queue be searched.
 const MISFITS_MAX: usize = 64;
@@ -34,7 +34,7 @@ pub struct Queue {
     grown: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// By priority.
     lines: [VecDeque<Job>; 3],
@@ -42,9 +42,10 @@ struct State {
     loads: [Load; 3],
     /// Over all lines.
     length: usize,
-    crowd: Crowd,
-    /// What those that wait and those in narrow runs count for a crowd.
-    company: usize,
+    /// `None` where there are no narrow lanes.
+    crowd: Option<Crowd>,
+    /// What narrow runs are at.
+    in_narrow_runs: Tally,
     /// Those that only a worker may run.
     for_workers: usize,
     overload: Overload,
@@ -59,6 +60,7 @@ struct Load {
     /// Of jobs that are joined.
     rows: usize,
     /// Of jobs that are more than a full run, each of which has one of its own.
+    large: usize,
     large_rows: usize,
     large_runs: Duration,
 }
@@ -84,12 +86,12 @@ pub struct Pace {
 pub type Batch = Vec<Job>;
 
 impl Queue {
-    /// An empty queue. Helpers wait for a crowd, or for a standing queue.
-    pub fn new(max_length: usize, crowd: Crowd, depth: IntGauge) -> Self {
+    /// An empty queue, and what helpers wait for, if there are any.
+    pub fn new(max_length: usize, crowd: Option<Crowd>, depth: IntGauge) -> Self {
         Queue {
             max_length: AtomicUsize::new(max_length),
             depth,
-            state: Mutex::new(State::new(crowd)),
+            state: Mutex::new(State { crowd, ..State::default() }),
             arrived: Condvar::new(),
             crowded: Condvar::new(),
             grown: Condvar::new(),
@@ -141,7 +143,6 @@ impl Queue {
         state.admit(self.max_length(), job.priority, pace)?;
         let (place, line) = (job.place, job.priority as usize);
         state.loads[line].add(&job);
-        state.company += state.crowd.share(&job);
         state.lines[line].push_back(job);
         state.length += 1;
         state.for_workers += usize::from(place == Place::Worker);
@@ -203,31 +204,27 @@ impl Queue {
     /// Takes what is next, with all that can go with it up to `max_rows` rows. An `Inline` taker leaves to the workers what is
     /// theirs.
     pub fn take(&self, taker: Place, max_rows: usize, now: Instant, pace: Pace) -> Batch {
-        self.hand_out(taker, max_rows, now, pace, |_, _| ())
-    }
-
-    /// The same for a worker with one core. It counts for the crowd until what comes with it is dropped.
-    pub fn take_narrow(&self, max_rows: usize, now: Instant, pace: Pace) -> (Batch, NarrowRun<'_>) {
-        let mut run = NarrowRun { queue: self, company: 0 };
-        let batch = self.hand_out(Place::Worker, max_rows, now, pace, |state, batch| {
-            run.company = batch.iter().map(|job| state.crowd.share(job)).sum();
-            state.company += run.company;
-        });
-        (batch, run)
-    }
-
-    fn hand_out(
-        &self,
-        taker: Place,
-        max_rows: usize,
-        now: Instant,
-        pace: Pace,
-        note: impl FnOnce(&mut State, &Batch),
-    ) -> Batch {
-        let mut out = Vec::new();
         let mut state = self.state.lock();
+        let mut out = Vec::new();
         let batch = state.take(taker, max_rows, now, pace.bounds, &mut out);
-        note(&mut state, &batch);
+        self.taken(taker, state, out);
+        batch
+    }
+
+    /// Takes what is next for a narrow run, which counts for the crowd until what comes with it is dropped.
+    pub fn take_narrow(&self, now: Instant, pace: Pace) -> (Batch, NarrowRun<'_>) {
+        let mut state = self.state.lock();
+        let max_rows = state.crowd.map_or(1, |crowd| crowd.rows_each(state.company(crowd).rows));
+        let mut out = Vec::new();
+        let batch = state.take(Place::Worker, max_rows, now, pace.bounds, &mut out);
+        let taken = state.tally(&batch);
+        state.in_narrow_runs = state.in_narrow_runs.plus(taken);
+        self.taken(Place::Worker, state, out);
+        (batch, NarrowRun { queue: self, taken })
+    }
+
+    /// Tells everybody concerned what has been taken out.
+    fn taken(&self, taker: Place, mut state: MutexGuard<'_, State>, out: Vec<(Job, ScheduleError)>) {
         if state.length == 0 {
             state.overload.passed();
         }
@@ -244,7 +241,6 @@ impl Queue {
         for (job, error) in out {
             job.answer(Err(error));
         }
-        batch
     }
 
     /// Asks the first request that may to run what waits. Whoever has given a session back calls this.
@@ -270,30 +266,18 @@ impl Queue {
 #[derive(Debug)]
 pub struct NarrowRun<'a> {
     queue: &'a Queue,
-    company: usize,
+    taken: Tally,
 }
 
 impl Drop for NarrowRun<'_> {
     fn drop(&mut self) {
-        self.queue.state.lock().company -= self.company;
+        let mut state = self.queue.state.lock();
+        state.in_narrow_runs.requests -= self.taken.requests;
+        state.in_narrow_runs.rows -= self.taken.rows;
     }
 }
 
 impl State {
-    fn new(crowd: Crowd) -> State {
-        State {
-            lines: Default::default(),
-            loads: Default::default(),
-            length: 0,
-            crowd,
-            company: 0,
-            for_workers: 0,
-            overload: Overload::default(),
-            is_gathering: false,
-            is_closed: false,
-        }
-    }
-
     fn admit(&mut self, max_length: usize, priority: Priority, pace: Pace) -> Result<(), Refused> {
         if self.is_closed {
             return Err(Refused::Closed);
@@ -315,7 +299,18 @@ impl State {
     }
 
     fn is_crowded(&self) -> bool {
-        self.for_workers > 0 && (self.company > self.crowd.limit() || self.overload.is_standing())
+        self.for_workers > 0 && self.crowd.is_some_and(|crowd| crowd.is_made_of(self.company(crowd)))
+    }
+
+    /// Those who wait and those in narrow runs.
+    fn company(&self, crowd: Crowd) -> Tally {
+        let rows = self.loads.iter().map(|load| load.rows + load.large * crowd.rows(usize::MAX)).sum();
+        Tally { requests: self.length, rows }.plus(self.in_narrow_runs)
+    }
+
+    fn tally(&self, batch: &Batch) -> Tally {
+        let rows = |job| self.crowd.map_or(0, |crowd| crowd.rows(rows_of(job)));
+        Tally { requests: batch.len(), rows: batch.iter().map(rows).sum() }
     }
 
     fn all_rows(&self) -> usize {
@@ -372,27 +367,9 @@ impl State {
     fn remove(&mut self, line: usize, at: usize) -> Option<Job> {
         let job = self.lines[line].remove(at)?;
         self.loads[line].remove(&job);
-        self.company -= self.crowd.share(&job);
         self.length -= 1;
         self.for_workers -= usize::from(job.place == Place::Worker);
         Some(job)
-    }
-}
-
-impl Crowd {
-    /// What a job counts. One by itself is no crowd, however large.
-    fn share(self, job: &Job) -> usize {
-        match self {
-            Crowd::Rows(limit) => rows_of(job).min(limit),
-            Crowd::Requests => 1,
-        }
-    }
-
-    fn limit(self) -> usize {
-        match self {
-            Crowd::Rows(limit) => limit,
-            Crowd::Requests => 1,
-        }
     }
 }
 
@@ -401,6 +378,7 @@ impl Load {
         match job.run_alone {
             None => self.rows += rows_of(job),
             Some(run) => {
+                self.large += 1;
                 self.large_rows += rows_of(job);
                 self.large_runs += run;
             }
@@ -411,6 +389,7 @@ impl Load {
         match job.run_alone {
             None => self.rows -= rows_of(job),
             Some(run) => {
+                self.large -= 1;
                 self.large_rows -= rows_of(job);
                 self.large_runs -= run;
             }

@@ -12,6 +12,7 @@ use super::combining::Sharing;
 use super::company::Company;
 use super::cores::Cores;
 use super::cost::Cost;
+use super::crowd::Narrow;
 use super::job::{Job, Place, Priority, Size};
 use super::lane::Lane;
 use super::overload::Bounds;
@@ -34,8 +35,8 @@ pub struct Scheduler {
 pub struct Parts {
     /// At least one.
     pub lanes: Vec<Arc<Lane>>,
-    /// Where the only lane uses all cores: one for each core, to be used in its place while more waits than it can take.
-    pub narrow: Vec<Arc<Lane>>,
+    /// Where the only lane uses all cores.
+    pub narrow: Option<Narrow>,
     pub plan: Plan,
     pub limits: Limits,
     /// What the measurement at load has shown.
@@ -48,7 +49,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) lanes: Vec<Arc<Lane>>,
-    pub(super) narrow: Vec<Arc<Lane>>,
+    pub(super) narrow: Option<Narrow>,
     pub(super) queue: Queue,
     pub(super) cost: Cost,
     pub(super) plan: Plan,
@@ -64,8 +65,9 @@ impl Scheduler {
     /// Takes over the sessions. Workers are started with the first request whose run is long, or at once where all are.
     pub fn start(parts: Parts) -> std::io::Result<Scheduler> {
         let Parts { lanes, narrow, plan, limits, cost, cores, metrics } = parts;
+        let crowd = narrow.as_ref().map(|narrow| narrow.crowd);
         let shared = Arc::new(Shared {
-            queue: Queue::new(limits.queue_max_length, plan.crowd, metrics.queue_depth.clone()),
+            queue: Queue::new(limits.queue_max_length, crowd, metrics.queue_depth.clone()),
             queue_max_wait_us: AtomicU64::new(wait_us(limits)),
             lanes,
             narrow,

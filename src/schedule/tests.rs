@@ -53,7 +53,6 @@ impl Setup {
                 max_batch: 8,
                 sizes: None,
                 max_batch_delay: Duration::ZERO,
-                crowd: Crowd::Rows(8),
             },
             limits: Limits { queue_max_length: 100, queue_max_wait: Some(MINUTE) },
         }
@@ -64,7 +63,6 @@ impl Setup {
         let mut setup = Setup::of(Execution::Pooled);
         setup.plan.intra_op_threads = 2;
         setup.plan.max_batch = 2;
-        setup.plan.crowd = Crowd::Rows(2);
         setup.narrow_lanes = 2;
         setup
     }
@@ -84,7 +82,10 @@ impl Setup {
         let metrics = Arc::new(Metrics::new("0").unwrap().deployment("e", "d"));
         let parts = Parts {
             lanes: lanes(&engine, plan.workers),
-            narrow: lanes(&narrow, narrow_lanes),
+            narrow: (narrow_lanes > 0).then(|| Narrow {
+                lanes: lanes(&narrow, narrow_lanes),
+                crowd: Crowd::new(narrow_lanes, plan.max_batch, None),
+            }),
             plan,
             limits,
             cost: Cost::default(),
@@ -343,11 +344,8 @@ fn what_one_run_can_take_is_no_crowd() {
 }
 
 #[test]
-fn a_large_request_by_itself_is_no_crowd_and_two_are() {
-    [Crowd::Rows(2), Crowd::Requests].into_iter().for_each(large_and_small);
-}
-
-fn large_and_small(crowd: Crowd) {
+fn who_waits_and_who_is_in_a_narrow_run_make_a_crowd() {
+    let crowd = Some(Crowd::new(2, 2, None));
     let queue = Queue::new(100, crowd, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone());
     let (now, full_run) = (Instant::now(), Duration::from_millis(1));
     let pace = Pace { full_run, max_rows: 2, bounds: Bounds::new(None, full_run) };
@@ -357,15 +355,17 @@ fn large_and_small(crowd: Crowd) {
         queue.push(job, pace).unwrap();
         ticket
     };
-    let large = Some(2 * full_run);
-    let _first = push(5, large);
+    let _large = push(5, Some(2 * full_run));
     assert!(!queue.is_crowded(), "all cores are its own");
-    let _second = push(1, None);
+    let _small = [push(1, None), push(1, None)];
     assert!(queue.is_crowded());
-    let (batch, run) = queue.take_narrow(2, now, pace);
-    assert_eq!(batch.len(), 1);
+    let (large, first) = queue.take_narrow(now, pace);
     assert!(queue.is_crowded(), "it is in a narrow run now");
-    drop(run);
+    let (small, second) = queue.take_narrow(now, pace);
+    assert_eq!((large.len(), small.len(), queue.is_crowded()), (1, 2, false), "nobody waits");
+    let _another = push(1, None);
+    assert!(queue.is_crowded());
+    drop((first, second));
     assert!(!queue.is_crowded());
 }
 
@@ -423,7 +423,7 @@ fn nobody_waits_longer_than_is_allowed() {
 
 /// A queue as long as any here, and a job for it that came at `submitted`.
 fn queue() -> Queue {
-    Queue::new(100, Crowd::Rows(8), Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
+    Queue::new(100, None, Metrics::new("0").unwrap().deployment("e", "d").queue_depth.clone())
 }
 
 fn job(inputs: Tensor, run_alone: Option<Duration>, submitted: Instant) -> (Job, Ticket) {
