@@ -251,7 +251,7 @@ settings! {
     workers: usize = 0, at_most THREADS_MAX, scope Endpoint;
     /// Threads that one run may use inside an operator. 0: chosen by measurement when the model is loaded. Where that is one session
     /// on all cores, and neither this nor `workers` is set nor `max_batch` 1, a model of at most 256 MiB is loaded a second time with
-    /// one thread: while more waits than one run can take, each core runs a batch of its own.
+    /// one thread: while enough waits for all cores, each runs a batch of its own.
     intra_op_threads: usize = 0, at_most THREADS_MAX, scope Endpoint;
     /// The most rows of one run, when requests are joined. 1: never join them; each answer then has the very bits of a run by
     /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose rows are

@@ -39,8 +39,7 @@ const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
 /// What a model's copies for single sizes may have of a GPU's memory for weights, together.
 const SIZES_WEIGHTS_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// The most weights that a model may have to be loaded a second time, with one thread, for when more comes than one run with all
-/// of them can take.
+/// The most weights that a model may have to be loaded a second time, for narrow lanes.
 const NARROW_WEIGHTS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How long the runs may take together that a model's description asks for. Building an engine for a GPU takes minutes.
