@@ -87,6 +87,11 @@ impl Constant {
         Constant(wire::Tensor { int32_data, ..wire::Tensor::new(DType::Bool, dims) })
     }
 
+    pub fn strings(dims: &[i64], values: &[&str]) -> Constant {
+        let string_data = values.iter().map(|&value| value.into()).collect();
+        Constant(wire::Tensor { string_data, ..wire::Tensor::new(DType::String, dims) })
+    }
+
     /// A tensor given by its bytes in memory.
     pub fn raw(dtype: DType, dims: &[i64], bytes: &[u8]) -> Constant {
         Constant(wire::Tensor { raw_data: bytes.to_vec(), ..wire::Tensor::new(dtype, dims) })
@@ -127,6 +132,10 @@ impl Node {
 
     pub fn int(self, name: &str, value: i64) -> Node {
         self.attribute(wire::Attribute { i: value, ..wire::Attribute::new(name, 2) })
+    }
+
+    pub fn float(self, name: &str, value: f32) -> Node {
+        self.attribute(wire::Attribute { f: value, ..wire::Attribute::new(name, 1) })
     }
 
     pub fn string(self, name: &str, value: &str) -> Node {
@@ -180,12 +189,47 @@ impl Model {
                 producer_version: "1".to_owned(),
                 graph: Some(graph),
                 opset_import: vec![set("", 17), set("ai.onnx.ml", 3)],
+                functions: Vec::new(),
             },
         }
     }
 
     pub fn ir_version(mut self, version: i64) -> Model {
         self.wire.ir_version = version;
+        self
+    }
+
+    /// Asks for this version of a domain's operators, `""` being the default domain.
+    pub fn operator_set(mut self, domain: &str, version: i64) -> Model {
+        self.wire.opset_import.retain(|set| set.domain != domain);
+        self.wire.opset_import.push(wire::OperatorSet { domain: domain.to_owned(), version });
+        self
+    }
+
+    /// An input of a body, whose type is found by the runtime.
+    pub fn untyped_input(mut self, name: &str) -> Model {
+        self.graph().input.push(wire::ValueInfo { name: name.to_owned(), kind: None });
+        self
+    }
+
+    /// An output of a body, whose type is found by the runtime.
+    pub fn untyped_output(mut self, name: &str) -> Model {
+        self.graph().output.push(wire::ValueInfo { name: name.to_owned(), kind: None });
+        self
+    }
+
+    /// A function: the nodes of `body`, and the names of its inputs and outputs. It uses the model's operator sets so far.
+    pub fn function(mut self, domain: &str, name: &str, body: Model) -> Model {
+        let graph = body.wire.graph.unwrap_or_default();
+        let names = |values: Vec<wire::ValueInfo>| values.into_iter().map(|value| value.name).collect();
+        self.wire.functions.push(wire::Function {
+            name: name.to_owned(),
+            input: names(graph.input),
+            output: names(graph.output),
+            node: graph.node,
+            opset_import: self.wire.opset_import.clone(),
+            domain: domain.to_owned(),
+        });
         self
     }
 
@@ -244,6 +288,24 @@ mod wire {
         pub graph: Option<Graph>,
         #[prost(message, repeated, tag = "8")]
         pub opset_import: Vec<OperatorSet>,
+        #[prost(message, repeated, tag = "25")]
+        pub functions: Vec<Function>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct Function {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(string, repeated, tag = "4")]
+        pub input: Vec<String>,
+        #[prost(string, repeated, tag = "5")]
+        pub output: Vec<String>,
+        #[prost(message, repeated, tag = "7")]
+        pub node: Vec<Node>,
+        #[prost(message, repeated, tag = "9")]
+        pub opset_import: Vec<OperatorSet>,
+        #[prost(string, tag = "10")]
+        pub domain: String,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -288,6 +350,8 @@ mod wire {
     pub struct Attribute {
         #[prost(string, tag = "1")]
         pub name: String,
+        #[prost(float, tag = "2")]
+        pub f: f32,
         #[prost(int64, tag = "3")]
         pub i: i64,
         #[prost(bytes = "vec", tag = "4")]
@@ -323,6 +387,8 @@ mod wire {
         pub float_data: Vec<f32>,
         #[prost(int32, repeated, tag = "5")]
         pub int32_data: Vec<i32>,
+        #[prost(bytes = "vec", repeated, tag = "6")]
+        pub string_data: Vec<Vec<u8>>,
         #[prost(int64, repeated, tag = "7")]
         pub int64_data: Vec<i64>,
         #[prost(string, tag = "8")]

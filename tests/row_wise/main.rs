@@ -1,0 +1,92 @@
+//! What the server proves of a graph's rows, held against the runtime.
+//!
+//! `operators.txt` has each operator with its attributes, `networks` makes graphs of several at random: where the server says
+//! that the rows stay apart, hostile rows must be answered together as alone. `proven.txt` lists uses that the proof has to
+//! cover, so that it stays of use, and `mixing.txt` ways to mix rows, which the runtime shows.
+//!
+//! `SCORIA_ROW_WISE_GRAPHS` is how many graphs to make; `make rows` takes ten times as many as a plain run, and looks at
+//! what is not proven too.
+
+#![allow(clippy::disallowed_methods, reason = "a test binary is its own main, and config/env.rs is the server's")]
+
+mod alternatives;
+mod networks;
+mod notation;
+mod rows;
+#[path = "../support/mod.rs"]
+mod support;
+mod tally;
+mod trial;
+
+use scoria::engine::RowWise;
+
+use alternatives::expand;
+use tally::Case;
+use trial::Outcome;
+
+/// Random graphs of a plain run.
+const NETWORKS: usize = 3_000;
+
+/// Operator sets whose operators differ from the one before in what they take, up to the newest that the runtime takes.
+const VERSIONS: &[i64] = &[7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26];
+
+/// The graphs of a table: each line, in each of its operator sets.
+///
+/// A line may begin with those, as in `@13,17`.
+fn table(text: &str) -> Vec<Case> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let cases = lines.flat_map(|line| {
+        let (versions, line) = match line.strip_prefix('@').and_then(|line| line.split_once(' ')) {
+            Some((versions, line)) => (versions.split(',').map(|version| version.parse().expect("a number")).collect(), line),
+            None => (VERSIONS.to_vec(), line),
+        };
+        expand(line).into_iter().map(move |text| Case { text, versions: versions.clone() })
+    });
+    cases.collect()
+}
+
+/// How many random graphs to make, and whether the unproven ones are looked at.
+fn size() -> (usize, bool) {
+    match std::env::var("SCORIA_ROW_WISE_GRAPHS") {
+        Ok(count) => (count.parse().expect("SCORIA_ROW_WISE_GRAPHS is a number of graphs, as in 30000"), true),
+        Err(_) => (NETWORKS, false),
+    }
+}
+
+#[test]
+fn proven_operators_keep_hostile_rows_apart() {
+    let (_, thorough) = size();
+    let tally = tally::of(&table(include_str!("operators.txt")), thorough);
+    tally.report("operators");
+    assert!(tally.ran >= 3_000, "only {} graphs ran", tally.ran);
+    tally.fail_if_proven_mixes();
+}
+
+#[test]
+fn proven_networks_keep_hostile_rows_apart() {
+    let (count, thorough) = size();
+    let cases: Vec<Case> = (0..count as u64).map(networks::network).collect();
+    let tally = tally::of(&cases, thorough);
+    tally.report("networks");
+    assert!(tally.ran * 10 >= count * 8, "only {} of {count} graphs ran", tally.ran);
+    tally.fail_if_proven_mixes();
+}
+
+#[test]
+fn ordinary_uses_are_proven() {
+    let tally = tally::of(&table(include_str!("proven.txt")), true);
+    tally.report("ordinary uses");
+    tally.fail_if_proven_mixes();
+    tally.fail_if_a_case_never_ran();
+    tally.fail("not proven", |trial| !matches!(trial.row_wise, RowWise::Proven));
+}
+
+#[test]
+fn ways_to_mix_rows_are_not_proven() {
+    let text = include_str!("mixing.txt");
+    let tally = tally::of(&table(text), true);
+    tally.report("ways to mix");
+    tally.fail_if_a_case_never_ran();
+    tally.fail("proven", |trial| matches!(trial.row_wise, RowWise::Proven));
+    tally.fail("not shown to mix", |trial| !matches!(trial.outcome, Some(Outcome::Mixes(_))));
+}
