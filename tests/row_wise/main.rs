@@ -4,8 +4,9 @@
 //! that the rows stay apart, hostile rows must be answered together as alone. `proven.txt` lists uses that the proof has to
 //! cover, so that it stays of use, and `mixing.txt` ways to mix rows, which the runtime shows.
 //!
-//! `SCORIA_ROW_WISE_GRAPHS` is how many graphs to make; `make rows` takes ten times as many as a plain run, and looks at
-//! what is not proven too.
+//! `SCORIA_ROW_WISE_GRAPHS` is how many graphs to make at random: `make rows` makes ten times as many as a plain run, takes each
+//! operator in all operator sets, and looks at what is not proven too. `SCORIA_ROW_WISE_OPERATORS`, `…_PROVEN` and `…_MIXING` name
+//! other tables; with `SCORIA_ROW_WISE_TRACE`, each graph is printed before it is tried, for one that ends the process.
 
 #![allow(clippy::disallowed_methods, reason = "a test binary is its own main, and config/env.rs is the server's")]
 
@@ -33,14 +34,17 @@ const VERSIONS: &[i64] = &[7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
 /// The graphs of a table: each line, in each of its operator sets.
 ///
 /// A line may begin with those, as in `@13,17`.
-fn table(text: &str) -> Vec<Case> {
+fn table(name: &str) -> Vec<Case> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/row_wise/");
+    let path = std::env::var(format!("SCORIA_ROW_WISE_{}", name.to_uppercase())).unwrap_or(format!("{folder}{name}.txt"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let cases = lines.flat_map(|line| {
         let (versions, line) = match line.strip_prefix('@').and_then(|line| line.split_once(' ')) {
             Some((versions, line)) => (versions.split(',').map(|version| version.parse().expect("a number")).collect(), line),
             None => (VERSIONS.to_vec(), line),
         };
-        expand(line).into_iter().map(move |text| Case { text, versions: versions.clone() })
+        expand(line).into_iter().map(|text| Case { text, versions: versions.clone() }).collect::<Vec<_>>()
     });
     cases.collect()
 }
@@ -56,7 +60,12 @@ fn size() -> (usize, bool) {
 #[test]
 fn proven_operators_keep_hostile_rows_apart() {
     let (_, thorough) = size();
-    let tally = tally::of(&table(include_str!("operators.txt")), thorough);
+    let mut cases = table("operators");
+    if !thorough {
+        let spread = |(number, case): (usize, &mut Case)| case.thin_out(number);
+        cases.iter_mut().enumerate().for_each(spread);
+    }
+    let tally = tally::of(&cases, thorough);
     tally.report("operators");
     assert!(tally.ran >= 3_000, "only {} graphs ran", tally.ran);
     tally.fail_if_proven_mixes();
@@ -74,7 +83,7 @@ fn proven_networks_keep_hostile_rows_apart() {
 
 #[test]
 fn ordinary_uses_are_proven() {
-    let tally = tally::of(&table(include_str!("proven.txt")), true);
+    let tally = tally::of(&table("proven"), true);
     tally.report("ordinary uses");
     tally.fail_if_proven_mixes();
     tally.fail_if_a_case_never_ran();
@@ -83,8 +92,7 @@ fn ordinary_uses_are_proven() {
 
 #[test]
 fn ways_to_mix_rows_are_not_proven() {
-    let text = include_str!("mixing.txt");
-    let tally = tally::of(&table(text), true);
+    let tally = tally::of(&table("mixing"), true);
     tally.report("ways to mix");
     tally.fail_if_a_case_never_ran();
     tally.fail("proven", |trial| matches!(trial.row_wise, RowWise::Proven));

@@ -12,10 +12,24 @@ use crate::support::{self, Folder};
 /// Failures that are printed; the others are counted.
 const SHOWN: usize = 40;
 
+/// Operator sets of each case in a plain run, at most.
+const KEPT: usize = 5;
+
 /// A graph as text, in these operator sets.
 pub struct Case {
     pub text: String,
     pub versions: Vec<i64>,
+}
+
+impl Case {
+    /// Leaves a few operator sets, others for each number, so that neighbouring cases have all of them between them.
+    pub fn thin_out(&mut self, number: usize) {
+        let count = self.versions.len();
+        if count > KEPT {
+            let step = count.div_ceil(KEPT);
+            self.versions = self.versions[number % step..].iter().step_by(step).copied().collect();
+        }
+    }
 }
 
 /// One graph that was tried.
@@ -43,12 +57,17 @@ pub fn of(cases: &[Case], thorough: bool) -> Tally {
     let graphs: Vec<(usize, i64)> =
         cases.iter().enumerate().flat_map(|(case, Case { versions, .. })| versions.iter().map(move |&v| (case, v))).collect();
     let next = AtomicUsize::new(0);
+    // For a graph that ends the process: the last ones printed.
+    let traces = std::env::var_os("SCORIA_ROW_WISE_TRACE").is_some();
     let work = || {
         let (engine, folder) = (support::ort(), Folder::new());
         let path = folder.path().join("model.onnx");
         let (mut tried, mut refusals) = (Vec::new(), Vec::new());
         while let Some(&(case, version)) = graphs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let text = &cases[case].text;
+            if traces {
+                eprintln!("@{version} {text}");
+            }
             let found = Trial::of(&engine, text, version, &path).and_then(|mut trial| {
                 let row_wise = trial.row_wise.clone();
                 let outcome = match (thorough || row_wise == RowWise::Proven).then(|| trial.outcome()) {
