@@ -5,6 +5,13 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
+/// Numbers of element types.
+pub const FLOAT: i32 = 1;
+pub const INT32: i32 = 6;
+pub const INT64: i32 = 7;
+pub const BOOL: i32 = 9;
+pub const DOUBLE: i32 = 11;
+
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
     #[prost(int64, tag = "1")]
@@ -51,10 +58,21 @@ pub struct Graph {
 pub struct Function {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
     #[prost(message, repeated, tag = "7")]
     pub node: Vec<Node>,
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSet>,
     #[prost(string, tag = "10")]
     pub domain: String,
+    /// Those with a value of their own, for calls that do not give them.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<Attribute>,
+    #[prost(string, tag = "13")]
+    pub overload: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -70,14 +88,20 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
     #[prost(string, tag = "7")]
     pub domain: String,
+    #[prost(string, tag = "8")]
+    pub overload: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(float, tag = "2")]
+    pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub s: Bytes,
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<Tensor>,
     #[prost(message, optional, boxed, tag = "6")]
@@ -88,19 +112,26 @@ pub struct Attribute {
     pub tensors: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<Graph>,
+    /// Within a function: the attribute of the call whose value this one takes.
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
     #[prost(message, optional, tag = "22")]
     pub sparse_tensor: Option<SparseTensor>,
     #[prost(message, repeated, tag = "23")]
     pub sparse_tensors: Vec<SparseTensor>,
 }
 
-/// A constant tensor. Of its elements, those that can be a shape or axes.
+/// A constant tensor. Of its elements, those that can be a shape, axes or scales; weights lie in `raw_data`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     pub data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]

@@ -1,21 +1,26 @@
 //! Whether a graph keeps the rows of its inputs apart, proven from its operators.
 //!
-//! The proof walks the graph once, in the order of its nodes, with what is [`Known`] of each value: the same for every request,
-//! or made row by row. Operators that are listed (`operators`) carry that on to their outputs; whatever else there is, and every
-//! use of a listed operator along the first dimension, ends it. A graph without proof may be row by row all the same.
+//! The proof walks the graph once, in the order of its nodes, with what is [`Known`] of each value: the same whichever rows run
+//! together, or made row by row, and along which dimension the rows are. Operators that are listed (`operators`) carry that on to
+//! their outputs; an operator that is not listed, and each use of a listed one across rows, ends it. Sizes are computed along
+//! (`size`), since exporters compute shapes inside the graph. A graph without proof may be row by row all the same.
 //!
-//! Exporters for scikit-learn, LightGBM and XGBoost leave the first dimension unnamed, so that nothing else says that an
-//! output's rows are the inputs'.
+//! Requests are joined only if all inputs agree in every dimension but the first, so that sizes other than the number of rows
+//! are the same for all of them. Their values are not: nothing here may rest on how many elements a value happens to have that the
+//! elements of other rows decide.
 
+mod branches;
+mod call;
 mod known;
 mod operators;
-
-use std::collections::HashMap;
+mod size;
+mod walk;
 
 use serde::{Deserialize, Serialize};
 
-use self::known::{Constant, Known};
-use super::graph::domain_name;
+use self::known::{Batch, Known, Tensor};
+use self::size::{Size, Symbols};
+use self::walk::{Scope, Subject};
 use super::onnx;
 use crate::tensor::{Dim, Signature, TensorSpec};
 
@@ -36,47 +41,39 @@ impl RowWise {
     /// Looks for the proof. `signature` is that of the model's graph.
     pub(super) fn of(model: &onnx::Model, signature: &Signature) -> RowWise {
         let Some(graph) = &model.graph else { return RowWise::Unknown };
-        // A function of the model's own may have the name of an operator that is not what it does.
-        if let Some(function) =
-            model.functions.iter().find(|function| domain_name(&function.domain).starts_with("ai.onnx"))
-        {
-            return RowWise::Unproven { operator: format!("'{}'", function.name) };
-        }
-        let mut values: HashMap<&str, Known> = HashMap::new();
+        let symbols = Symbols::default();
+        let mut scope = Scope::default();
         for input in &signature.inputs {
-            match row_of(input) {
-                Some(row) => values.insert(&input.name, Known::Rows(row)),
+            match rows_of(input, &symbols) {
+                Some(rows) => scope.set(&input.name, Known::Tensor(rows)),
                 None => return RowWise::Unproven { operator: format!("input '{}'", input.name) },
-            };
+            }
         }
-        for tensor in &graph.initializer {
-            values.insert(&tensor.name, Known::Constant(Constant::of(tensor)));
-        }
-        for sparse in graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()) {
-            values.insert(&sparse.name, Known::Constant(Constant::default()));
-        }
-        for node in &graph.node {
-            let outputs = operators::apply(node, &values);
-            values.extend(node.output.iter().map(String::as_str).zip(outputs));
+        if let Err(operator) = Subject::new(model, symbols).walk().graph(graph, &mut scope) {
+            return RowWise::Unproven { operator };
         }
         for output in &signature.outputs {
-            match values.get(output.name.as_str()) {
-                Some(Known::Rows(_)) => {}
+            match scope.get(&output.name) {
+                Some(Known::Tensor(Tensor { batch: Some(batch), .. })) if *batch == Batch::plain(0) => {}
                 Some(Known::Mixed { operator }) => return RowWise::Unproven { operator: operator.clone() },
-                Some(Known::Constant(_) | Known::Line) | None => {
-                    return RowWise::Unproven { operator: format!("output '{}'", output.name) };
-                }
+                _ => return RowWise::Unproven { operator: format!("output '{}'", output.name) },
             }
         }
         RowWise::Proven
     }
 }
 
-/// The dimensions of one row; `None` where there are no rows, or always as many.
-fn row_of(input: &TensorSpec) -> Option<Vec<Option<usize>>> {
-    let size = |dim: &Dim| if let Dim::Fixed(size) = dim { Some(*size) } else { None };
+/// The rows of an input; `None` where there are none, or always as many.
+fn rows_of(input: &TensorSpec, symbols: &Symbols) -> Option<Tensor> {
+    let size = |dim: &Dim| match dim {
+        Dim::Fixed(size) => known::size(*size),
+        Dim::Dynamic(_) => symbols.size(),
+    };
     match input.dims.as_deref()?.split_first()? {
-        (Dim::Dynamic(_), row) => Some(row.iter().map(size).collect()),
+        (Dim::Dynamic(_), row) => {
+            let dims = std::iter::once(Size::rows()).chain(row.iter().map(size)).collect();
+            Some(Tensor::new(dims, Some(Batch::plain(0))))
+        }
         (Dim::Fixed(_), _) => None,
     }
 }
