@@ -12,7 +12,7 @@ ARGS ?=
 export SCORIA_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 
 .DEFAULT_GOAL := help
-.PHONY: help build gpu serve loadtest test test-real compare lint bench fuzz fuzz-keep audit image reference swagger-ui
+.PHONY: help build gpu serve loadtest test test-real rows mix compare lint bench fuzz fuzz-keep audit image reference swagger-ui
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +47,16 @@ test: $(ORT_LIB) ## Run all tests, on both engines
 
 test-real: $(ORT_LIB) ## Add the tests that need real programs, installing them
 	tests/real/run.sh
+
+ROWS ?= 30000
+
+rows: $(ORT_LIB) ## Hold what is proven of a graph's rows against the runtime, on ROWS random graphs (30000)
+	SCORIA_ROW_WISE_GRAPHS=$(ROWS) cargo test --release --locked --test row_wise -- --nocapture --test-threads=1
+
+MIX ?= 2000
+
+mix: $(ORT_LIB) ## Mix the traffic of 24 clients on all wires, MIX requests each (2000), and compare each answer
+	SCORIA_MIX_REQUESTS=$(MIX) tests/real/mix.sh
 
 compare: $(ORT_LIB) ## Measure beside other servers, installing them (ARGS="--models ridge --peers mosec --rounds 10")
 	loadtest/compare/run.sh $(ARGS)

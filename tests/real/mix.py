@@ -85,7 +85,20 @@ def rows_of(kind, count, shape, rng):
     return rows
 
 
-KINDS = ["ordinary", "ordinary", "tiny", "large", "huge", "equal", "zero", "negative", "spread", "nan", "infinite", "subnormal"]
+KINDS = [
+    "ordinary",
+    "ordinary",
+    "tiny",
+    "large",
+    "huge",
+    "equal",
+    "zero",
+    "negative",
+    "spread",
+    "nan",
+    "infinite",
+    "subnormal",
+]
 TEXTS = ["", "a", "b", "long " * 60, "ä ö", "A-b"]
 
 
@@ -123,7 +136,9 @@ def generated(folder):
     def save(name, nodes, inputs, outputs):
         model = build(nodes, inputs, outputs)
         used = {value for item in nodes for value in item.input}
-        model.graph.initializer.extend(numpy_helper.from_array(array, key) for key, array in tensors.items() if key in used)
+        model.graph.initializer.extend(
+            numpy_helper.from_array(array, key) for key, array in tensors.items() if key in used
+        )
         onnx.save(model, folder / f"{name}.onnx")
         return {name: [(key, dtype, [3 if size == "s" else size for size in dims[1:]]) for key, dtype, dims in inputs]}
 
@@ -131,7 +146,9 @@ def generated(folder):
     layers = [node("MatMul", ["x", "w"], "a"), node("Relu", "a", "c"), node("MatMul", ["c", "v"], "y")]
     models |= save("mlp", layers, x, [("y", "float32", ["n", 3])])
     models |= save("softmax", [node("Softmax", "x", "y", axis=1)], x, [("y", "float32", ["n", 4])])
-    models |= save("table", [node("Gather", ["table", "i"], "y")], [("i", "int64", ["n"])], [("y", "float32", ["n", 3])])
+    models |= save(
+        "table", [node("Gather", ["table", "i"], "y")], [("i", "int64", ["n"])], [("y", "float32", ["n", 3])]
+    )
     models |= save("text", [node("Identity", "t", "y")], [("t", "string", ["n", 2])], [("y", "string", ["n", 2])])
     both = [("x", "float32", ["n", 4]), ("z", "int64", ["n", 4])]
     casts = [node("Cast", "z", "f", to=1), node("Mul", ["x", "f"], "y"), node("Identity", "z", "same")]
@@ -140,7 +157,12 @@ def generated(folder):
     pool = [node("Conv", ["x", "k"], "a"), node("Relu", "a", "c"), node("GlobalAveragePool", "c", "y")]
     models |= save("conv", pool, images, [("y", "float32", ["n", 2, 1, 1])])
     # These mix the rows of a run.
-    fault = [node("Sub", ["x", "limit"], "a"), node("Relu", "a", "c"), node("ReduceMax", "c", "m"), node("Sub", ["x", "m"], "y")]
+    fault = [
+        node("Sub", ["x", "limit"], "a"),
+        node("Relu", "a", "c"),
+        node("ReduceMax", "c", "m"),
+        node("Sub", ["x", "m"], "y"),
+    ]
     models |= save("maximum", fault, [("x", "float32", ["n", 1])], [("y", "float32", ["n", 1])])
     dynamic = [
         node("DynamicQuantizeLinear", "x", ["q", "s", "z"]), node("MatMulInteger", ["q", "q8", "z"], "m"),
@@ -221,7 +243,9 @@ class Traffic:
         """Per model: requests that were run, and runs."""
         text = requests.get(f"{self.server.admin}/metrics", timeout=60).text
         found = {}
-        for kind, name, value in re.findall(r'^scoria_batch_size_(sum|count)\{.*?endpoint="([^"]+)".*?\} (\S+)$', text, re.M):
+        for kind, name, value in re.findall(
+            r'^scoria_batch_size_(sum|count)\{.*?endpoint="([^"]+)".*?\} (\S+)$', text, re.M
+        ):
             found.setdefault(name, {})[kind] = found.get(name, {}).get(kind, 0) + int(float(value))
         return {name: (counts["sum"], counts["count"]) for name, counts in found.items()}
 
@@ -340,8 +364,10 @@ class Csv(Wire):
 
     def carries(self, request):
         arrays = [*request.feed.values(), *(request.expected or {}).values()]
-        return len(arrays) == 2 and all(array.ndim == 2 and array.dtype.kind == "f" for array in arrays) and all(
-            map(wire.is_finite, arrays)
+        return (
+            len(arrays) == 2
+            and all(array.ndim == 2 and array.dtype.kind == "f" for array in arrays)
+            and all(map(wire.is_finite, arrays))
         )
 
     def send(self, connections, feed, model):

@@ -28,7 +28,9 @@ def everything(tmp_path_factory):
         models[name] = mix.bundled_inputs(path)
         shutil.copy(path, folder / f"{name}.onnx")
     rng = np.random.default_rng(1)
-    return folder, {name: mix.requests_of(name, folder / f"{name}.onnx", inputs, rng) for name, inputs in models.items()}
+    return folder, {
+        name: mix.requests_of(name, folder / f"{name}.onnx", inputs, rng) for name, inputs in models.items()
+    }
 
 
 @pytest.mark.parametrize("delay_us", [0, 3000])
@@ -40,7 +42,9 @@ def test_each_answer_is_that_of_the_request_alone(everything, serve, delay_us):
         traffic.run(CLIENTS, REQUESTS)
         joined = traffic.joined()
         print(f"\n{sum(traffic.sent.values())} requests, {dict(traffic.sent)}; answers and runs: {joined}")
-        assert not traffic.differences, "\n".join([f"{len(traffic.differences)} differences", *traffic.differences[:20]])
+        assert not traffic.differences, "\n".join(
+            [f"{len(traffic.differences)} differences", *traffic.differences[:20]]
+        )
         assert len(traffic.sent) == len(mix.WIRES), f"wires that were not used: {traffic.sent}"
         for name in ALONE:
             answers, runs = joined[name]
