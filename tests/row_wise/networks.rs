@@ -3,11 +3,13 @@
 //!
 //! The generator knows the shapes of its values, so that most graphs run; it knows nothing of which operators keep rows apart.
 
+use std::collections::HashSet;
+
 use scoria::splitmix::SplitMix64;
 
 use super::tally::Case;
 
-/// Statements of a graph, beside those that bring its batch back to the front.
+/// Statements of a graph, beside those that bring its batch back to the front; what the output does not need is left out.
 const STATEMENTS: usize = 8;
 
 /// A size: so many, or so many times the number of rows.
@@ -51,7 +53,7 @@ pub fn network(number: u64) -> Case {
         draft.step();
     }
     let output = draft.brought_back();
-    let text = format!("{} => {output}", draft.text.join(" ; "));
+    let text = format!("{} => {output}", needed(&draft.text, &output).join(" ; "));
     Case { text, versions: vec![[13, 15, 17, 18, 20, 22][draft.below(6)]] }
 }
 
@@ -382,7 +384,7 @@ impl Draft {
         };
         match self.below(4) {
             0 => {
-                let body = format!("(k g a -> {inner} ; Identity g > h => h b)");
+                let body = format!("(k:i64[] g:b[] a -> {inner} ; Identity g > h => h b)");
                 self.push(&format!("Loop i:2 b:1 {name} > {{}} body={body}"), value.sizes.clone());
             }
             1 if !value.sizes.is_empty() => {
@@ -485,6 +487,27 @@ impl Draft {
         self.to_shape(&value, sizes);
         self.values.last().expect("just added").name.clone()
     }
+}
+
+/// The statements that an output is made by.
+fn needed<'a>(statements: &'a [String], output: &'a str) -> Vec<&'a str> {
+    let mut names = HashSet::from([output]);
+    let mut kept: Vec<&str> = Vec::new();
+    for statement in statements.iter().rev() {
+        let made = match statement.strip_prefix("def:") {
+            Some(definition) => definition.split('=').take(1).collect::<Vec<_>>(),
+            None => {
+                let (_, after) = statement.split_once(" > ").expect("a statement has outputs");
+                after.split(' ').take_while(|word| !word.contains('=')).collect()
+            }
+        };
+        if made.iter().any(|name| names.contains(name)) {
+            names.extend(statement.split(' '));
+            kept.push(statement);
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 fn list(numbers: &[usize]) -> String {

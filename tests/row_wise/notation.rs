@@ -9,7 +9,8 @@
 //! - `x[N,4]`, `x:i64[N,4]`: an input, because a dimension has no size. `w[4,5]`, `w:i8[2]=1,2`: a constant, of these values or of
 //!   some. `i(0,1)`, `f(0.5)`, `s(a,b)`: a list; `i:5`: a scalar. `_`: left out. Any other word is the name of a value.
 //! - `ml.`, `ms.`: the domains `ai.onnx.ml` and `com.microsoft`; any other prefix is the domain of a function.
-//! - After the outputs, attributes: `a=1`, `a=0.5`, `a=word`, `a=[1,2]`, `a=<i(1)>` (a tensor), `a=(i c -> … => o)` (a graph).
+//! - After the outputs, attributes: `a=1`, `a=0.5`, `a=word`, `a=[1,2]`, `a=<i(1)>` (a tensor), `a=(i:i64[] c:b[] v -> … => o)` (a
+//!   graph, whose inputs have types where the runtime does not find them).
 //! - `def:own.Name=(a b -> … => c)` defines a function.
 //! - After `=>`, the graph's outputs; without it, those of the last statement.
 
@@ -89,7 +90,8 @@ impl Scope {
         let node = Node::new(op, &inputs, &outputs).domain(domain);
         let node = attributes.into_iter().fold(node, |node, attribute| self.attribute(node, attribute));
         self.outputs = outputs.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        self.operators.push(words[0].to_owned());
+        let kind = words.iter().find(|word| words[0] == "Cast" && word.starts_with("to="));
+        self.operators.push([&words[..1], kind.map_or(&[][..], std::slice::from_ref)].concat().join(" "));
         self.change(|model| model.node(node));
     }
 
@@ -185,7 +187,7 @@ impl Scope {
     fn body(&mut self, text: &str) -> Model {
         let text = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).expect("a body has parentheses");
         let (inputs, statements) = text.split_once("->").expect("a body has an arrow");
-        let model = inputs.split_whitespace().fold(Model::new(), Model::untyped_input);
+        let model = inputs.split_whitespace().fold(Model::new(), body_input);
         self.literals += 1;
         let (literals, numbers) = (1000 * self.literals, self.numbers.clone());
         let mut scope = Scope { model, outputs: Vec::new(), operators: Vec::new(), literals, numbers };
@@ -193,6 +195,13 @@ impl Scope {
         self.operators.append(&mut scope.operators);
         scope.outputs.iter().fold(scope.model, |model, name| model.untyped_output(name))
     }
+}
+
+/// Adds an input to a body, of a type only if the runtime cannot find it.
+fn body_input(model: Model, word: &str) -> Model {
+    let Some((name, dims)) = word.trim_end_matches(']').split_once('[') else { return model.untyped_input(word) };
+    let (name, dtype) = name.split_once(':').unwrap_or((name, "f"));
+    model.input(name, onnx::tensor(type_of(dtype), dims))
 }
 
 /// The parts of a text between marks that are in no brackets, without empty ones.

@@ -48,6 +48,7 @@ pub struct Tally {
     graphs: usize,
     pub ran: usize,
     tried: Vec<Tried>,
+    thorough: bool,
     /// The first reason by which each case did not run.
     refusals: BTreeMap<usize, String>,
 }
@@ -94,7 +95,7 @@ pub fn of(cases: &[Case], thorough: bool) -> Tally {
     tried.sort_by_key(|tried| (tried.case, tried.version));
     let refusals = refusals.into_iter().flatten().collect();
     let texts = cases.iter().map(|case| case.text.clone()).collect();
-    Tally { texts, graphs: graphs.len(), ran: tried.len(), tried, refusals }
+    Tally { texts, graphs: graphs.len(), ran: tried.len(), tried, thorough, refusals }
 }
 
 impl Tally {
@@ -114,7 +115,7 @@ impl Tally {
         }
         let never = self.never_ran();
         println!("  {} of {} cases never ran", never.len(), self.texts.len());
-        never.iter().take(SHOWN).for_each(|line| println!("    {line}"));
+        never.iter().take(if self.thorough { usize::MAX } else { 0 }).for_each(|line| println!("    {line}"));
     }
 
     /// Fails if a proven graph mixes rows.

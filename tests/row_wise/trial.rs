@@ -15,13 +15,15 @@ use super::notation::{Types, Written};
 use super::rows;
 use crate::support::onnx::{self, Type};
 
-/// Operators whose results are exact or rounded once, however many rows there are.
+/// Operators whose results are exact or rounded once, however many rows there are. `ReduceMax`, `ReduceMin` and `Hardmax` are not:
+/// for one row the runtime takes another kernel, which may pass over NaN. A cast to integers is not: what is beyond their range
+/// becomes one number in a vector register and another beside it.
 const EXACT: &[&str] = &[
-    "Abs", "Add", "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast to=1", "Cast to=9", "Cast to=11",
     "CastLike", "Ceil", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Div",
     "DynamicQuantizeLinear", "Equal", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater",
-    "GreaterOrEqual", "Hardmax", "Identity", "If", "IsInf", "IsNaN", "Less", "LessOrEqual", "Loop", "Max", "MaxPool", "Min",
-    "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Range", "ReduceMax", "ReduceMin", "Relu",
+    "GreaterOrEqual", "Identity", "If", "IsInf", "IsNaN", "Less", "LessOrEqual", "Loop", "Max", "MaxPool", "Min",
+    "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Range", "Relu",
     "Reshape", "ReverseSequence", "Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sign", "Size", "Slice",
     "SpaceToDepth", "Split", "Squeeze", "StringConcat", "StringNormalizer", "StringSplit", "Sub", "Tile", "TopK", "Transpose",
     "Trilu", "Unique", "Unsqueeze", "Where", "Xor", "ml.ArrayFeatureExtractor", "ml.Binarizer", "ml.CategoryMapper",
@@ -134,7 +136,7 @@ impl Trial {
         let loud = neighbours(index * 5 + 6, index * 7 + 10);
         let (calm_rows, loud_rows) = match (self.joined(runs, &calm), self.joined(runs, &loud)) {
             (Ok(calm), Ok(loud)) => (calm, loud),
-            (Err(text), _) | (_, Err(text)) => return Apart::certain(text).filter(|_| true),
+            (Err(text), _) | (_, Err(text)) => return Apart::certain(text),
         };
         if let Some(text) = apart(&calm_rows[place], &loud_rows[place], None) {
             let (calm, loud) = (runs.numbers(&calm), runs.numbers(&loud));
@@ -288,9 +290,10 @@ fn shortened(text: &str) -> String {
 
 /// The output that the runtime says is of another type, and that type.
 fn type_of(reason: &str) -> Option<(String, Type)> {
-    let (_, rest) = reason.split_once("Type Error: Type (")?;
-    let (kind, rest) = rest.split_once(") of output arg (")?;
-    let (name, _) = rest.split_once(')')?;
+    let (_, rest) = reason.split_once(" of output arg (")?;
+    let (name, rest) = rest.split_once(')')?;
+    let (_, rest) = rest.split_once("expected type (")?;
+    let kind = rest.split_once(").").map_or(rest, |(kind, _)| kind);
     let maps = |key| onnx::sequence(onnx::map(key, onnx::tensor(DType::F32, "")));
     let kind = match kind.strip_prefix("tensor(").and_then(|kind| kind.strip_suffix(')')) {
         Some("float") => onnx::unranked(DType::F32),
