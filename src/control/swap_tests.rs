@@ -79,6 +79,7 @@ impl Bench {
             providers: vec!["cpu".to_owned()],
             provider_options: ProviderOptions::default(),
             wishes: Wishes { workers: 1, intra_op_threads: 1, max_batch: 1, ..Wishes::default() },
+            allow_rows_to_mix: false,
             queue: Limits { queue_max_length: 16, queue_max_wait: None },
             cores: Arc::new(Cores::new(1)),
             endpoint,

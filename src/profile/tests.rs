@@ -64,7 +64,7 @@ fn candidate(execution: Option<Execution>, workers: usize, intra_op_threads: usi
 }
 
 fn space(start: Candidate, planned: Execution) -> Space {
-    Space { start, planned, cores: 2, asked: Wishes::default() }
+    Space { start, planned, cores: 2, can_join: true, asked: Wishes::default() }
 }
 
 fn goal(slo: &str) -> Goal {
