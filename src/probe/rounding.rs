@@ -19,17 +19,19 @@ pub(super) enum Apart {
     Same,
     /// Floats: the greatest difference, and the greatest number of the first answer.
     Floats { absolute: f64, scale: f64 },
-    /// Another integer or text, or a number in place of none.
+    /// Another integer: the greatest difference.
+    Whole { absolute: f64 },
+    /// Another text or flag, or a number in place of none.
     Other,
 }
 
 impl Apart {
-    /// The difference relative to the greater of 1 and the row's greatest number; infinite where there is none.
+    /// The difference relative to the greater of 1 and the row's greatest number; infinite where they are no floats.
     pub fn relative(self) -> f64 {
         match self {
             Apart::Same => 0.0,
             Apart::Floats { absolute, scale } => absolute / scale.max(1.0),
-            Apart::Other => f64::INFINITY,
+            Apart::Whole { .. } | Apart::Other => f64::INFINITY,
         }
     }
 
@@ -37,7 +39,7 @@ impl Apart {
     pub fn absolute(self) -> f64 {
         match self {
             Apart::Same => 0.0,
-            Apart::Floats { absolute, .. } => absolute,
+            Apart::Floats { absolute, .. } | Apart::Whole { absolute } => absolute,
             Apart::Other => f64::INFINITY,
         }
     }
@@ -60,6 +62,12 @@ pub(super) fn apart(alone: &Tensor, joined: &Tensor) -> Option<Vec<Apart>> {
     fn exact<T: Element + PartialEq>(a: &ArrayD<T>, b: &Tensor) -> Option<Vec<Apart>> {
         rows(a, b, |a, b| if a == b { Apart::Same } else { Apart::Other })
     }
+    fn whole<T: Element + Copy + Into<i128>>(a: &ArrayD<T>, b: &Tensor) -> Option<Vec<Apart>> {
+        rows(a, b, |a, b| {
+            let most = a.iter().zip(b).map(|(&a, &b)| (a.into() - b.into()).abs()).max();
+            most.filter(|most| *most > 0).map_or(Apart::Same, |most| Apart::Whole { absolute: most as f64 })
+        })
+    }
     fn floats<T: Element + Copy + Into<f64>>(a: &ArrayD<T>, b: &Tensor) -> Option<Vec<Apart>> {
         rows(a, b, |a, b| of_floats(a.iter().map(|&a| a.into()).zip(b.iter().map(|&b| b.into()))))
     }
@@ -69,14 +77,14 @@ pub(super) fn apart(alone: &Tensor, joined: &Tensor) -> Option<Vec<Apart>> {
         Tensor::F32(a) => floats(a, joined),
         Tensor::F64(a) => floats(a, joined),
         Tensor::Bool(a) => exact(a, joined),
-        Tensor::I8(a) => exact(a, joined),
-        Tensor::I16(a) => exact(a, joined),
-        Tensor::I32(a) => exact(a, joined),
-        Tensor::I64(a) => exact(a, joined),
-        Tensor::U8(a) => exact(a, joined),
-        Tensor::U16(a) => exact(a, joined),
-        Tensor::U32(a) => exact(a, joined),
-        Tensor::U64(a) => exact(a, joined),
+        Tensor::I8(a) => whole(a, joined),
+        Tensor::I16(a) => whole(a, joined),
+        Tensor::I32(a) => whole(a, joined),
+        Tensor::I64(a) => whole(a, joined),
+        Tensor::U8(a) => whole(a, joined),
+        Tensor::U16(a) => whole(a, joined),
+        Tensor::U32(a) => whole(a, joined),
+        Tensor::U64(a) => whole(a, joined),
         Tensor::String(a) => exact(a, joined),
     }
 }

@@ -8,7 +8,7 @@ use super::made_up::{Numbers, Shapes, Values};
 use super::rounding::{Apart, COARSE_TOLERANCE, Nudge, apart, nudged, tolerance};
 use crate::engine::{Graph, RowWise, RunError};
 use crate::splitmix::SplitMix64;
-use crate::tensor::{DType, Tensor, Value, split_rows};
+use crate::tensor::{Tensor, Value, split_rows};
 
 /// A run of the model on these inputs.
 pub type RunModel<'a> = dyn FnMut(&[Tensor]) -> Result<Vec<Value>, RunError> + 'a;
@@ -281,13 +281,16 @@ impl<'a, 'r> Trial<'a, 'r> {
             return true;
         }
         // A proven model may compute with fewer bits than its inputs have. Without the proof every doubt counts.
-        let is_proven = self.graph.row_wise == RowWise::Proven;
-        let is_number = suspect.apart.absolute().is_finite();
-        if !is_proven || (is_number && suspect.apart.relative() > COARSE_TOLERANCE) {
+        if self.graph.row_wise != RowWise::Proven {
             return false;
         }
+        let is_float_apart = matches!(suspect.apart, Apart::Floats { .. });
+        if is_float_apart && suspect.apart.relative() > COARSE_TOLERANCE {
+            return false;
+        }
+        // Words cannot be moved by a little.
         let has_floats = self.graph.signature.inputs.iter().any(|input| is_float(input.dtype));
-        (is_number && !has_floats) || self.goes_as_far(batch, separate, suspect, Nudge::Coarse)
+        (is_float_apart && !has_floats) || self.goes_as_far(batch, separate, suspect, Nudge::Coarse)
     }
 
     fn goes_as_far(&mut self, batch: &Batch, separate: &[Vec<Value>], suspect: &Suspect, nudge: Nudge) -> bool {
