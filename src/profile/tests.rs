@@ -184,6 +184,16 @@ fn what_cannot_help_is_not_tried_and_the_report_says_why() {
 }
 
 #[test]
+fn no_batch_is_tried_of_a_model_whose_rows_may_mix() {
+    let start = candidate(None, 2, 1, 1);
+    let mut bench = MadeUp::new(20 * US, &|_| Ok(10_000.0));
+    let space = Space { can_join: false, ..space(start, Execution::Combining) };
+    let findings = search(&mut bench, &space, &Goal::default());
+    assert!(note(&findings, &candidate(None, 2, 1, 8)).contains("cannot be joined"));
+    assert!(bench.offered.iter().all(|(tried, _)| tried.max_batch == 1));
+}
+
+#[test]
 fn what_the_operator_has_set_is_not_varied() {
     let start = candidate(Some(Execution::Pooled), 1, 2, 4);
     let asked = Wishes { execution: Some(Execution::Pooled), workers: 1, max_batch: 4, ..Wishes::default() };
