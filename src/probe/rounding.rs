@@ -172,3 +172,45 @@ pub(super) fn nudged(inputs: &[Tensor], lookups: &[Lookup], nudge: Nudge, random
     });
     inputs.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{IxDyn, arr1};
+
+    use super::*;
+    use crate::splitmix::SplitMix64;
+
+    fn floats(shape: &[usize], values: &[f32]) -> Tensor {
+        Tensor::F32(ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn each_row_is_compared_by_itself_and_one_nan_is_like_another() {
+        let a = floats(&[3, 2], &[1.0, f32::NAN, 200.0, 1.0, 1.0, 2.0]);
+        assert_eq!(apart(&a, &a), Some(vec![Apart::Same; 3]));
+        let b = floats(&[3, 2], &[1.5, f32::NAN, 200.0, 2.0, f32::INFINITY, 2.0]);
+        let floats_apart = |absolute, scale| Apart::Floats { absolute, scale };
+        assert_eq!(apart(&a, &b), Some(vec![floats_apart(0.5, 1.0), floats_apart(1.0, 200.0), Apart::Other]));
+        assert_eq!(floats_apart(1.0, 200.0).relative(), 1.0 / 200.0);
+        assert_eq!(floats_apart(0.5, 0.1).relative(), 0.5);
+        for other in [floats(&[2, 3], &[1.0; 6]), Tensor::F64(ArrayD::zeros(IxDyn(&[3, 2])))] {
+            assert_eq!(apart(&a, &other), None);
+        }
+        let whole = |values: &[u64]| Tensor::U64(arr1(values).into_dyn());
+        let found = apart(&whole(&[1, u64::MAX]), &whole(&[1, 0])).unwrap();
+        assert_eq!(found, [Apart::Same, Apart::Whole { absolute: u64::MAX as f64 }]);
+    }
+
+    #[test]
+    fn numbers_are_moved_by_what_their_type_rounds_and_places_stay() {
+        let lookups = [Lookup { input: 2, places: 1 << 40 }];
+        let large = || Tensor::I64(arr1(&[1i64 << 30, 3]).into_dyn());
+        let inputs = [floats(&[2], &[1e4, 0.0]), large(), large()];
+        let moved = nudged(&inputs, &lookups, Nudge::Fine, &mut Numbers(SplitMix64::new(1)));
+        let [Tensor::F32(first), Tensor::I64(second), third] = moved.as_slice() else { panic!("the same types") };
+        let by = (f64::from(first[0]) / 1e4 - 1.0).abs();
+        assert!((1e-6..3e-6).contains(&by) && first[1] == 0.0, "{by}");
+        assert!((second[0] - (1 << 30)).abs() == 1 << 11 && second[1] == 3, "{second}");
+        assert_eq!(third, &inputs[2]);
+    }
+}
