@@ -456,6 +456,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
             max_batch: config.max_batch,
             max_batch_delay: Duration::from_micros(config.max_batch_delay_us),
         },
+        allow_rows_to_mix: config.allow_rows_to_mix,
         queue: Limits {
             queue_max_length: config.queue_max_length,
             queue_max_wait: Some(config.queue_max_wait_ms).filter(|ms| *ms > 0).map(Duration::from_millis),

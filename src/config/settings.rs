@@ -254,9 +254,14 @@ settings! {
     /// one thread: while enough waits for all cores, each runs a batch of its own.
     intra_op_threads: usize = 0, at_most THREADS_MAX, scope Endpoint;
     /// The most rows of one run, when requests are joined. 1: never join them; each answer then has the very bits of a run by
-    /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose rows are
-    /// independent are joined (`scoria doctor` says whether they are), and only requests of one shape but for their rows.
+    /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose operators
+    /// keep rows apart are joined (`scoria doctor` and `/services` say whether they do), and only requests of one shape but for
+    /// their rows.
     max_batch: usize = 0, scope Endpoint;
+    /// Joins requests to a model although its operators are not known to keep rows apart, as long as rows that are tried give
+    /// together what they give apart. **Answers may then depend on other clients' rows**, and nothing tells when they do: for a model
+    /// of which you know that it keeps rows apart.
+    allow_rows_to_mix: bool = false, scope Endpoint;
     /// How long a worker waits for a batch to be full, counted from its first request. 0: it takes what is there. More makes
     /// every request wait, and has workers run the model whatever it costs (`execution`).
     max_batch_delay_us: u64 = 0, at_most 60_000_000, scope Endpoint;

@@ -1,6 +1,7 @@
 //! Makes what is served match what was asked for: reads the request, loads, warms, publishes, drains.
 
 mod aside;
+mod batching;
 mod controller;
 mod description;
 mod engine_cache;

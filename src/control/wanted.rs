@@ -65,6 +65,8 @@ pub struct Settings {
     pub providers: Vec<String>,
     pub provider_options: ProviderOptions,
     pub wishes: Wishes,
+    /// Whether requests are joined although no proof says that their rows stay apart.
+    pub allow_rows_to_mix: bool,
     pub queue: Limits,
     pub cores: Arc<Cores>,
     pub endpoint: EndpointSettings,
@@ -79,6 +81,7 @@ impl WantedDeployment {
             && own.providers == others.providers
             && own.provider_options == others.provider_options
             && own.wishes == others.wishes
+            && own.allow_rows_to_mix == others.allow_rows_to_mix
             && own.endpoint.max_elements == others.endpoint.max_elements
     }
 }

@@ -20,6 +20,7 @@ mod fleet;
 mod gpu;
 mod grpc;
 mod grpc_client;
+mod joining;
 mod limits;
 mod models;
 mod open_inference;

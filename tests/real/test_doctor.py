@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 
@@ -20,7 +19,6 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -129,21 +127,24 @@ def test_rows_of_an_unnamed_dimension_are_joined_where_the_operators_prove_that_
     assert not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     report = report_on(model, tmp_path)
     assert report["batching"]["safe"] and report["batching"]["row_wise"] == "proven", report["batching"]
-    assert "unnamed_batch" not in dict(map(reversed, problems(report)))
+    assert "rows_may_mix" not in dict(map(reversed, problems(report)))
 
 
-def test_unnamed_batch_dimension_is_told_where_it_matters_and_its_remedy_mends_it(iris, tmp_path):
-    # Its neighbours are found by a loop, of which nothing is known.
-    model = export(KNeighborsClassifier(), iris, options={"zipmap": False})
-    report = report_on(model, tmp_path)
-    (found,) = [problem for problem in report["problems"] if problem["code"] == "unnamed_batch"]
-    assert found["severity"] == "info" and not report["batching"]["safe"]
-    assert report["batching"]["row_wise"] == {"unproven": {"operator": "'Scan'"}}
-    remedy = re.search(r"for v in \[\*model.*?dim_param = 'batch'", found["remedy"])
-    # The line is Python, and does what it promises.
-    exec(remedy.group(0), {"model": model})
-    report = report_on(model, tmp_path)
-    assert report["batching"]["safe"] and "unnamed_batch" not in dict(map(reversed, problems(report)))
+def test_what_is_not_proven_runs_alone_whatever_its_dimensions_are_called(tmp_path):
+    # The greatest of all rows, which shows in large ones only.
+    nodes = [
+        node("Sub", ["x", "limit"], "above"),
+        node("Relu", "above", "excess"),
+        node("ReduceMax", "excess", "most", keepdims=0),
+        node("Sub", ["x", "most"], "y"),
+    ]
+    limit = numpy_helper.from_array(np.float32([1.5]), "limit")
+    for dimension in ("batch", None):
+        model = build(nodes, [("x", "float32", [dimension, 1])], [("y", "float32", [dimension, 1])], [limit])
+        report = report_on(model, tmp_path)
+        assert not report["batching"]["safe"] and "ReduceMax" in str(report["batching"]["row_wise"])
+        assert "ReduceMax" in report["batching"]["reason"] and "differs" in report["batching"]["evidence"]
+        assert ("warning", "rows_affect_each_other") in problems(report)
 
 
 def torch_like(training):
