@@ -14,6 +14,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("name", 0),
     ("objective", 0),
     ("pbtxt", 0),
+    ("plain_file", 0),
     ("private_file", 0),
     ("provider", 0),
     ("splitmix", 0),

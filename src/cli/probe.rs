@@ -13,6 +13,7 @@ use crate::app::choose_engine;
 use crate::codec::Policy;
 use crate::config::{Config, SettingValue};
 use crate::engine::LoadOptions;
+use crate::plain_file;
 use crate::probe::{Event, Limits, Probe, ProbeReport, Stage, Subject, confine, examine, run};
 
 pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
@@ -31,7 +32,7 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let text = |name| matches.get_one::<String>(name).map(Path::new);
     let model = text("model").ok_or_else(|| Failure::Usage("name a model".to_owned()))?;
-    let sample = text("sample").and_then(|path| std::fs::read(path).ok());
+    let sample = text("sample").and_then(|path| plain_file::read(path).ok());
     let options = LoadOptions {
         providers: config.providers.0.clone(),
         provider_options: config.provider_options.clone(),

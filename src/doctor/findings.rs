@@ -1,7 +1,7 @@
 //! What the file says by itself: findings without a runtime.
 
 use super::problem::{Code, Problem, Severity};
-use crate::engine::{GraphError, Inventory};
+use crate::engine::{GraphError, Inventory, ZERO_SIZE_REMEDY};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// The problems found so far.
@@ -142,6 +142,10 @@ impl Findings {
         }
         signature.outputs.iter().for_each(|output| self.output(output));
         signature.inputs.iter().for_each(|input| self.input(input));
+        for input in signature.inputs.iter().filter(|input| input.is_always_empty()) {
+            let message = format!("input '{}' is {input}: with the size 0, requests can give it no value", input.name);
+            self.add(Code::ZeroSize, Severity::Warning, message, ZERO_SIZE_REMEDY);
+        }
         let is_unbounded = |dims: &&Vec<Dim>| dims.len() > 1 && dims.iter().all(|dim| matches!(dim, Dim::Dynamic(_)));
         let unbounded = signature.inputs.iter().filter(|input| input.dims.as_ref().filter(is_unbounded).is_some());
         let unbounded: Vec<String> = unbounded.map(|input| input.name.clone()).collect();
