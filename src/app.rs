@@ -450,6 +450,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
         provider_options: config.provider_options.clone(),
+        external_data_folders: config.weights_folders(),
         wishes: Wishes {
             execution: match config.execution {
                 ExecutionChoice::Auto => None,

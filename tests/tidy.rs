@@ -62,6 +62,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "src/control/aside.rs",
             "src/control/measure.rs",
             "src/engine/external_data.rs",
+            "src/plain_file.rs",
             "src/http/descriptors.rs",
             "src/probe/limits.rs",
             "src/shared_memory/",

@@ -39,7 +39,13 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
         max_output_elements: config.max_elements,
         ..LoadOptions::default()
     };
-    let subject = Subject { path: model, sample: sample.as_deref(), options: &options, policy: policy(&config) };
+    let subject = Subject {
+        path: model,
+        sample: sample.as_deref(),
+        options: &options,
+        external_data_folders: &config.weights_folders(),
+        policy: policy(&config),
+    };
     examine(engine.as_ref(), subject, &mut tell);
     Ok(())
 }
@@ -81,6 +87,7 @@ pub fn shared_flags(config: &Config, engine: &'static str) -> Vec<OsString> {
         // of a trial cannot have one.
         flag("providers", "cpu"),
         flag("provider-options", ""),
+        flag("external-data-folders", &config.external_data_folders.to_text()),
         flag("max-elements", &config.max_elements.to_text()),
         flag("max-rank", &config.max_rank.to_text()),
         flag("max-json-depth", &config.max_json_depth.to_text()),

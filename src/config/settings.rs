@@ -230,6 +230,11 @@ settings! {
     /// Whether the scoring port has a page that shows the OpenAPI documents and tries them out, at `/docs` (Swagger UI, from
     /// the binary). The documents themselves are served either way.
     docs: bool = true;
+    /// Folders that a model's external weights may lie in besides its own: symbolic links in a model's folder may lead into these,
+    /// and nowhere else, as in the cache of the Hugging Face hub (`.cache/huggingface/hub` of a user; written whole, as nobody
+    /// expands `~` in a file). Files in them may have several hard
+    /// links. Empty: weights are plain files of the model's folder.
+    external_data_folders: List = List::default();
     /// Which engine runs the models: `ort`, `tract`, or `auto` (ONNX Runtime where its library is found, tract otherwise).
     engine: EngineChoice = EngineChoice::Auto;
     /// The ONNX Runtime library. Default: searched beside the executable, in `../lib`, in the Python environment the
@@ -384,6 +389,11 @@ impl Config {
         }
         let options = &self.provider_options;
         options.check_listed(&self.providers.0).map_err(|reason| refused("provider_options", reason))
+    }
+
+    /// The folders that links to weights may lead into.
+    pub fn weights_folders(&self) -> Vec<PathBuf> {
+        self.external_data_folders.0.iter().map(PathBuf::from).collect()
     }
 
     /// Whether there may be endpoints that are not there yet.

@@ -96,7 +96,7 @@ impl Loader {
     /// Loads a model and warms it. Blocks; may take as long as the model is large.
     pub fn load(&self, spec: &ModelSpec, seat: &Seat) -> Result<Deployment, LoadError> {
         let config = described(spec)?;
-        let graph = Graph::read(&spec.path)?;
+        let graph = Graph::read_linked(&spec.path, &self.settings.external_data_folders)?;
         let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
         for input in graph.signature.inputs.iter().filter(|input| input.is_always_empty()) {
             tracing::warn!(endpoint = %spec.name, input = input.name, "the file gives it the size 0: requests can give it no value");

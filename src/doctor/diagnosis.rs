@@ -20,6 +20,8 @@ pub struct Practice<'a> {
     pub engines: &'a [&'a EngineTrial<'a>],
     /// Whether a server would use the next engine where the first cannot be started.
     pub falls_back: bool,
+    /// Those that links to a model's weights may lead into.
+    pub external_data_folders: &'a [PathBuf],
     /// What bodies may hold.
     pub policy: Policy,
 }
@@ -62,7 +64,7 @@ impl Diagnosis<'_> {
         {
             self.report.file = Some(FileReport { bytes, sha256, ..FileReport::default() });
         }
-        let inventory = match Inventory::read(&self.spec.path) {
+        let inventory = match Inventory::read_linked(&self.spec.path, self.practice.external_data_folders) {
             Ok(inventory) => inventory,
             Err(error) => return self.findings.graph_error(&error),
         };

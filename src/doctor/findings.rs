@@ -84,7 +84,8 @@ impl Findings {
     fn external_data(&mut self, tensor: &str, location: &str, reason: &str) {
         let message = format!("the weights '{tensor}' lie in '{location}', which is refused: {reason}");
         let remedy = "put the weights' file, as a plain file and not as a link, into the model's folder and name it by its name \
-                      alone: onnx.save(model, path, save_as_external_data=True, location='weights.bin')";
+                      alone: onnx.save(model, path, save_as_external_data=True, location='weights.bin'); a link may stay where \
+                      --external-data-folders names the folder that it leads into";
         self.add(Code::ExternalDataRefused, Severity::Error, message, remedy);
     }
 

@@ -58,17 +58,22 @@ pub enum GraphError {
 impl Graph {
     /// Reads the graph of an ONNX file.
     pub fn read(path: &Path) -> Result<Graph, GraphError> {
+        Graph::read_linked(path, &[])
+    }
+
+    /// [`Graph::read`], where weights may be links into `folders`.
+    pub fn read_linked(path: &Path, folders: &[PathBuf]) -> Result<Graph, GraphError> {
         let (model, state) = onnx_file::read(path)?;
-        Graph::of(model, path, Some(state))
+        Graph::of(model, path, Some(state), folders)
     }
 
     /// [`Graph::read`] of bytes that came from `path`. What becomes of that file is not followed.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Graph, GraphError> {
-        Graph::of(onnx_file::parse(Bytes::copy_from_slice(bytes), path)?, path, None)
+        Graph::of(onnx_file::parse(Bytes::copy_from_slice(bytes), path)?, path, None, &[])
     }
 
-    fn of(model: onnx::Model, path: &Path, file: Option<FileState>) -> Result<Graph, GraphError> {
-        let external_files = external_data::files(&model, onnx_file::folder(path))?;
+    fn of(model: onnx::Model, path: &Path, file: Option<FileState>, folders: &[PathBuf]) -> Result<Graph, GraphError> {
+        let external_files = external_data::files(&model, onnx_file::folder(path), folders)?;
         let none = onnx::Graph::default();
         let graph = model.graph.as_ref().unwrap_or(&none);
         let signature = signature(graph)?;

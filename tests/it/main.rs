@@ -22,6 +22,7 @@ mod grpc;
 mod grpc_client;
 mod limits;
 mod models;
+mod names;
 mod open_inference;
 mod open_inference_repository;
 mod openapi;
