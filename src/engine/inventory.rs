@@ -3,7 +3,7 @@
 //! The server itself needs less and reads a [`Graph`](super::Graph). What the one refuses is a finding here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::external_data::{self, ExternalData, tensor_bytes};
 use super::graph::{self, domain_name};
