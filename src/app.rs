@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
+use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, Origin, TlsFiles, env};
 use crate::control::{
     self, Description, EngineCache, Means, ModelSpec, Order, Prepare, Repository, Running, Settings, Wanted, Workshop,
@@ -114,11 +114,16 @@ impl App {
             .files()
             .iter()
             .map(|spec| {
-                let (spec, config) = described(config, spec.clone());
+                let (mut spec, config) = described(config, spec.clone());
                 let settings = settings(&config, &budget);
-                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec, settings, ring))
+                // An endpoint whose keys cannot be had is open to nobody, and the others are served.
+                let ring = ring(Ring::Endpoint(&spec.name)).unwrap_or_else(|error| {
+                    spec.description = Description::Faulty(error.to_string());
+                    Some(KeyRing::of_nobody())
+                });
+                Wanted::alone(spec, settings, ring)
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
 
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let tls = |port, files| open_tls(config, port, files, &metrics);
@@ -445,6 +450,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
         provider_options: config.provider_options.clone(),
+        external_data_folders: config.weights_folders(),
         wishes: Wishes {
             execution: match config.execution {
                 ExecutionChoice::Auto => None,

@@ -23,6 +23,7 @@ pub mod name;
 pub mod objective;
 pub mod openapi;
 pub mod pbtxt;
+pub mod plain_file;
 pub mod private_file;
 pub mod probe;
 pub mod profile;

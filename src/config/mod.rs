@@ -7,6 +7,7 @@
 mod endpoints;
 pub mod env;
 mod file;
+mod listen;
 mod reference;
 mod schema;
 mod settings;

@@ -16,6 +16,7 @@ use crate::codec::{self, Policy};
 use crate::deployment::{Deployment, JoinVerdict, Labels, Lifeline, ModelInfo, RowJoining};
 use crate::engine::{Buckets, Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
+use crate::plain_file;
 use crate::probe::{decode_sample, typical_inputs};
 use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
@@ -96,8 +97,11 @@ impl Loader {
     /// Loads a model and warms it. Blocks; may take as long as the model is large.
     pub fn load(&self, spec: &ModelSpec, seat: &Seat) -> Result<Deployment, LoadError> {
         let config = described(spec)?;
-        let graph = Graph::read(&spec.path)?;
+        let graph = Graph::read_linked(&spec.path, &self.settings.external_data_folders)?;
         let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
+        for input in graph.signature.inputs.iter().filter(|input| input.is_always_empty()) {
+            tracing::warn!(endpoint = %spec.name, input = input.name, "the file gives it the size 0: requests can give it no value");
+        }
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
         let Prepared { loaded, lanes, narrow, plan, row_joining, cost, runs_sample } =
@@ -391,7 +395,7 @@ impl Loader {
     fn sample(&self, spec: &ModelSpec, signature: &Signature) -> Sample {
         let made_up = codec::json::example_body(signature);
         let path = self.sample.clone().unwrap_or_else(|| sample_path(&spec.path));
-        match fs::read(&path) {
+        match plain_file::read(&path) {
             Ok(body) => match self.decode(&body, signature) {
                 Ok(inputs) => {
                     let body = String::from_utf8(body).ok().map(|text| text.trim().to_owned());
@@ -452,7 +456,7 @@ fn described(spec: &ModelSpec) -> Result<Option<&ModelConfig>, LoadError> {
 fn check_description(spec: &ModelSpec, config: &ModelConfig, signature: &Signature) -> Result<Labels, LoadError> {
     let notices = config.check(signature).map_err(|error| described_badly(&error))?;
     if let Some((name, place)) = &config.name
-        && Name::from_file_stem(name).as_ref() != Ok(&spec.name)
+        && Name::from_file_stem(name) != spec.name
     {
         let at = format!("{}:{place}", config.path().display());
         tracing::warn!(endpoint = %spec.name, at, name, "the name there is another than the one it is served by");

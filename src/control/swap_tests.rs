@@ -78,6 +78,7 @@ impl Bench {
         let settings = Settings {
             providers: vec!["cpu".to_owned()],
             provider_options: ProviderOptions::default(),
+            external_data_folders: Vec::new(),
             wishes: Wishes { workers: 1, intra_op_threads: 1, max_batch: 1, ..Wishes::default() },
             allow_rows_to_mix: false,
             queue: Limits { queue_max_length: 16, queue_max_wait: None },

@@ -58,6 +58,7 @@ macro_rules! codes {
 
 codes! {
     UnreadableFile = "unreadable_file",
+    FaultyFolder = "faulty_folder",
     NotOnnx = "not_onnx",
     TooLarge = "too_large",
     ExternalDataRefused = "external_data_refused",
@@ -88,6 +89,7 @@ codes! {
     BatchFails = "batch_fails",
     BatchUnknown = "batch_unknown",
     RandomOutput = "random_output",
+    ZeroSize = "zero_size",
     UnknownShape = "unknown_shape",
     UnboundedShape = "unbounded_shape",
     HalfPrecision = "half_precision",

@@ -28,9 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use buckets::Buckets;
-pub use external_data::ExternalData;
+pub use external_data::{ExternalData, resolve as resolve_external};
 pub use file_kind::kind as file_kind;
-pub use graph::{Graph, GraphError};
+pub use graph::{Graph, GraphError, ZERO_SIZE_REMEDY};
 pub use inventory::{Initializers, Inventory, Operator};
 pub use lookups::Lookup;
 pub use onnx_file::FileState;

@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Method, Response};
 use super::call::{Call, Timed};
 use super::error::ApiError;
 use super::header_text::HeaderText;
+use super::percent::decoded;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::request_tag::RequestTag;
 use super::{Body, Scoring, sticky};
@@ -20,6 +21,7 @@ use crate::deployment::{
 };
 use crate::error::ErrorKind;
 use crate::moment::Moment;
+use crate::name::Name;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::{Tensor, Value};
 
@@ -220,9 +222,7 @@ pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) 
 /// The endpoint of a name, or the default one, if it is loaded.
 pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
     let entry = match name {
-        Some(name) => table.find(name).ok_or_else(|| {
-            ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")
-        })?,
+        Some(name) => table.find(name).ok_or_else(|| unknown_endpoint(table, name))?,
         None => table.default_endpoint().ok_or_else(|| {
             let message = "several models are served here and none is the default: \
                            POST to /api/v1/service/<endpoint>/score";
@@ -234,6 +234,19 @@ pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<End
         (None, State::Failed { .. }) => Err(unavailable("model_not_loaded", "the model could not be loaded", 60)),
         (None, _) => Err(model_loading()),
     }
+}
+
+/// Refuses a name that nothing is served by. Whoever asks by the name of a model's file or folder is told what it is called here.
+pub fn unknown_endpoint(table: &RoutingTable, name: &str) -> ApiError {
+    match table.called(name).or_else(|| table.called(&decoded(name))) {
+        Some(known) => called_otherwise(known),
+        None => ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name"),
+    }
+}
+
+pub fn called_otherwise(known: &Name) -> ApiError {
+    let message = format!("there is no endpoint of this name; this server calls it '{known}'");
+    ApiError::new(ErrorKind::NotFound, "unknown_endpoint", message).with_expected(known.as_str())
 }
 
 fn model_loading() -> ApiError {

@@ -23,6 +23,7 @@ mod grpc_client;
 mod joining;
 mod limits;
 mod models;
+mod names;
 mod open_inference;
 mod open_inference_repository;
 mod openapi;

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -205,6 +206,39 @@ def test_external_weights_in_the_folder_are_accepted_and_a_link_to_them_is_not(t
     (tmp_path / "weights.bin").symlink_to("elsewhere.bin")
     (report,) = doctor(tmp_path / "m.onnx")
     assert problems(report) == [("error", "external_data_refused")] and report["engines"] == []
+
+
+def test_weights_in_a_hub_cache_are_loaded_where_the_operator_names_it(tmp_path):
+    model = torch_like(training=False)
+    cache = tmp_path / "hub/models--owner--name"
+    blobs, snapshot = cache / "blobs", cache / "snapshots/0123abc"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    onnx.save(model, snapshot / "model.onnx", save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    for name in ("model.onnx", "model.onnx_data"):
+        (snapshot / name).rename(blobs / f"sha256-of-{name}")
+        (snapshot / name).symlink_to(f"../../blobs/sha256-of-{name}")
+    (report,) = doctor(snapshot / "model.onnx")
+    assert problems(report) == [("error", "external_data_refused")] and report["engines"] == []
+    assert "--external-data-folders" in report["problems"][0]["remedy"]
+    (report,) = doctor(snapshot / "model.onnx", f"--external-data-folders={tmp_path / 'hub'}")
+    assert report["servable"] and report["engines"][0]["loads"], report
+    (tmp_path / "elsewhere").write_bytes((blobs / "sha256-of-model.onnx_data").read_bytes())
+    (snapshot / "model.onnx_data").unlink()
+    (snapshot / "model.onnx_data").symlink_to(tmp_path / "elsewhere")
+    (report,) = doctor(snapshot / "model.onnx", f"--external-data-folders={tmp_path / 'hub'}")
+    assert problems(report) == [("error", "external_data_refused")] and report["engines"] == []
+
+
+def test_an_input_of_size_0_is_refused_with_a_command_that_mends_it(tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(build([node("Neg", "x", "y")], [("x", "float32", [0, 3])], [("y", "float32", [0, 3])]), path)
+    (report,) = doctor(path)
+    assert problems(report) == [("error", "unservable_type")] and not report["servable"]
+    command = report["problems"][0]["remedy"].split(": ", 1)[1].replace("python ", f"{sys.executable} ", 1)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    (report,) = doctor(path)
+    assert report["servable"], report
 
 
 def test_signatures_are_the_runtimes_own(tmp_path):

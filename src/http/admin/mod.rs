@@ -18,7 +18,7 @@ use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host::{self, AllowedHosts};
 use super::router::{AdminRoute, admin_route};
-use super::score::bearer;
+use super::score::{bearer, unknown_endpoint};
 use super::service_status::{ServiceList, ServiceStatus};
 use super::triton_metrics;
 use crate::auth::{KeyDigest, KeyRing};
@@ -89,9 +89,7 @@ impl Admin {
             AdminRoute::Service { endpoint } => {
                 self.authenticate(request)?;
                 let table = self.routing.table();
-                let (name, entry) = table.entries().find(|(name, _)| name.as_str() == endpoint).ok_or_else(|| {
-                    ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")
-                })?;
+                let (name, entry) = table.find_named(&endpoint).ok_or_else(|| unknown_endpoint(&table, &endpoint))?;
                 Ok(json(&ServiceStatus::of(name, entry)))
             }
             AdminRoute::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),

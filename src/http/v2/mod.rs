@@ -137,7 +137,8 @@ async fn object(body: &mut RequestBody, call: &Call) -> Result<Map<String, Json>
 /// Words a missing endpoint as Triton does; its clients look for it.
 pub fn unknown_model(mut error: ApiError, name: &str) -> ApiError {
     if error.code == "unknown_endpoint" {
-        error.message = format!("Request for unknown model: '{}' is not found", crate::codec::quoted(name));
+        let called = error.expected().map(|known| format!("; this server calls it '{known}'")).unwrap_or_default();
+        error.message = format!("Request for unknown model: '{}' is not found{called}", crate::codec::quoted(name));
     }
     error
 }
