@@ -11,6 +11,8 @@ mod quoting;
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use self::quoting::RawFields;
+
 pub use encode::encode;
 
 use super::json::{Cells, cells, refuse};
@@ -148,10 +150,13 @@ impl<'r> Table<'r> {
             let message = format!("the table has more than {max} values, the most that one request may have");
             return Err(DecodeError::new(DecodeFault::TooLarge, message).expected(format!("at most {max} elements")));
         }
+        let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
+        let mut raw = RawFields::new(self.body, start);
         for (column, text) in record.iter().enumerate() {
             let Some(input) = self.input_of[column] else { continue };
-            if self.is_missing_text(input, record, column) || !self.cells[input].push(text) {
-                let spec = &self.request.signature.inputs[input];
+            let spec = &self.request.signature.inputs[input];
+            let is_missing = text.is_empty() && spec.dtype == DType::String && !raw.is_quoted(column);
+            if is_missing || !self.cells[input].push(text) {
                 let mut error = refuse(text, spec, self.request.policy.null_input);
                 let place = format!("row {}, column '{}'", self.rows, quoted(&self.header[column]));
                 error.message = format!("{place}: {}", error.message);
@@ -159,16 +164,6 @@ impl<'r> Table<'r> {
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing stands where a text must.
-    fn is_missing_text(&self, input: usize, record: &ByteRecord, column: usize) -> bool {
-        let is_empty = record.get(column).is_some_and(<[u8]>::is_empty);
-        if !is_empty || self.request.signature.inputs[input].dtype != DType::String {
-            return false;
-        }
-        let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
-        !quoting::is_quoted(self.body, start, column)
     }
 
     fn finish(self) -> Result<Vec<Tensor>, DecodeError> {

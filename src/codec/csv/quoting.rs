@@ -2,16 +2,29 @@
 //!
 //! The reader of records drops the quotes, so this looks at the bytes once more; only empty cells of text columns come here.
 
-/// Whether the field of this number, in the record that begins at `start`, is quoted.
-pub(super) fn is_quoted(body: &[u8], start: usize, field: usize) -> bool {
-    let record = body.get(start..).unwrap_or_default();
-    let first = record.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(record.len());
-    let mut rest = &record[first..];
-    for _ in 0..field {
-        let Some(after) = skip_field(rest) else { return false };
-        rest = after;
+/// The fields of one record as they are written, looked at in order: a row of many empty cells is gone through once.
+pub(super) struct RawFields<'b> {
+    /// From the beginning of this field on; `None` behind the last.
+    rest: Option<&'b [u8]>,
+    field: usize,
+}
+
+impl<'b> RawFields<'b> {
+    /// Those of the record that begins at `start`, or with the line after it.
+    pub(super) fn new(body: &'b [u8], start: usize) -> RawFields<'b> {
+        let record = body.get(start..).unwrap_or_default();
+        let first = record.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(record.len());
+        RawFields { rest: Some(&record[first..]), field: 0 }
     }
-    rest.first() == Some(&b'"')
+
+    /// Whether the field of this number, which is none before the last one asked for, is quoted.
+    pub(super) fn is_quoted(&mut self, field: usize) -> bool {
+        while self.field < field {
+            self.rest = self.rest.and_then(skip_field);
+            self.field += 1;
+        }
+        self.rest.is_some_and(|rest| rest.first() == Some(&b'"'))
+    }
 }
 
 /// What follows the comma after the first field; `None` if none does.
@@ -39,11 +52,14 @@ mod tests {
     #[test]
     fn quotes_are_found_in_the_raw_record() {
         let body = b"a,b,c\r\n\"x, \"\"y\"\"\n\",\"\",\r\n,\"\",1";
-        let second = 7;
-        assert!(is_quoted(body, second, 0) && is_quoted(body, second, 1) && !is_quoted(body, second, 2));
+        let quoted = |start, fields: &[usize]| {
+            let mut record = RawFields::new(body, start);
+            fields.iter().map(|field| record.is_quoted(*field)).collect::<Vec<_>>()
+        };
+        assert_eq!(quoted(7, &[0, 1, 2]), [true, true, false]);
+        assert_eq!(quoted(7, &[1, 1]), [true, true]);
         // A reader may say that a record begins at the end of the line before.
-        let third = body.len() - 7;
-        assert!(!is_quoted(body, third, 0) && is_quoted(body, third, 1) && !is_quoted(body, third, 2));
-        assert!(!is_quoted(body, third, 3) && !is_quoted(body, 1_000, 0));
+        assert_eq!(quoted(body.len() - 7, &[0, 1, 2, 3]), [false, true, false, false]);
+        assert_eq!(quoted(1_000, &[0, 7]), [false, false]);
     }
 }
