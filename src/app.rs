@@ -470,6 +470,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
         cores: Arc::clone(cores),
         endpoint: EndpointSettings {
             null_input: config.null_input,
+            extra_columns: config.extra_columns,
             non_finite_output: config.non_finite_output,
             max_elements: config.max_elements,
             max_rank: config.max_rank,

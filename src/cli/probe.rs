@@ -54,6 +54,7 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
 pub fn policy(config: &Config) -> Policy {
     Policy {
         null_input: config.null_input,
+        extra_columns: config.extra_columns,
         non_finite_output: config.non_finite_output,
         max_elements: config.max_elements,
         max_rank: config.max_rank,

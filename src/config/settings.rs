@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator};
 
 use super::value::{
-    Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, RepositoryMode,
-    SettingValue, TlsVersion,
+    Auth, EngineChoice, ExecutionChoice, ExtraColumns, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput,
+    RepositoryMode, SettingValue, TlsVersion,
 };
 use super::{ConfigError, Origin};
 use crate::name::Name;
@@ -286,6 +286,9 @@ settings! {
     scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS, scope Endpoint;
     /// What a JSON `null` means in a float input: `reject` (400) or `nan`.
     null_input: NullInput = NullInput::Reject;
+    /// What becomes of the columns of a frame or a CSV table that are none of the model's inputs: `refuse` (400), or `drop` as MLflow
+    /// does. Only for models with an input for each column: a matrix takes its columns by position, whatever their names.
+    extra_columns: ExtraColumns = ExtraColumns::Refuse, scope Endpoint;
     /// What NaN and infinities in an output become in a JSON answer: `null`, or an `error` (406).
     non_finite_output: NonFiniteOutput = NonFiniteOutput::Null;
     /// The longest body that is read; longer ones are answered 413.

@@ -200,7 +200,7 @@ fn what_holds_for_single_endpoints_is_what_engine_and_scheduler_need() {
     assert_eq!(
         endpoints::keys(),
         "providers, provider_options, execution, workers, intra_op_threads, max_batch, \
-         allow_rows_to_mix, max_batch_delay_us, queue_max_length, queue_max_wait_ms, scoring_timeout_ms"
+         allow_rows_to_mix, max_batch_delay_us, queue_max_length, queue_max_wait_ms, scoring_timeout_ms, extra_columns"
     );
 }
 

@@ -255,6 +255,11 @@ choices! {
 }
 
 choices! {
+    /// What becomes of a column of a table that is none of the model's inputs.
+    ExtraColumns { Refuse = "refuse", Drop = "drop" } "`refuse` or `drop`"
+}
+
+choices! {
     /// What a NaN or an infinity in an output becomes in JSON, which has neither.
     NonFiniteOutput { Null = "null", Error = "error" } "`null` or `error`"
 }

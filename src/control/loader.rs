@@ -426,6 +426,7 @@ impl Loader {
     fn policy(&self) -> Policy {
         Policy {
             null_input: self.settings.endpoint.null_input,
+            extra_columns: self.settings.endpoint.extra_columns,
             non_finite_output: self.settings.endpoint.non_finite_output,
             max_elements: self.settings.endpoint.max_elements,
             max_rank: self.settings.endpoint.max_rank,

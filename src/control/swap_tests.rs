@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::controller::{Controller, Means};
 use super::threads::{Obtained, Workshop};
 use super::{Description, ModelSpec, NotLoaded, Settings, Source, Wanted, WantedDeployment};
-use crate::config::{NonFiniteOutput, NullInput};
+use crate::config::{ExtraColumns, NonFiniteOutput, NullInput};
 use crate::deployment::{Dice, Endpoint, EndpointSettings, JoinVerdict, Routing, State};
 use crate::engine::Buckets;
 use crate::engine::fake::FakeEngine;
@@ -66,6 +66,7 @@ impl Bench {
         };
         let endpoint = EndpointSettings {
             null_input: NullInput::Reject,
+            extra_columns: ExtraColumns::Refuse,
             non_finite_output: NonFiniteOutput::Null,
             max_elements: 1 << 20,
             max_rank: 8,

@@ -73,6 +73,7 @@ codes! {
     IrVersionTooNew = "ir_version_too_new",
     InvalidGraph = "invalid_graph",
     NotLoaded = "not_loaded",
+    Environment = "environment",
     EngineUnavailable = "engine_unavailable",
     KillsEngine = "kills_engine",
     TakesTooLong = "takes_too_long",

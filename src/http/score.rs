@@ -104,7 +104,8 @@ pub fn admit<'a>(
     let entered = enter(server, (name, version), &parts.headers, call, served)?;
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
     if announced > entered.endpoint.settings.max_body_bytes {
-        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes));
+        let sent = body_format(&parts.headers).map_or(request_body::Sent::Binary, request_body::Sent::of);
+        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes, sent));
     }
     let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
     entered.admit(permit)
@@ -391,7 +392,27 @@ async fn read(
     deployment.metrics.stage(Stage::Read, reading);
     deployment.metrics.stage(Stage::Decode, decoding);
     deployment.metrics.request_bytes.inc_by(bytes as u64);
-    decoded.map_err(|error| helpful(error.into()))
+    decoded.map_err(|error| helpful(in_charset(error.into(), &parts.headers)))
+}
+
+/// Adds that the Content-Type names another charset, where the body could not be read as UTF-8.
+fn in_charset(mut error: ApiError, headers: &HeaderMap) -> ApiError {
+    let is_about_text = error.code == "malformed_body" || error.message.contains("UTF-8");
+    if let Some(charset) = foreign_charset(headers).filter(|_| is_about_text) {
+        let said = codec::quoted(charset);
+        error.message.push_str(&format!("; its Content-Type says charset={said}, and text is read as UTF-8 only"));
+    }
+    error
+}
+
+/// The charset of the Content-Type, if it is not UTF-8 or a part of it.
+fn foreign_charset(headers: &HeaderMap) -> Option<&str> {
+    let parameters = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').skip(1);
+    let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+    let (_, charset) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    let charset = charset.trim().trim_matches('"');
+    let is_utf8 = ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name));
+    (!is_utf8).then_some(charset)
 }
 
 pub fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
@@ -433,6 +454,7 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
 pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,
+        extra_columns: endpoint.settings.extra_columns,
         non_finite_output: endpoint.settings.non_finite_output,
         max_elements: endpoint.settings.max_elements,
         max_rank: endpoint.settings.max_rank,

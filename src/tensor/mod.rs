@@ -4,6 +4,7 @@
 
 mod dtype;
 mod element;
+mod layout;
 mod rows;
 mod shape;
 mod signature;

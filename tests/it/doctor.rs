@@ -240,6 +240,28 @@ fn what_cannot_be_served_is_told_by_its_code() {
 }
 
 #[test]
+fn what_the_machine_lacks_is_told_apart_from_what_the_model_lacks() {
+    // No machine has it, while the usual one may be there.
+    let model = Model::new().input("x", tensor(DType::String, "N")).output("y", tensor(DType::String, "N")).node(
+        Node::new("StringNormalizer", &["x"], &["y"])
+            .string("case_change_action", "LOWER")
+            .string("locale", "xx_XX.UTF-8"),
+    );
+    let report = report_on(&model, &[]);
+    let found = problem(&report, "environment");
+    assert_eq!(report["servable"], false);
+    assert!(
+        found["message"].as_str().unwrap_or_default().contains("the locale xx_XX.UTF-8 is not installed"),
+        "{found}"
+    );
+    assert!(
+        found["remedy"].as_str().unwrap_or_default().contains("localedef -i xx_XX -f UTF-8 xx_XX.UTF-8"),
+        "{found}"
+    );
+    assert!(!problems(&report).iter().any(|(code, _)| *code == "not_loaded"), "{report:#}");
+}
+
+#[test]
 fn what_is_no_model_is_named() {
     let folder = Folder::new();
     let whole = identity().bytes();

@@ -120,7 +120,7 @@ async fn read(
     let mut take = |bytes: &[u8]| {
         unpacked = unpacked.saturating_add(bytes.len());
         if unpacked > max_bytes {
-            return Err(request_body::too_large(max_bytes));
+            return Err(request_body::too_large(max_bytes, request_body::Sent::Binary));
         }
         if !permit.hold(unpacked) {
             return Err(request_body::overloaded());

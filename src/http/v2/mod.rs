@@ -29,7 +29,7 @@ use shared_memory::Registration;
 use super::call::Call;
 use super::error::ApiError;
 use super::health;
-use super::request_body::{BodyLimits, RequestBody, too_large};
+use super::request_body::{BodyLimits, RequestBody, Sent, too_large};
 use super::score::Served;
 use super::{Body, Scoring};
 use crate::error::ErrorKind;
@@ -121,7 +121,7 @@ async fn object(body: &mut RequestBody, call: &Call) -> Result<Map<String, Json>
     let mut text = Vec::new();
     while let Some(data) = body.next(limits, text.len()).await? {
         if text.len() + data.len() > CONTROL_BODY_BYTES_MAX {
-            return Err(too_large(CONTROL_BODY_BYTES_MAX));
+            return Err(too_large(CONTROL_BODY_BYTES_MAX, Sent::NoInputs));
         }
         text.extend_from_slice(&data);
     }
