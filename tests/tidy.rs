@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The level of each module; imports go down only.
 const LEVELS: &[(&str, u8)] = &[
+    ("client", 0),
     ("error", 0),
     ("memory", 0),
     ("moment", 0),
@@ -61,6 +62,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "src/control/aside.rs",
             "src/control/measure.rs",
             "src/engine/external_data.rs",
+            "src/http/connection/socket.rs",
             "src/http/descriptors.rs",
             "src/probe/limits.rs",
             "src/shared_memory/",
