@@ -144,6 +144,10 @@ impl LineQueue {
         }
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "nobody waits for this thread, and a stream of others tells of no event"
+    )]
     fn write(&self, mut lines: &[u8], out: &mut impl Write) {
         while !lines.is_empty() {
             match out.write(piece(lines)) {

@@ -132,7 +132,7 @@ fn what_a_client_that_left_was_waiting_for_is_not_run() {
 fn a_run_whose_only_client_has_left_is_ended_and_the_next_one_is_answered() {
     // On the connection's own thread, which reads nothing meanwhile, and on a worker's.
     for execution in ["combining", "pooled"] {
-        let (server, gate, engine) = gated(&[("execution", execution), ("log_sample_per_second", "1000")]);
+        let (server, gate, engine) = gated(&[("execution", execution)]);
         let interrupted = engine.interrupted();
         let leaving = begin(&server, "");
         gate.wait_for_arrivals(1);

@@ -213,7 +213,8 @@ async fn drive(
 /// Answers a request, whatever comes of it.
 async fn answer(service: &impl Service, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
     // Boxed, since hyper keeps room for a request on every connection, and a request is 2 KB of state.
-    let answer = unless_it_panics(Box::pin(Client::serving(activity.client(), service.serve(request, activity.linger())))).await;
+    let answer =
+        unless_it_panics(Box::pin(Client::serving(activity.client(), service.serve(request, activity.linger())))).await;
     answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response())
 }
 
