@@ -1,8 +1,8 @@
 //! The metrics of GPUs, by this server's names and by Triton's.
 //!
-//! Nothing is counted here: the GPUs are read when somebody asks for metrics, by a thread of their own. What a GPU does not tell has no metric, and a family
-//! that no GPU has a value for is left out, so that a machine without a GPU shows none. `docs/metrics.md` and `docs/triton.md` list
-//! the names; tests compare them.
+//! Nothing is counted here: the GPUs are read when somebody asks for metrics, by a thread of their own. What a GPU does not tell has no
+//! metric, and a family that no GPU has a value for is left out, so that a machine without a GPU shows none. `docs/metrics.md` and
+//! `docs/triton.md` list the names; tests compare them.
 
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
