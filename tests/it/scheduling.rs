@@ -139,16 +139,18 @@ fn a_run_whose_only_client_has_left_is_ended_and_the_next_one_is_answered() {
         drop(leaving);
         // Nobody opens the gate.
         server.wait_for_metric(r#"scoria_requests_abandoned_total{deployment="default",endpoint="echo"}"#, 1.0);
+        let mut next = begin(&server, "");
+        gate.wait_for_arrivals(2);
         assert_eq!(engine.interrupted(), interrupted + 1, "{execution}");
         let expired = server.metric(r#"scoria_requests_total{code="504",deployment="default",endpoint="echo"}"#);
         assert_eq!(expired, None, "{execution}: it is told as what it is");
         gate.open();
-        assert_eq!(server.post("/score", GOOD).status, 200);
+        assert_eq!(next.answer().unwrap().status, 200);
     }
 }
 
 #[test]
-fn a_client_that_only_stops_sending_has_its_pipelined_requests_answered() {
+fn a_client_that_stops_sending_after_a_further_request_has_the_one_in_work_answered() {
     let (server, gate, _) = gated(&[("execution", "combining")]);
     let mut client = begin(&server, "");
     gate.wait_for_arrivals(1);
@@ -156,7 +158,7 @@ fn a_client_that_only_stops_sending_has_its_pipelined_requests_answered() {
     client.send(&[head.as_bytes(), GOOD].concat());
     client.stream().shutdown(Shutdown::Write).unwrap();
     gate.open();
-    assert_eq!([client.answer().unwrap().status, client.answer().unwrap().status], [200, 200]);
+    assert_eq!(client.answer().unwrap().status, 200);
 }
 
 #[test]
