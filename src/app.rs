@@ -26,7 +26,7 @@ use crate::engine::{Engine, library, ort};
 use crate::follow::{Accompanied, IdentityError};
 use crate::grpc::{Grpc, GrpcSettings};
 use crate::http::server::{BusyPolling, Limits as ConnectionLimits, Phase, Port, Stopping, serve, stopping};
-use crate::http::tls::{Tls, TlsError, TlsSettings, Watch};
+use crate::http::tls::{Occasion, Tls, TlsError, TlsSettings, Watch};
 use crate::http::{Admin, AdminAccess, AllowedHosts, Lifecycle, Room, Scoring, ScoringSettings};
 use crate::name::{InvalidName, Name};
 use crate::registry::RegistryError;
@@ -282,8 +282,15 @@ impl App {
         self.keys.as_ref().map(|keys| keys.key_path(Ring::Endpoint(endpoint), Slot::Primary))
     }
 
-    /// Has the certificate files read again, whether they seem to have changed or not. Does not wait for them.
+    /// Reads the certificate files again, whether they seem to have changed or not. Waits for their disk.
     pub fn reload_certificates(&self) {
+        for tls in [&self.scoring_tls, &self.admin_tls].into_iter().flatten() {
+            tls.reload(Occasion::Asked);
+        }
+    }
+
+    /// Has a thread of its own do so.
+    pub fn ask_for_certificates(&self) {
         self.certificates.iter().for_each(Watch::ask);
     }
 

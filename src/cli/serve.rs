@@ -137,6 +137,6 @@ async fn reload_on_hangup(app: &App) -> io::Result<Signal> {
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         hangup.recv().await;
-        app.reload_certificates();
+        app.ask_for_certificates();
     }
 }
