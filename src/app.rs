@@ -1,6 +1,7 @@
 //! The composition root: a checked configuration becomes a running server, and a running server ends in order.
 
 mod company;
+mod ending;
 mod offer;
 
 use std::borrow::Cow;
@@ -33,12 +34,16 @@ use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes
 use crate::shared_memory::{self, SharedMemory};
 use crate::telemetry::{Gpus, Metrics};
 
+pub use self::ending::{AtWork, Ending};
 pub use self::offer::{Offer, RegistryOffer};
 use self::offer::{Opened, no_registry};
 
 /// Connections of clients that have not been accepted yet. The standard library's 128 make a client of a larger burst try again after
 /// a second; the kernel has a limit of its own (`net.core.somaxconn`).
 const CONNECTING_MAX: u32 = 4_096;
+
+/// How long requests to the admin port may take to finish when all others have.
+const ADMIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server.
 pub struct App {
@@ -64,7 +69,7 @@ pub struct App {
     company: Option<Accompanied>,
     /// Kept for their threads, which end with them.
     _watchdog: WatchdogHandle,
-    _certificates: Option<Watch>,
+    certificates: Option<Watch>,
 }
 
 /// Why the server could not start. The text is for the operator.
@@ -195,7 +200,7 @@ impl App {
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
             triton_metrics: config.triton_metrics,
-            gpus: Gpus::of_machine(),
+            gpus: Gpus::of_machine().map_err(start("the thread that reads GPUs"))?,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
             desk: registry.as_ref().map(|registry| registry.desk(config)),
         };
@@ -252,7 +257,7 @@ impl App {
             controls,
             company,
             _watchdog: watchdog,
-            _certificates: certificates,
+            certificates,
         })
     }
 
@@ -282,25 +287,39 @@ impl App {
         self.keys.as_ref().map(|keys| keys.key_path(Ring::Endpoint(endpoint), Slot::Primary))
     }
 
-    /// Reads the certificate files again, whether they seem to have changed or not.
+    /// Reads the certificate files again, whether they seem to have changed or not. Waits for their disk.
     pub fn reload_certificates(&self) {
         for tls in [&self.scoring_tls, &self.admin_tls].into_iter().flatten() {
             tls.reload(Occasion::Asked);
         }
     }
 
+    /// Has a thread of its own do so.
+    pub fn ask_for_certificates(&self) {
+        self.certificates.iter().for_each(Watch::ask);
+    }
+
     /// Ends in order: readiness says 503 at once, connections are accepted for `delay` more, requests in flight finish.
     pub fn drain(self, delay: Duration) {
+        self.end(delay, &Ending::default());
+    }
+
+    /// The same, telling `ending` how far it has come: whatever hangs, somebody else has to end the process.
+    pub fn end(self, delay: Duration, ending: &Ending) {
         self.lifecycle.drain();
+        ending.reach(AtWork::Requests);
         self.runtime.block_on(async {
             tokio::time::sleep(delay).await;
             self.stop_scoring.send_replace(Phase::Stop);
             drop(self.scoring.await);
         });
         // Everything that is going to be counted has been.
+        ending.reach(AtWork::LastReport);
         drop(self.company);
+        ending.reach(AtWork::AdminPort);
         self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
+        ending.reach(AtWork::Release);
         // What is still busy now has had its time: neither a request nor a model being loaded is waited for any longer.
         self.runtime.shutdown_background();
     }
@@ -438,10 +457,12 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
     thread::Builder::new().name("scoria-admin".to_owned()).spawn(move || {
         runtime.block_on(async {
             match TcpListener::from_std(listener) {
-                Ok(listener) => serve(listener, admin, stopping, Duration::from_secs(1)).await,
+                Ok(listener) => serve(listener, admin, stopping, ADMIN_DRAIN_TIMEOUT).await,
                 Err(error) => tracing::error!(%error, "the admin port cannot be served"),
             }
         });
+        // A store's address that is being looked up, or a disk, may take its time.
+        runtime.shutdown_background();
     })
 }
 

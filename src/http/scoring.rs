@@ -282,7 +282,7 @@ impl Scoring {
             None => self.metrics.unrouted(status),
         }
         match self.log.decide(status, took, now - self.started) {
-            Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
+            Verdict::LeaveOut => self.metrics.log_lines_sampled_out.inc(),
             Verdict::Log { left_out } => {
                 let endpoint = served.map(|served| served.endpoint.name.as_str());
                 let request_id = call.id();

@@ -25,7 +25,7 @@ use crate::auth::{KeyDigest, KeyRing};
 use crate::control::operations::Desk;
 use crate::deployment::Routing;
 use crate::error::ErrorKind;
-use crate::telemetry::{GpuNames, Gpus, Metrics, render_gpus};
+use crate::telemetry::{Gpu, GpuNames, Gpus, Metrics, render_gpus};
 
 /// What answers operators.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Admin {
                 Ok(health::answer(probe, &self.routing.table(), &self.lifecycle, readiness))
             }
             AdminRoute::Metrics => {
-                let text = self.render_metrics().map_err(|error| {
+                let text = self.render_metrics(&self.gpus.read().await).map_err(|error| {
                     tracing::error!(%error, "metrics could not be written");
                     ApiError::internal("metrics could not be written")
                 })?;
@@ -101,13 +101,12 @@ impl Admin {
         }
     }
 
-    fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
+    fn render_metrics(&self, gpus: &[Gpu]) -> prometheus::Result<Vec<u8>> {
         let mut text = self.metrics.render()?;
-        let gpus = self.gpus.read();
-        text.extend(render_gpus(&gpus, GpuNames::Own)?);
+        text.extend(render_gpus(gpus, GpuNames::Own)?);
         if self.triton_metrics {
             text.extend(triton_metrics::render(&self.routing.table(), &self.metrics)?);
-            text.extend(render_gpus(&gpus, GpuNames::Triton)?);
+            text.extend(render_gpus(gpus, GpuNames::Triton)?);
         }
         Ok(text)
     }
