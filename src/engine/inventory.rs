@@ -150,8 +150,12 @@ mod tests {
     #[test]
     fn operators_are_counted_in_bodies_and_functions_too() {
         let body = graph(vec![node("", "Relu", Vec::new())]);
-        let function =
-            Function { name: "Twice".into(), domain: "local".into(), node: vec![node("ai.onnx", "Relu", Vec::new())], ..Function::default() };
+        let function = Function {
+            name: "Twice".into(),
+            domain: "local".into(),
+            node: vec![node("ai.onnx", "Relu", Vec::new())],
+            ..Function::default()
+        };
         let nodes = vec![node("", "If", vec![body]), node("local", "Twice", Vec::new()), node("x", "Y", Vec::new())];
         let model = Model { graph: Some(graph(nodes)), functions: vec![function], ..Model::default() };
         let found = operators(&model);

@@ -92,10 +92,11 @@ impl LineQueue {
             let count = count_lines(lines);
             state.untold += count;
             self.dropped.fetch_add(count, Ordering::Relaxed);
-            return;
+        } else {
+            state.waiting.extend_from_slice(lines);
         }
-        state.waiting.extend_from_slice(lines);
         drop(state);
+        // A loss is told, too, even of what is longer than an empty queue.
         self.put.notify_one();
     }
 

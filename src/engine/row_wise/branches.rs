@@ -215,7 +215,9 @@ fn stacked(known: Known, axis: i64, length: &Size) -> Known {
             let batch = tensor.batch.as_ref().map(|batch| shifted(batch, axis, 1));
             Known::Tensor(Tensor::new(dims, batch))
         }
-        Known::Tensor(_) | Known::RowNumbers(..) | Known::RowPlaces(_) => Known::Mixed { operator: "'Loop'".to_owned() },
+        Known::Tensor(_) | Known::RowNumbers(..) | Known::RowPlaces(_) => {
+            Known::Mixed { operator: "'Loop'".to_owned() }
+        }
         known => known,
     }
 }

@@ -17,7 +17,9 @@ pub enum Known {
     /// A tensor with rows, whose last dimension lists places in another tensor: the first is the number of the row.
     RowPlaces(Tensor),
     /// Not known to be any of these, since this operator.
-    Mixed { operator: String },
+    Mixed {
+        operator: String,
+    },
 }
 
 /// What the elements of a tensor are, each for its row.

@@ -121,7 +121,8 @@ pub fn rotary(call: &Call<'_>, [positions, cosines, sines]: [usize; 3]) -> Optio
     // One position is where all rows begin; of several, each row has its own.
     let is_of_all = call.tensor(positions).is_none_or(|list| list.batch.is_some() || list.rank() < 2);
     let caches = [cosines, sines];
-    let are_tables = call.are_shared(caches) && caches.iter().all(|&index| call.tensor(index).is_some_and(|t| t.rank() == 2));
+    let are_tables =
+        call.are_shared(caches) && caches.iter().all(|&index| call.tensor(index).is_some_and(|t| t.rank() == 2));
     let are_of_rows = !call.is_given(positions) && caches.iter().all(|&index| call.has_rows_like(index, &tensor.batch));
     let is_apart = (has_positions && is_of_all && are_tables && call.is_given(positions)) || are_of_rows;
     is_apart.then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))

@@ -104,7 +104,9 @@ fn form(call: &Call<'_>) -> Option<Numbers> {
             [times] if times.is_not_negative() && !times.is(0) => size.times(times).map(Numbers::Times),
             _ => None,
         },
-        ("Add", (Known::Tensor(other), _)) => (other.below.as_ref() == Some(size)).then(|| Numbers::Within(size.clone())),
+        ("Add", (Known::Tensor(other), _)) => {
+            (other.below.as_ref() == Some(size)).then(|| Numbers::Within(size.clone()))
+        }
         _ => None,
     }
 }
