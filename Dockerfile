@@ -36,8 +36,18 @@ FROM ${PYTHON_IMAGE} AS runtime-gpu
 COPY deploy/onnxruntime /onnxruntime
 RUN /onnxruntime/fetch.sh /runtime gpu
 
+# The locale that text operators ask for (StringNormalizer, as skl2onnx exports it), by the C library that reads it.
+FROM ${DEBIAN_IMAGE} AS locale-cpu
+COPY deploy/docker/locale.sh /locale.sh
+RUN /locale.sh /locale
+
+FROM ${CUDA_IMAGE} AS locale-gpu
+COPY deploy/docker/locale.sh /locale.sh
+RUN /locale.sh /locale
+
 # TensorRT is not in the base image: its provider is there, and needs libnvinfer10 and libnvonnxparsers10 beside it.
 FROM ${CUDA_IMAGE} AS gpu
+COPY --from=locale-gpu /locale /usr/lib/locale
 RUN --mount=type=bind,source=deploy/docker/install.sh,target=/install.sh \
     --mount=type=bind,from=build,source=/server,target=/server \
     --mount=type=bind,from=runtime-gpu,source=/runtime,target=/runtime \
@@ -62,6 +72,7 @@ CMD ["serve", "/models"]
 # Debian rather than an image without a shell: keys are handed over in files, which `docker exec … cat` has to reach. It has
 # every library that the server and ONNX Runtime need, so that nothing is installed.
 FROM ${DEBIAN_IMAGE} AS cpu
+COPY --from=locale-cpu /locale /usr/lib/locale
 RUN --mount=type=bind,source=deploy/docker/install.sh,target=/install.sh \
     --mount=type=bind,from=build,source=/server,target=/server \
     --mount=type=bind,from=runtime-cpu,source=/runtime,target=/runtime \

@@ -11,7 +11,9 @@ use std::marker::PhantomData;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{ArrayD, IxDyn};
-use scoria::codec::{Format, JsonReply, NonFiniteOutput, NullInput, Policy, Receiver, Reply, Request, encode};
+use scoria::codec::{
+    ExtraColumns, Format, JsonReply, NonFiniteOutput, NullInput, Policy, Receiver, Reply, Request, encode,
+};
 use scoria::tensor::{Dim, Element, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -23,6 +25,7 @@ const SIZES: [usize; 4] = [1, 10, 784, 150_528];
 
 const POLICY: Policy = Policy {
     null_input: NullInput::Reject,
+    extra_columns: ExtraColumns::Refuse,
     non_finite_output: NonFiniteOutput::Null,
     max_elements: 1 << 24,
     max_rank: 8,

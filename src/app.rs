@@ -1,6 +1,7 @@
 //! The composition root: a checked configuration becomes a running server, and a running server ends in order.
 
 mod company;
+mod ending;
 mod offer;
 
 use std::borrow::Cow;
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::auth::{KeyStore, KeyStoreError, Ring, Slot};
+use crate::auth::{KeyRing, KeyStore, KeyStoreError, Ring, Slot};
 use crate::config::{Auth, Config, EngineChoice, ExecutionChoice, Origin, TlsFiles, env};
 use crate::control::{
     self, Description, EngineCache, Means, ModelSpec, Order, Prepare, Repository, Running, Settings, Wanted, Workshop,
@@ -33,12 +34,16 @@ use crate::schedule::{Cores, Execution, Limits, Watchdog, WatchdogHandle, Wishes
 use crate::shared_memory::{self, SharedMemory};
 use crate::telemetry::{Gpus, Metrics};
 
+pub use self::ending::{AtWork, Ending};
 pub use self::offer::{Offer, RegistryOffer};
 use self::offer::{Opened, no_registry};
 
 /// Connections of clients that have not been accepted yet. The standard library's 128 make a client of a larger burst try again after
 /// a second; the kernel has a limit of its own (`net.core.somaxconn`).
 const CONNECTING_MAX: u32 = 4_096;
+
+/// How long requests to the admin port may take to finish when all others have.
+const ADMIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server.
 pub struct App {
@@ -64,7 +69,7 @@ pub struct App {
     company: Option<Accompanied>,
     /// Kept for their threads, which end with them.
     _watchdog: WatchdogHandle,
-    _certificates: Option<Watch>,
+    certificates: Option<Watch>,
 }
 
 /// Why the server could not start. The text is for the operator.
@@ -114,11 +119,16 @@ impl App {
             .files()
             .iter()
             .map(|spec| {
-                let (spec, config) = described(config, spec.clone());
+                let (mut spec, config) = described(config, spec.clone());
                 let settings = settings(&config, &budget);
-                ring(Ring::Endpoint(&spec.name)).map(|ring| Wanted::alone(spec, settings, ring))
+                // An endpoint whose keys cannot be had is open to nobody, and the others are served.
+                let ring = ring(Ring::Endpoint(&spec.name)).unwrap_or_else(|error| {
+                    spec.description = Description::Faulty(error.to_string());
+                    Some(KeyRing::of_nobody())
+                });
+                Wanted::alone(spec, settings, ring)
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
 
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let tls = |port, files| open_tls(config, port, files, &metrics);
@@ -190,7 +200,7 @@ impl App {
             keys: admin_ring,
             strict_readiness: config.strict_readiness,
             triton_metrics: config.triton_metrics,
-            gpus: Gpus::of_machine(),
+            gpus: Gpus::of_machine().map_err(start("the thread that reads GPUs"))?,
             hosts: AllowedHosts::new(&config.admin_hosts.0),
             desk: registry.as_ref().map(|registry| registry.desk(config)),
         };
@@ -247,7 +257,7 @@ impl App {
             controls,
             company,
             _watchdog: watchdog,
-            _certificates: certificates,
+            certificates,
         })
     }
 
@@ -277,25 +287,39 @@ impl App {
         self.keys.as_ref().map(|keys| keys.key_path(Ring::Endpoint(endpoint), Slot::Primary))
     }
 
-    /// Reads the certificate files again, whether they seem to have changed or not.
+    /// Reads the certificate files again, whether they seem to have changed or not. Waits for their disk.
     pub fn reload_certificates(&self) {
         for tls in [&self.scoring_tls, &self.admin_tls].into_iter().flatten() {
             tls.reload(Occasion::Asked);
         }
     }
 
+    /// Has a thread of its own do so.
+    pub fn ask_for_certificates(&self) {
+        self.certificates.iter().for_each(Watch::ask);
+    }
+
     /// Ends in order: readiness says 503 at once, connections are accepted for `delay` more, requests in flight finish.
     pub fn drain(self, delay: Duration) {
+        self.end(delay, &Ending::default());
+    }
+
+    /// The same, telling `ending` how far it has come: whatever hangs, somebody else has to end the process.
+    pub fn end(self, delay: Duration, ending: &Ending) {
         self.lifecycle.drain();
+        ending.reach(AtWork::Requests);
         self.runtime.block_on(async {
             tokio::time::sleep(delay).await;
             self.stop_scoring.send_replace(Phase::Stop);
             drop(self.scoring.await);
         });
         // Everything that is going to be counted has been.
+        ending.reach(AtWork::LastReport);
         drop(self.company);
+        ending.reach(AtWork::AdminPort);
         self.stop_admin.send_replace(Phase::Stop);
         drop(self.admin.join());
+        ending.reach(AtWork::Release);
         // What is still busy now has had its time: neither a request nor a model being loaded is waited for any longer.
         self.runtime.shutdown_background();
     }
@@ -433,10 +457,12 @@ fn spawn_admin(listener: std::net::TcpListener, admin: Port<Admin>, stopping: St
     thread::Builder::new().name("scoria-admin".to_owned()).spawn(move || {
         runtime.block_on(async {
             match TcpListener::from_std(listener) {
-                Ok(listener) => serve(listener, admin, stopping, Duration::from_secs(1)).await,
+                Ok(listener) => serve(listener, admin, stopping, ADMIN_DRAIN_TIMEOUT).await,
                 Err(error) => tracing::error!(%error, "the admin port cannot be served"),
             }
         });
+        // A store's address that is being looked up, or a disk, may take its time.
+        runtime.shutdown_background();
     })
 }
 
@@ -445,6 +471,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
     Settings {
         providers: config.providers.0.clone(),
         provider_options: config.provider_options.clone(),
+        external_data_folders: config.weights_folders(),
         wishes: Wishes {
             execution: match config.execution {
                 ExecutionChoice::Auto => None,
@@ -456,6 +483,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
             max_batch: config.max_batch,
             max_batch_delay: Duration::from_micros(config.max_batch_delay_us),
         },
+        allow_rows_to_mix: config.allow_rows_to_mix,
         queue: Limits {
             queue_max_length: config.queue_max_length,
             queue_max_wait: Some(config.queue_max_wait_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
@@ -463,6 +491,7 @@ pub fn settings(config: &Config, cores: &Arc<Cores>) -> Settings {
         cores: Arc::clone(cores),
         endpoint: EndpointSettings {
             null_input: config.null_input,
+            extra_columns: config.extra_columns,
             non_finite_output: config.non_finite_output,
             max_elements: config.max_elements,
             max_rank: config.max_rank,

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod codec;
 pub mod config;
 pub mod control;
@@ -23,6 +24,7 @@ pub mod name;
 pub mod objective;
 pub mod openapi;
 pub mod pbtxt;
+pub mod plain_file;
 pub mod private_file;
 pub mod probe;
 pub mod profile;

@@ -1,7 +1,6 @@
 //! The `scoria` binary: a thin shell around the library.
 
 use std::ffi::c_int;
-use std::io::{self, Write};
 
 use mimalloc::MiMalloc;
 use scoria::config::env;
@@ -27,9 +26,11 @@ fn main() {
     scoria::memory::collect_with(|| mi_collect(true));
     // Some engines panic on odd inputs. That fails one request, which is logged under its id; it is no news for the console.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
-    let code = scoria::cli::run(std::env::args_os());
-    // If nobody reads there is nobody to tell.
-    drop(io::stdout().flush());
-    // At an orderly end, libraries take down what threads that let go of models are still working with. CUDA's crash then.
+    let code = scoria::cli::run(std::env::args_os(), end);
+    end(code)
+}
+
+/// At an orderly end, libraries take down what threads that let go of models are still working with. CUDA's crash then.
+fn end(code: u8) -> ! {
     _exit(c_int::from(code))
 }

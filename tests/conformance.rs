@@ -209,7 +209,9 @@ fn identity_keeps_every_type_and_shape(engine: &dyn Engine) {
     for dtype in served(engine) {
         for shape in shapes {
             let input = counting(dtype, shape);
-            let outputs = run(engine, &identity(dtype, &dims_of(shape)), std::slice::from_ref(&input));
+            // A size of 0 is left open: a model whose only input is always empty is refused.
+            let dims = dims_of(shape).replace('0', "n");
+            let outputs = run(engine, &identity(dtype, &dims), std::slice::from_ref(&input));
             assert_eq!(outputs.len(), 1);
             assert_same(&outputs[0], &input);
         }

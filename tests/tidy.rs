@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// The level of each module; imports go down only.
 const LEVELS: &[(&str, u8)] = &[
+    ("client", 0),
     ("error", 0),
     ("memory", 0),
     ("moment", 0),
     ("name", 0),
     ("objective", 0),
     ("pbtxt", 0),
+    ("plain_file", 0),
     ("private_file", 0),
     ("provider", 0),
     ("splitmix", 0),
@@ -61,6 +63,8 @@ const RESERVED: &[(&str, &[&str])] = &[
             "src/control/aside.rs",
             "src/control/measure.rs",
             "src/engine/external_data.rs",
+            "src/plain_file.rs",
+            "src/http/connection/socket.rs",
             "src/http/descriptors.rs",
             "src/probe/limits.rs",
             "src/shared_memory/",

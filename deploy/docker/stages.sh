@@ -69,8 +69,13 @@ if [ -z "$runtime" ]; then
     "$repository/deploy/onnxruntime/fetch.sh" "$runtime" cpu
 fi
 
-# Stage "cpu".
+# Stage "locale-cpu": where its sources are, so that nothing is installed on this machine.
 root=$work/root
+if [ -e /usr/share/i18n/locales/en_US ]; then
+    "$repository/deploy/docker/locale.sh" "$root/usr/lib/locale"
+fi
+
+# Stage "cpu".
 if [ "$(id -u)" = 0 ]; then
     user=10001 group=10001
 else

@@ -104,7 +104,7 @@ impl Server {
             strict_readiness: true,
             desk: None,
             triton_metrics: true,
-            gpus: Gpus::of_machine(),
+            gpus: Gpus::of_machine().expect("a thread starts"),
         };
         let admission = Admission::new(config.max_in_flight, config.max_in_flight_bytes);
         let scoring = Scoring::new(routing, admission, lifecycle, metrics, app::scoring_settings(&config));

@@ -177,6 +177,6 @@ fn key_ring(known: &Known) -> KeyRing {
         Some(keys) => {
             KeyRing { primary: digest(keys.primary.sha256.as_str()), secondary: digest(keys.secondary.sha256.as_str()) }
         }
-        None => KeyRing { primary: KeyDigest::of_nobody(), secondary: KeyDigest::of_nobody() },
+        None => KeyRing::of_nobody(),
     }
 }

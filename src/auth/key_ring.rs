@@ -28,6 +28,11 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
+    /// Keys that nobody has.
+    pub fn of_nobody() -> KeyRing {
+        KeyRing { primary: KeyDigest::of_nobody(), secondary: KeyDigest::of_nobody() }
+    }
+
     pub fn digest(&self, slot: Slot) -> &KeyDigest {
         match slot {
             Slot::Primary => &self.primary,

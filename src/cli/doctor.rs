@@ -40,7 +40,8 @@ pub fn doctor(matches: &ArgMatches) -> Result<(), Failure> {
     };
     // A library that the operator named is meant, and a server would not start without it.
     let falls_back = config.ort_lib.is_none();
-    let practice = Practice { engines, falls_back, policy: policy(&config) };
+    let external_data_folders = &config.weights_folders();
+    let practice = Practice { engines, falls_back, external_data_folders, policy: policy(&config) };
     let reports: Vec<Report> = models.iter().map(|spec| diagnose(spec, &practice)).collect();
 
     let table_wanted =

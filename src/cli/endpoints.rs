@@ -325,6 +325,12 @@ pub fn endpoint(matches: &ArgMatches) -> Result<Name, Failure> {
     name(matches.get_one::<String>("endpoint").map(String::as_str).unwrap_or_default())
 }
 
+/// The endpoint to be called, whose server takes any letter case.
+pub fn called_endpoint(matches: &ArgMatches) -> Result<Name, Failure> {
+    let text = matches.get_one::<String>("endpoint").map(String::as_str).unwrap_or_default();
+    Name::in_any_case(text).map_or_else(|| name(text), Ok)
+}
+
 fn name(text: &str) -> Result<Name, Failure> {
     Name::parse(text).map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio_rustls::rustls::crypto::ring;
 
-use super::endpoints::endpoint;
+use super::endpoints::called_endpoint;
 use super::{Failure, arguments, registry};
 use crate::config::env;
 use crate::name::Name;
@@ -37,7 +37,7 @@ pub fn command() -> Command {
 pub fn invoke(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name| matches.get_one::<String>(name).map(String::as_str);
     let config = arguments::config(matches)?.0;
-    let endpoint = endpoint(matches)?;
+    let endpoint = called_endpoint(matches)?;
     let body = body(text("file").unwrap_or_default())?;
     let base =
         text("url").map_or_else(|| format!("http://{}", config.listen), |url| url.trim_end_matches('/').to_owned());

@@ -20,15 +20,17 @@ mod register;
 mod registry;
 mod replicas;
 mod serve;
+mod signals;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use clap::ArgMatches;
 use serde_json::json;
 
 use crate::app::choose_engine;
 use crate::config::{self, Config};
+use crate::telemetry::{flush_outlets, write_err, write_out};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -43,8 +45,18 @@ pub enum Failure {
     Missed(String),
 }
 
-/// Runs the command that `arguments` (the program's name first) mean, and gives the exit code.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+/// Ends the process with a code, at once, from any thread.
+pub type End = fn(u8) -> !;
+
+/// Runs the command that `arguments` (the program's name first) mean, and gives the exit code. A server that hangs when it is to
+/// stop calls `end` instead.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, end: End) -> u8 {
+    let code = run_command(arguments, end);
+    flush_outlets();
+    code
+}
+
+fn run_command(arguments: impl IntoIterator<Item = OsString>, end: End) -> u8 {
     let matches = match arguments::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -54,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let outcome = match matches.subcommand() {
-        Some(("serve", matches)) => serve::serve(matches),
+        Some(("serve", matches)) => serve::serve(matches, end),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("register", matches)) => register::register(matches),
         Some(("models", matches)) => models::models(matches),
@@ -112,7 +124,7 @@ fn runtime_info(matches: &ArgMatches) -> Result<(), Failure> {
 
 /// Writes to standard output. A reader that has gone, as in `scoria … | head`, is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    match write_out(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(error.to_string())),
         _ => Ok(()),
     }
@@ -120,7 +132,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 fn complain(message: &str, code: u8) -> u8 {
     // If standard error is gone there is nobody to tell; the exit code remains.
-    drop(writeln!(std::io::stderr(), "scoria: {message}"));
+    drop(write_err(&format!("scoria: {message}\n")));
     code
 }
 

@@ -13,6 +13,7 @@ use crate::app::choose_engine;
 use crate::codec::Policy;
 use crate::config::{Config, SettingValue};
 use crate::engine::LoadOptions;
+use crate::plain_file;
 use crate::probe::{Event, Limits, Probe, ProbeReport, Stage, Subject, confine, examine, run};
 
 pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
@@ -31,14 +32,20 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let text = |name| matches.get_one::<String>(name).map(Path::new);
     let model = text("model").ok_or_else(|| Failure::Usage("name a model".to_owned()))?;
-    let sample = text("sample").and_then(|path| std::fs::read(path).ok());
+    let sample = text("sample").and_then(|path| plain_file::read(path).ok());
     let options = LoadOptions {
         providers: config.providers.0.clone(),
         provider_options: config.provider_options.clone(),
         max_output_elements: config.max_elements,
         ..LoadOptions::default()
     };
-    let subject = Subject { path: model, sample: sample.as_deref(), options: &options, policy: policy(&config) };
+    let subject = Subject {
+        path: model,
+        sample: sample.as_deref(),
+        options: &options,
+        external_data_folders: &config.weights_folders(),
+        policy: policy(&config),
+    };
     examine(engine.as_ref(), subject, &mut tell);
     Ok(())
 }
@@ -47,6 +54,7 @@ pub fn probe(matches: &ArgMatches) -> Result<(), Failure> {
 pub fn policy(config: &Config) -> Policy {
     Policy {
         null_input: config.null_input,
+        extra_columns: config.extra_columns,
         non_finite_output: config.non_finite_output,
         max_elements: config.max_elements,
         max_rank: config.max_rank,
@@ -80,6 +88,7 @@ pub fn shared_flags(config: &Config, engine: &'static str) -> Vec<OsString> {
         // of a trial cannot have one.
         flag("providers", "cpu"),
         flag("provider-options", ""),
+        flag("external-data-folders", &config.external_data_folders.to_text()),
         flag("max-elements", &config.max_elements.to_text()),
         flag("max-rank", &config.max_rank.to_text()),
         flag("max-json-depth", &config.max_json_depth.to_text()),

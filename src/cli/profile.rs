@@ -93,9 +93,10 @@ pub fn profile(matches: &ArgMatches) -> Result<(), Failure> {
     let begun = Instant::now();
     let tell = |progress: Progress<'_>| show(begun, time, progress);
     let subject = Subject { spec, engine, settings, policy: policy(&own), sample, time };
-    let (mut bench, plan) = LiveBench::start(subject, Arc::clone(&stop), &tell).map_err(Failure::Failed)?;
+    let (mut bench, plan, can_join) = LiveBench::start(subject, Arc::clone(&stop), &tell).map_err(Failure::Failed)?;
     bench.runtime().spawn(interrupted(stop));
-    let space = Space { start: Candidate::of(plan), planned: plan.execution, cores: cores.total(), asked: wishes };
+    let (start, planned) = (Candidate::of(plan), plan.execution);
+    let space = Space { start, planned, cores: cores.total(), can_join, asked: wishes };
     let findings = search(&mut bench, &space, &goal);
     clear();
 

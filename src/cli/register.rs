@@ -96,7 +96,8 @@ fn prepared(config: &Config, submission: Submission, meter: &Meter) -> Result<Dr
         EngineChoice::Auto if falls_back => &[&ort, &tract],
         EngineChoice::Ort | EngineChoice::Auto => &[&ort],
     };
-    let practice = Practice { engines, policy: policy(config) };
+    let external_data_folders = &config.weights_folders();
+    let practice = Practice { engines, external_data_folders, policy: policy(config) };
     let tell = |step: Step| match step {
         Step::Reading { bytes, .. } => meter.begin("reading", bytes),
         Step::Read { bytes } => meter.advance(bytes),

@@ -1,37 +1,37 @@
 //! `scoria serve`: from arguments to a server, until a signal ends it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments;
 use super::banner::banner;
 use super::probe::{path_flag, shared_flags, try_out};
-use super::{Failure, print, registry};
-use crate::app::{App, Offer, RegistryOffer, choose_engine, state_dir};
+use super::signals::{self, DrainTimes, Signal};
+use super::{End, Failure, print, registry};
+use crate::app::{App, AtWork, Ending, Offer, RegistryOffer, choose_engine, state_dir};
 use crate::config::{Config, LogFormat, LogLevel, env};
 use crate::control::resolve_models;
 use crate::engine::Engine;
 use crate::follow::ProfileCommand;
 use crate::objective::Objective;
 use crate::registry::{ModelRef, Presence};
-use crate::telemetry::{LevelFilter, LogSettings, LogStyle, start_logging};
+use crate::telemetry::{LevelFilter, LogSettings, LogStyle, start_queued_logging};
 
-/// What ended the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    /// From an orchestrator: load balancers need time to notice.
-    Terminate,
-    /// From a person at a terminal, who does not want to wait.
-    Interrupt,
-}
-
-pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
+pub fn serve(matches: &ArgMatches, end: End) -> Result<(), Failure> {
     let (config, models_of_file) = arguments::config(matches)?;
-    start_logging(log_settings(&config));
+    let no_thread = |what| move |error| Failure::Failed(format!("cannot start the thread that {what}: {error}"));
+    start_queued_logging(log_settings(&config)).map_err(no_thread("writes the log"))?;
+    let times = DrainTimes {
+        delay: Duration::from_millis(config.drain_delay_ms),
+        timeout: Duration::from_millis(config.drain_timeout_ms),
+    };
+    let ending = Arc::new(Ending::default());
+    let mut signal = signals::watch(times, Arc::clone(&ending), end).map_err(no_thread("waits for signals"))?;
     let named: Vec<String> = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
     let asked = if named.is_empty() { models_of_file } else { named };
     let (engine, without_ort) = choose_engine_once_asked(&config, &asked)?;
@@ -42,33 +42,28 @@ pub fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     }
 
     let app = App::start(&config, offer.clone(), engine).map_err(|error| Failure::Failed(error.to_string()))?;
-    let unheard = |error| Failure::Failed(format!("cannot wait for signals: {error}"));
-    let mut signals = app.block_on(async { Signals::listen() }).map_err(unheard)?;
+    ending.reach(AtWork::Serving);
     let signal = app.block_on(async {
         let mut reload = std::pin::pin!(reload_on_hangup(&app));
         tokio::select! {
-            signal = signals.next() => return Ok(signal),
+            signal = &mut signal => return signal.map_err(|_| no_signals()),
             failed = reload.as_mut() => return failed,
             () = app.loaded() => drop(print(&banner(&app, &offer, &info, without_ort.as_deref()))),
         }
         tokio::select! {
-            signal = signals.next() => Ok(signal),
+            signal = signal => signal.map_err(|_| no_signals()),
             failed = reload => failed,
         }
     });
-    let signal = signal.map_err(unheard)?;
-    tracing::info!(?signal, "stopping");
-    // A second signal, while requests are being finished, means now.
-    app.handle().spawn(async move {
-        signals.next().await;
-        std::process::exit(1);
-    });
-    app.drain(match signal {
-        Signal::Terminate => Duration::from_millis(config.drain_delay_ms),
-        Signal::Interrupt => Duration::ZERO,
-    });
+    let signal = signal.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    app.end(times.delay_after(signal), &ending);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The thread that waits for them ends the process, or has panicked.
+fn no_signals() -> io::Error {
+    io::Error::other("their thread has ended")
 }
 
 type Chosen = (Arc<dyn Engine>, Option<String>);
@@ -135,33 +130,13 @@ pub fn log_settings(config: &Config) -> LogSettings {
 }
 
 /// Has SIGHUP mean that certificates are read again, where there are any. Elsewhere it ends the process, as it always does.
-async fn reload_on_hangup(app: &App) -> std::io::Result<Signal> {
+async fn reload_on_hangup(app: &App) -> io::Result<Signal> {
     if app.scoring_tls.is_none() && app.admin_tls.is_none() {
         return std::future::pending().await;
     }
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         hangup.recv().await;
-        app.reload_certificates();
-    }
-}
-
-/// The signals that end the server: each is kept from [`Signals::listen`] on until it is asked for, but several of a kind are one.
-struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-}
-
-impl Signals {
-    /// Has to be called in a runtime.
-    fn listen() -> std::io::Result<Self> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.interrupt.recv() => Signal::Interrupt,
-        }
+        app.ask_for_certificates();
     }
 }

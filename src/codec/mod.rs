@@ -7,6 +7,7 @@
 mod csv;
 mod dialect;
 mod elements;
+mod encoding;
 mod error;
 mod fill;
 mod format;
@@ -27,7 +28,7 @@ pub use format::Format;
 pub use json::JsonReply;
 pub use refusal::quoted;
 
-pub use crate::config::{NonFiniteOutput, NullInput};
+pub use crate::config::{ExtraColumns, NonFiniteOutput, NullInput};
 use crate::tensor::{Signature, Tensor, Value};
 
 /// What an endpoint allows and promises about bodies.
@@ -35,6 +36,8 @@ use crate::tensor::{Signature, Tensor, Value};
 pub struct Policy {
     /// Whether a JSON `null` may stand for NaN in a float input.
     pub null_input: NullInput,
+    /// What becomes of a table's columns that are no inputs.
+    pub extra_columns: ExtraColumns,
     /// What a NaN or an infinity in an output becomes in JSON, which has neither.
     pub non_finite_output: NonFiniteOutput,
     /// The most elements that all inputs of one request may have together.
@@ -129,7 +132,7 @@ pub struct RawLayout {
 #[derive(Debug)]
 pub enum Receiver<'a> {
     Json(json::Receiver<'a>),
-    Csv(csv::Receiver<'a>, Reply),
+    Csv(csv::Receiver<'a>, Dialect),
     Npy(npy::Receiver<'a>),
     Npz(npz::Receiver<'a>),
     Raw(raw::Receiver<'a>),
@@ -146,15 +149,24 @@ impl<'a> Receiver<'a> {
     pub fn of(dialect: Dialect, format: Format, request: Request<'a>) -> Result<Self, DecodeError> {
         Ok(match format {
             Format::Json => Receiver::Json(json::Receiver::new(request, dialect)),
-            Format::Csv => {
-                let reply = if dialect == Dialect::Mlflow { Reply::Json(JsonReply::Predictions) } else { Reply::Csv };
-                Receiver::Csv(csv::Receiver::new(request)?, reply)
-            }
+            Format::Csv => Receiver::Csv(csv::Receiver::new(request)?, dialect),
             Format::Npy => Receiver::Npy(npy::Receiver::new(request)?),
             Format::Npz => Receiver::Npz(npz::Receiver::new(request)),
             Format::Raw => Receiver::Raw(raw::Receiver::new(request)?),
             Format::Safetensors => Receiver::Safetensors(safetensors::Receiver::new(request)?),
         })
+    }
+
+    /// The body's format.
+    pub fn format(&self) -> Format {
+        match self {
+            Receiver::Json(_) => Format::Json,
+            Receiver::Csv(..) => Format::Csv,
+            Receiver::Npy(_) => Format::Npy,
+            Receiver::Npz(_) => Format::Npz,
+            Receiver::Raw(_) => Format::Raw,
+            Receiver::Safetensors(_) => Format::Safetensors,
+        }
     }
 
     /// Takes the next bytes of the body. The caller stops at `max_bytes`.
@@ -179,7 +191,14 @@ impl<'a> Receiver<'a> {
     pub fn finish(self) -> Result<Decoded, DecodeError> {
         match self {
             Receiver::Json(receiver) => receiver.finish(),
-            Receiver::Csv(receiver, reply) => Ok(Decoded { inputs: receiver.finish()?, reply }),
+            Receiver::Csv(receiver, dialect) => {
+                let inputs = receiver.finish()?;
+                let reply = match dialect {
+                    Dialect::Mlflow => Reply::Json(JsonReply::predictions(&inputs)),
+                    Dialect::Any | Dialect::TensorFlowServing => Reply::Csv,
+                };
+                Ok(Decoded { inputs, reply })
+            }
             Receiver::Npy(receiver) => receiver.finish(),
             Receiver::Npz(receiver) => receiver.finish(),
             Receiver::Raw(receiver) => receiver.finish(),

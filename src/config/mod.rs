@@ -7,6 +7,7 @@
 mod endpoints;
 pub mod env;
 mod file;
+mod listen;
 mod reference;
 mod schema;
 mod settings;
@@ -24,8 +25,8 @@ pub use schema::schema;
 pub use settings::{Config, SETTINGS, Scope, Setting};
 pub use tls::TlsFiles;
 pub use value::{
-    Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, RepositoryMode,
-    SettingValue, TlsVersion,
+    Auth, EngineChoice, ExecutionChoice, ExtraColumns, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput,
+    RepositoryMode, SettingValue, TlsVersion,
 };
 
 /// Where a setting's value came from; later ones win.

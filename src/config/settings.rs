@@ -1,14 +1,14 @@
 //! The table of settings. Everything with a limit has its unit in its name.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use schemars::{Schema, SchemaGenerator};
 
 use super::value::{
-    Auth, EngineChoice, ExecutionChoice, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput, RepositoryMode,
-    SettingValue, TlsVersion,
+    Auth, EngineChoice, ExecutionChoice, ExtraColumns, Form, List, LogFormat, LogLevel, NonFiniteOutput, NullInput,
+    RepositoryMode, SettingValue, TlsVersion,
 };
 use super::{ConfigError, Origin};
 use crate::name::Name;
@@ -157,9 +157,11 @@ const THREADS_MAX: u64 = 1_024;
 const YEAR_MS: u64 = 365 * 24 * 3600 * 1_000;
 
 settings! {
-    /// Where scoring is served: HTTP/1.1 and HTTP/2, chosen by ALPN with TLS, by prior knowledge without.
+    /// Where scoring is served: HTTP/1.1 and HTTP/2, chosen by ALPN with TLS, by prior knowledge without. `localhost:8080` is this
+    /// machine alone (127.0.0.1, or ::1 where that is all there is); `:8080` and `*:8080` are every IPv4 interface (0.0.0.0), and
+    /// `[::]:8080` every one. Other host names are not looked up.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
-    /// Where metrics, health and the admin API are served, by a thread of their own.
+    /// Where metrics, health and the admin API are served, by a thread of their own. Written like `listen`.
     admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
     /// Whether scoring needs a key: `key` or `none`.
     auth: Auth = Auth::Key;
@@ -228,6 +230,11 @@ settings! {
     /// Whether the scoring port has a page that shows the OpenAPI documents and tries them out, at `/docs` (Swagger UI, from
     /// the binary). The documents themselves are served either way.
     docs: bool = true;
+    /// Folders that a model's external weights may lie in besides its own: symbolic links in a model's folder may lead into these,
+    /// and nowhere else, as in the cache of the Hugging Face hub (`.cache/huggingface/hub` of a user; written whole, as nobody
+    /// expands `~` in a file). Files in them may have several hard
+    /// links. Empty: weights are plain files of the model's folder.
+    external_data_folders: List = List::default();
     /// Which engine runs the models: `ort`, `tract`, or `auto` (ONNX Runtime where its library is found, tract otherwise).
     engine: EngineChoice = EngineChoice::Auto;
     /// The ONNX Runtime library. Default: searched beside the executable, in `../lib`, in the Python environment the
@@ -254,9 +261,14 @@ settings! {
     /// one thread: while enough waits for all cores, each runs a batch of its own.
     intra_op_threads: usize = 0, at_most THREADS_MAX, scope Endpoint;
     /// The most rows of one run, when requests are joined. 1: never join them; each answer then has the very bits of a run by
-    /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose rows are
-    /// independent are joined (`scoria doctor` says whether they are), and only requests of one shape but for their rows.
+    /// itself. 0: chosen by measurement when the model is loaded. Whatever it is, only requests to models whose operators
+    /// keep rows apart are joined (`scoria doctor` and `/services` say whether they do), and only requests of one shape but for
+    /// their rows.
     max_batch: usize = 0, scope Endpoint;
+    /// Joins requests to a model although its operators are not known to keep rows apart, as long as rows that are tried give
+    /// together what they give apart. **Answers may then depend on other clients' rows**, and nothing tells when they do: for a model
+    /// of which you know that it keeps rows apart.
+    allow_rows_to_mix: bool = false, scope Endpoint;
     /// How long a worker waits for a batch to be full, counted from its first request. 0: it takes what is there. More makes
     /// every request wait, and has workers run the model whatever it costs (`execution`).
     max_batch_delay_us: u64 = 0, at_most 60_000_000, scope Endpoint;
@@ -274,6 +286,9 @@ settings! {
     scoring_timeout_ms: u64 = 60_000, at_least 1, at_most YEAR_MS, scope Endpoint;
     /// What a JSON `null` means in a float input: `reject` (400) or `nan`.
     null_input: NullInput = NullInput::Reject;
+    /// What becomes of the columns of a frame or a CSV table that are none of the model's inputs: `refuse` (400), or `drop` as MLflow
+    /// does. Only for models with an input for each column: a matrix takes its columns by position, whatever their names.
+    extra_columns: ExtraColumns = ExtraColumns::Refuse, scope Endpoint;
     /// What NaN and infinities in an output become in a JSON answer: `null`, or an `error` (406).
     non_finite_output: NonFiniteOutput = NonFiniteOutput::Null;
     /// The longest body that is read; longer ones are answered 413.
@@ -350,8 +365,11 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.check_exposure()?;
         self.check_providers()?;
-        if self.listen == self.admin_listen && self.listen.port() != 0 {
-            return Err(ConfigError::Conflict(format!("listen and admin_listen are both {}", self.listen)));
+        if self.is_one_port_taken_twice() {
+            return Err(ConfigError::Conflict(format!(
+                "listen ({}) and admin_listen ({}) take the same port of one address: give them different ports",
+                self.listen, self.admin_listen
+            )));
         }
         let problem = match (self.repository_mode, &self.model_repository) {
             (RepositoryMode::Explicit, None) => "repository_mode is explicit: name the folder in model_repository",
@@ -359,6 +377,14 @@ impl Config {
             (RepositoryMode::Explicit, Some(_)) | (RepositoryMode::None, None) => return Ok(()),
         };
         Err(ConfigError::Conflict(problem.to_owned()))
+    }
+
+    /// Whether both ports would be one; the address that stands for all holds every other.
+    fn is_one_port_taken_twice(&self) -> bool {
+        let (one, other) = (self.listen, self.admin_listen);
+        let is_all = |ip: IpAddr, other: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
+        let is_shared = one.ip() == other.ip() || is_all(one.ip(), other.ip()) || is_all(other.ip(), one.ip());
+        is_shared && one.port() == other.port() && one.port() != 0
     }
 
     fn check_providers(&self) -> Result<(), ConfigError> {
@@ -371,6 +397,11 @@ impl Config {
         }
         let options = &self.provider_options;
         options.check_listed(&self.providers.0).map_err(|reason| refused("provider_options", reason))
+    }
+
+    /// The folders that links to weights may lead into.
+    pub fn weights_folders(&self) -> Vec<PathBuf> {
+        self.external_data_folders.0.iter().map(PathBuf::from).collect()
     }
 
     /// Whether there may be endpoints that are not there yet.

@@ -199,8 +199,8 @@ fn a_table_of_an_endpoint_that_cannot_be_used_says_why() {
 fn what_holds_for_single_endpoints_is_what_engine_and_scheduler_need() {
     assert_eq!(
         endpoints::keys(),
-        "providers, provider_options, execution, workers, intra_op_threads, max_batch, max_batch_delay_us, \
-         queue_max_length, queue_max_wait_ms, scoring_timeout_ms"
+        "providers, provider_options, execution, workers, intra_op_threads, max_batch, \
+         allow_rows_to_mix, max_batch_delay_us, queue_max_length, queue_max_wait_ms, scoring_timeout_ms, extra_columns"
     );
 }
 

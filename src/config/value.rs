@@ -1,6 +1,5 @@
 //! The types a setting can have, each read from one text form whatever the text came from.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -66,12 +65,6 @@ from_str! {
     u64: Number, "a whole number", u64::json_schema, Some;
     usize: Number, "a whole number", usize::json_schema, |number| Some(number as u64);
     bool: Switch, "true or false", bool::json_schema, |_| None;
-    SocketAddr: Text, "an address such as 127.0.0.1:8080", address, |_| None;
-}
-
-/// Numbers with a port behind them, and no name: which numbers are an address is left to the reader.
-fn address(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$" })
 }
 
 impl SettingValue for PathBuf {
@@ -259,6 +252,11 @@ choices! {
 choices! {
     /// Whether a JSON `null` may stand for NaN in a float input.
     NullInput { Reject = "reject", NaN = "nan" } "`reject` or `nan`"
+}
+
+choices! {
+    /// What becomes of a column of a table that is none of the model's inputs.
+    ExtraColumns { Refuse = "refuse", Drop = "drop" } "`refuse` or `drop`"
 }
 
 choices! {

@@ -10,17 +10,18 @@ use sha2::{Digest, Sha256};
 
 use super::aside::aside;
 use super::engine_cache::EngineCache;
-use super::measure::{Batching, Budget, fastest, is_switching_dear, measure_batches, warm_sizes};
+use super::measure::{Batching, fastest, is_switching_dear, warm_sizes};
 use super::{Description, ModelSpec, Settings};
 use crate::codec::{self, Policy};
-use crate::deployment::{Deployment, Labels, Lifeline, ModelInfo};
+use crate::deployment::{Deployment, JoinVerdict, Labels, Lifeline, ModelInfo, RowJoining};
 use crate::engine::{Buckets, Engine, Graph, GraphError, LoadError, LoadOptions, Loaded, RunError};
 use crate::name::Name;
-use crate::probe::{decode_sample, joining, typical_inputs};
+use crate::plain_file;
+use crate::probe::{decode_sample, typical_inputs};
 use crate::provider::{Provider, ProviderOptions};
 use crate::schedule::{
-    BATCH_ROWS_MAX, Cost, Crowd, Execution, Lane, Narrow, Parts, Place, Plan, Scheduler, Timed, Watchdog, batch_rows,
-    device_layout, gain, layout, plan, threads_to_try,
+    Cost, Crowd, Execution, Lane, Narrow, Parts, Place, Plan, Scheduler, Timed, Watchdog, device_layout, gain, layout,
+    plan, threads_to_try,
 };
 use crate::telemetry::Metrics;
 use crate::tensor::{Signature, Tensor};
@@ -30,11 +31,11 @@ use crate::triton::{self, ModelConfig};
 const EXAMPLE_BYTES_MAX: usize = 4 * 1024;
 
 /// How long the runs that warm and measure a model may take together, and how many there are.
-const WARM_UP_MAX: Duration = Duration::from_secs(30);
+pub(super) const WARM_UP_MAX: Duration = Duration::from_secs(30);
 const WARM_UP_RUNS: usize = 4;
 
 /// The same on a GPU, where the first run of a size looks for the fastest of many kernels, or builds an engine.
-const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
+pub(super) const DEVICE_WARM_UP_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// What a model's copies for single sizes may have of a GPU's memory for weights, together.
 const SIZES_WEIGHTS_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -86,6 +87,7 @@ struct Prepared {
     lanes: Vec<Arc<Lane>>,
     narrow: Option<Narrow>,
     plan: Plan,
+    row_joining: RowJoining,
     cost: Cost,
     /// Whether the model ran on the sample.
     runs_sample: bool,
@@ -95,11 +97,14 @@ impl Loader {
     /// Loads a model and warms it. Blocks; may take as long as the model is large.
     pub fn load(&self, spec: &ModelSpec, seat: &Seat) -> Result<Deployment, LoadError> {
         let config = described(spec)?;
-        let graph = Graph::read(&spec.path)?;
+        let graph = Graph::read_linked(&spec.path, &self.settings.external_data_folders)?;
         let labels = config.map(|config| check_description(spec, config, &graph.signature)).transpose()?;
+        for input in graph.signature.inputs.iter().filter(|input| input.is_always_empty()) {
+            tracing::warn!(endpoint = %spec.name, input = input.name, "the file gives it the size 0: requests can give it no value");
+        }
         let (digest, _) = digest_file(&spec.path)?;
         let sample = self.sample(spec, &graph.signature);
-        let Prepared { loaded, lanes, narrow, plan, cost, runs_sample } =
+        let Prepared { loaded, lanes, narrow, plan, row_joining, cost, runs_sample } =
             self.load_as_planned(spec, &graph, &sample, self.provider_options(&digest))?;
         if let Some(config) = config {
             self.run_warm_up(
@@ -142,6 +147,7 @@ impl Loader {
             example: sample.body.filter(|_| runs_sample),
             labels: labels.unwrap_or_default(),
             plan,
+            row_joining,
             scheduler: Arc::new(scheduler),
             metrics,
             scoring_timeout: self.settings.endpoint.scoring_timeout,
@@ -206,7 +212,11 @@ impl Loader {
         let inputs = inputs.filter(|_| single.is_some());
         let measured = inputs
             .map(|inputs| self.aside(|| self.batching(spec, graph, (&model.1, devices, intra_op_threads), inputs)));
-        let Batching { runs, max_batch } = measured.unwrap_or_default();
+        let (Batching { runs, max_batch }, row_joining) = measured.unwrap_or_else(|| {
+            let reason = self.obstacle(graph).unwrap_or_else(|| "the model has not run on its sample".to_owned());
+            (Batching::default(), RowJoining::new(JoinVerdict::Alone, reason))
+        });
+        self.tell_row_joining(spec, &row_joining);
         let mut plan = plan(single, (workers, intra_op_threads), max_batch, wishes);
         tracing::debug!(endpoint = %spec.name, devices, ?single, ?parallel, ?runs, ?plan, "planned");
         let padded = inputs.filter(|_| devices > 0 && max_batch > 1);
@@ -241,7 +251,7 @@ impl Loader {
             }
             None => None,
         };
-        Ok(Prepared { loaded, lanes, narrow, plan, cost: Cost::new(&runs), runs_sample })
+        Ok(Prepared { loaded, lanes, narrow, plan, row_joining, cost: Cost::new(&runs), runs_sample })
     }
 
     /// A loaded model's first lane, and as many more as make `workers`.
@@ -309,7 +319,7 @@ impl Loader {
     }
 
     /// Loads a model, and makes a lane of its first session.
-    fn load_lane(
+    pub(super) fn load_lane(
         &self,
         spec: &ModelSpec,
         graph: &Graph,
@@ -381,68 +391,11 @@ impl Loader {
         Ok(())
     }
 
-    /// What batches cost in a lane, with so many GPUs and threads inside, and how large they may be.
-    fn batching(
-        &self,
-        spec: &ModelSpec,
-        graph: &Graph,
-        (lane, devices, intra_op_threads): (&Arc<Lane>, usize, usize),
-        inputs: &[Tensor],
-    ) -> Batching {
-        let asked = self.settings.wishes.max_batch;
-        let largest = if asked == 0 { BATCH_ROWS_MAX } else { asked };
-        let budget = if devices > 0 { Budget::ON_DEVICE } else { Budget::ON_PROCESSOR };
-        if devices > 0 {
-            // An engine is built anew for sizes beyond those that there have been: once for the largest rather than for each. Whether
-            // that runs at all is seen below.
-            let outcome = warm_sizes(lane, inputs, [largest].into_iter(), Instant::now() + DEVICE_WARM_UP_MAX);
-            tracing::debug!(endpoint = %spec.name, largest, ?outcome, "ran the largest batch");
-        }
-        let mut batching = measure_batches(lane, inputs, largest, budget);
-        batching.max_batch = match asked {
-            0 => batch_rows(&batching.runs, intra_op_threads),
-            asked => asked,
-        };
-        if batching.max_batch > 1 {
-            let on_processor = (devices > 0).then(|| self.on_processor(spec, graph)).flatten();
-            let lane = on_processor.as_ref().unwrap_or(lane);
-            let deadline = Instant::now() + WARM_UP_MAX;
-            let mut run = |inputs: &[Tensor]| lane.hold().run(inputs, Instant::now(), deadline, Place::Worker);
-            let max_elements = self.settings.endpoint.max_elements;
-            let joining = joining::examine(graph, Some(inputs), max_elements, &mut run);
-            if !joining.is_safe() {
-                if asked > 1 {
-                    tracing::warn!(
-                        endpoint = %spec.name,
-                        "max_batch is {asked}, but requests to this model cannot be joined; `scoria doctor` says why"
-                    );
-                }
-                batching.max_batch = 1;
-            }
-        }
-        batching
-    }
-
-    /// The model on the processor, if that can run it. Whether rows are independent is the model's own property, and on a GPU it is
-    /// hard to see: there, kernels for other numbers of rows round otherwise, and more coarsely.
-    fn on_processor(&self, spec: &ModelSpec, graph: &Graph) -> Option<Arc<Lane>> {
-        let options = LoadOptions {
-            intra_op_threads: self.settings.cores.total(),
-            max_output_elements: self.settings.endpoint.max_elements,
-            ..LoadOptions::default()
-        };
-        let loaded = self.load_lane(spec, graph, &options);
-        loaded
-            .inspect_err(|error| tracing::debug!(endpoint = %spec.name, %error, "not to be had on the processor"))
-            .ok()
-            .map(|model| model.1)
-    }
-
     /// The sample beside the model if it is valid for it, else a made-up one.
     fn sample(&self, spec: &ModelSpec, signature: &Signature) -> Sample {
         let made_up = codec::json::example_body(signature);
         let path = self.sample.clone().unwrap_or_else(|| sample_path(&spec.path));
-        match fs::read(&path) {
+        match plain_file::read(&path) {
             Ok(body) => match self.decode(&body, signature) {
                 Ok(inputs) => {
                     let body = String::from_utf8(body).ok().map(|text| text.trim().to_owned());
@@ -473,6 +426,7 @@ impl Loader {
     fn policy(&self) -> Policy {
         Policy {
             null_input: self.settings.endpoint.null_input,
+            extra_columns: self.settings.endpoint.extra_columns,
             non_finite_output: self.settings.endpoint.non_finite_output,
             max_elements: self.settings.endpoint.max_elements,
             max_rank: self.settings.endpoint.max_rank,
@@ -503,7 +457,7 @@ fn described(spec: &ModelSpec) -> Result<Option<&ModelConfig>, LoadError> {
 fn check_description(spec: &ModelSpec, config: &ModelConfig, signature: &Signature) -> Result<Labels, LoadError> {
     let notices = config.check(signature).map_err(|error| described_badly(&error))?;
     if let Some((name, place)) = &config.name
-        && Name::from_file_stem(name).as_ref() != Ok(&spec.name)
+        && Name::from_file_stem(name) != spec.name
     {
         let at = format!("{}:{place}", config.path().display());
         tracing::warn!(endpoint = %spec.name, at, name, "the name there is another than the one it is served by");

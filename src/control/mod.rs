@@ -1,12 +1,14 @@
 //! Makes what is served match what was asked for: reads the request, loads, warms, publishes, drains.
 
 mod aside;
+mod batching;
 mod controller;
 mod description;
 mod engine_cache;
 mod loader;
 mod measure;
 mod model_spec;
+mod namesakes;
 pub mod operations;
 mod publication;
 mod replica;
@@ -22,7 +24,7 @@ pub use controller::{Controller, Done, Job, Means, NotLoaded, Part};
 pub use description::Description;
 pub use engine_cache::EngineCache;
 pub use loader::{Loader, Seat, digest_file, sample_path};
-pub use model_spec::{ModelSpec, SpecError, resolve_models};
+pub use model_spec::{ModelSpec, SpecError, models_of_folder, resolve_models};
 pub use replica::{Interpret, Known, Replica};
 pub use replica_status::{DeploymentStatus, HEARTBEAT_S, ReplicaStatus, keys_used, ledger, statuses};
 pub use repository::{Prepare, Repository, RepositoryError};

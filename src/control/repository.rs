@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{ModelSpec, Order, Orders, Settings, SpecError, Wanted, resolve_models};
+use super::{ModelSpec, Order, Orders, Settings, SpecError, Wanted, models_of_folder};
 use crate::auth::KeyRing;
 use crate::deployment::{Routing, State};
 use crate::name::Name;
@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub enum RepositoryError {
     #[error("no such model is in the repository")]
     Unknown,
+    #[error("this server calls it '{0}'")]
+    Called(Name),
     #[error("{0}")]
     NotLoaded(String),
     #[error("too many models wait to be loaded")]
@@ -65,9 +67,9 @@ impl Repository {
 
     /// The models that lie in the folder now, each in its newest version.
     pub async fn models(&self) -> Result<Vec<ModelSpec>, RepositoryError> {
-        let folder = self.folder.display().to_string();
+        let folder = self.folder.clone();
         // Disks may be slow, and other requests share this thread.
-        let found = tokio::task::spawn_blocking(move || resolve_models(&[folder])).await;
+        let found = tokio::task::spawn_blocking(move || models_of_folder(&folder)).await;
         match found.map_err(|_| RepositoryError::Stopping)? {
             Err(SpecError::EmptyFolder { .. }) => Ok(Vec::new()),
             found => Ok(found?),
@@ -83,8 +85,13 @@ impl Repository {
     /// new one cannot be loaded.
     pub async fn load(&self, name: &str) -> Result<(), RepositoryError> {
         let _place = self.places.try_acquire().map_err(|_| RepositoryError::Busy)?;
-        let found = self.models().await?.into_iter().find(|spec| spec.name.as_str() == name);
-        let spec = found.ok_or(RepositoryError::Unknown)?;
+        let mut models = self.models().await?.into_iter();
+        let is_named = |asked: &Name| models.clone().any(|spec| spec.name == *asked);
+        let asked = Name::in_any_case(name).filter(is_named).ok_or_else(|| {
+            let derived = Name::from_file_stem(name);
+            if is_named(&derived) { RepositoryError::Called(derived) } else { RepositoryError::Unknown }
+        })?;
+        let spec = models.find(|spec| spec.name == asked).ok_or(RepositoryError::Unknown)?;
         let prepare = Arc::clone(&self.prepare);
         let prepared = tokio::task::spawn_blocking(move || prepare(spec)).await;
         let (spec, settings, keys) =
@@ -100,10 +107,11 @@ impl Repository {
     /// Takes a model out of service. Requests in progress finish.
     pub async fn unload(&self, name: &str) -> Result<(), RepositoryError> {
         let _place = self.places.try_acquire().map_err(|_| RepositoryError::Busy)?;
-        let name = Name::parse(name).map_err(|_| RepositoryError::Unknown)?;
-        if self.routing.table().find(name.as_str()).is_none() {
-            return Err(RepositoryError::Unknown);
-        }
+        let table = self.routing.table();
+        let name = Name::in_any_case(name).filter(|name| table.find(name.as_str()).is_some()).ok_or_else(|| {
+            table.called(name).map_or(RepositoryError::Unknown, |name| RepositoryError::Called(name.clone()))
+        })?;
+        drop(table);
         self.unloaded.lock().insert(name.clone());
         self.order(Order::Forget(name)).await
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::controller::{Controller, Means};
 use super::threads::{Obtained, Workshop};
 use super::{Description, ModelSpec, NotLoaded, Settings, Source, Wanted, WantedDeployment};
-use crate::config::{NonFiniteOutput, NullInput};
-use crate::deployment::{Dice, Endpoint, EndpointSettings, Routing, State};
+use crate::config::{ExtraColumns, NonFiniteOutput, NullInput};
+use crate::deployment::{Dice, Endpoint, EndpointSettings, JoinVerdict, Routing, State};
 use crate::engine::Buckets;
 use crate::engine::fake::FakeEngine;
 use crate::name::Name;
@@ -17,7 +17,7 @@ use crate::provider::{Provider, ProviderOptions};
 use crate::registry::{ModelRef, Share};
 use crate::schedule::{Cores, Limits, Watchdog, WatchdogHandle, Wishes};
 use crate::telemetry::Metrics;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, Value};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -66,6 +66,7 @@ impl Bench {
         };
         let endpoint = EndpointSettings {
             null_input: NullInput::Reject,
+            extra_columns: ExtraColumns::Refuse,
             non_finite_output: NonFiniteOutput::Null,
             max_elements: 1 << 20,
             max_rank: 8,
@@ -78,7 +79,9 @@ impl Bench {
         let settings = Settings {
             providers: vec!["cpu".to_owned()],
             provider_options: ProviderOptions::default(),
+            external_data_folders: Vec::new(),
             wishes: Wishes { workers: 1, intra_op_threads: 1, max_batch: 1, ..Wishes::default() },
+            allow_rows_to_mix: false,
             queue: Limits { queue_max_length: 16, queue_max_wait: None },
             cores: Arc::new(Cores::new(1)),
             endpoint,
@@ -299,6 +302,34 @@ fn a_model_on_gpus_has_two_sessions_on_each_which_know_their_sizes() {
     bench.want(&[("green", "ridge:1")], &[]);
     bench.load();
     assert!(engine.runs() > 0);
+    assert_eq!(engine.padding(), []);
+}
+
+#[test]
+fn runs_of_a_model_whose_rows_may_mix_are_not_padded() {
+    // Each row less the greatest of all.
+    let engine = FakeEngine::new(|call| {
+        let Ok(outputs) = call.echo() else { return call.echo() };
+        let lessened = outputs.into_iter().map(|output| match output {
+            Value::Tensor(Tensor::F32(rows)) => {
+                let most = rows.iter().copied().fold(f32::MIN, f32::max);
+                Value::Tensor(Tensor::F32(rows - most))
+            }
+            other => other,
+        });
+        Ok(lessened.collect())
+    });
+    let engine = engine.on_devices(2);
+    let mut bench = Bench::new();
+    bench.workshop.engine = Arc::new(engine.clone());
+    bench.settings.wishes = Wishes { max_batch: 12, ..Wishes::default() };
+    bench.want(&[("blue", "ridge:1")], &[]);
+    bench.load();
+    let endpoint = bench.endpoint();
+    let deployment = &endpoint.deployments[0];
+    assert_eq!((deployment.plan.max_batch, deployment.plan.sizes), (1, None));
+    assert_eq!(deployment.row_joining.verdict, JoinVerdict::Alone);
+    assert!(deployment.row_joining.reason.contains("differs"), "{}", deployment.row_joining.reason);
     assert_eq!(engine.padding(), []);
 }
 

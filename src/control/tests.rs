@@ -75,19 +75,92 @@ fn a_folder_of_files_gives_each() {
 
 #[test]
 fn what_cannot_be_told_is_an_error_with_a_way_out() {
-    let folder = Folder::with(&["a.onnx", "b/a.onnx", "模.onnx", "notes.txt", "empty/x.txt"]);
+    let folder = Folder::with(&["a.onnx", "notes.txt", "empty/x.txt"]);
     let error = |arguments: &[&str]| {
         let arguments: Vec<_> = arguments.iter().map(|argument| folder.argument(argument)).collect();
         folder.resolve(&arguments).unwrap_err()
     };
-    assert!(error(&["a.onnx", "b/a.onnx"]).contains("two models are called 'a'"));
-    assert!(error(&["a.onnx", "b/a.onnx"]).contains("name one: `other-name="));
-    assert!(error(&["模.onnx"]).contains("name it: `name="));
     assert!(error(&["notes.txt"]).contains("is not an .onnx file"));
     assert!(error(&["empty"]).contains("holds no model"));
     assert!(error(&["missing.onnx"]).contains("cannot read"));
     let bad_name = resolve_models(&[format!("../x={}", folder.argument("a.onnx"))]).unwrap_err().to_string();
     assert!(bad_name.contains("'../x' is not a valid name"), "{bad_name}");
+}
+
+/// What is wrong with each model, by its name; nothing with those that could be loaded.
+fn faults(arguments: &[String]) -> Vec<(String, Option<String>)> {
+    let fault = |spec: &ModelSpec| match &spec.description {
+        Description::Faulty(reason) => Some(reason.clone()),
+        Description::None | Description::Config(_) => None,
+    };
+    let specs = resolve_models(arguments).unwrap();
+    specs.iter().map(|spec| (spec.name.to_string(), fault(spec))).collect()
+}
+
+#[test]
+fn models_of_one_name_are_a_fault_of_those_and_a_name_mends_it() {
+    let folder = Folder::with(&["My Model.onnx", "my-model.onnx", "other.onnx", "b/other.onnx", "b/third.onnx"]);
+    let found = faults(&[folder.argument("")]);
+    let [(name, Some(reason)), (other, None)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((name.as_str(), other.as_str()), ("my-model", "other"));
+    for told in ["2 models are called 'my-model'", "My Model.onnx and ", "name it: `other-name="] {
+        assert!(reason.contains(told), "{reason}");
+    }
+    let remedy = reason.split('`').nth(1).unwrap().to_owned();
+    let mended = faults(&[folder.argument(""), remedy]);
+    assert!(mended.iter().all(|(_, fault)| fault.is_none()), "{mended:?}");
+    let names: Vec<_> = mended.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["my-model", "other", "other-name"]);
+
+    let files =
+        faults(&[folder.argument("other.onnx"), folder.argument("b/other.onnx"), folder.argument("b/third.onnx")]);
+    assert!(matches!(files.as_slice(), [(_, Some(_)), (third, None)] if third == "third"), "{files:?}");
+    let twice = faults(&[folder.argument("other.onnx"), folder.argument("b/../other.onnx")]);
+    assert_eq!(twice, [("other".to_owned(), None)], "one file is one model, however often it is named");
+}
+
+#[test]
+fn a_folder_without_a_usable_version_is_told_and_the_others_are_served() {
+    let folder =
+        Folder::with(&["good/1/model.onnx", "empty/x.txt", "file/1", "elsewhere/1/net.onnx", "data/1/table.csv"]);
+    let (bare, dead) = (folder.0.join("bare"), folder.0.join("dead/2"));
+    fs::create_dir_all(&bare).unwrap();
+    fs::write(bare.join("config.pbtxt"), "").unwrap();
+    fs::create_dir_all(&dead).unwrap();
+    let link = |target: &str, path: &Path| std::os::unix::fs::symlink(target, path).unwrap();
+    link("nowhere", &dead.join("model.onnx"));
+    link("nowhere", &folder.0.join("gone"));
+    link("round.onnx", &folder.0.join("round.onnx"));
+    link("nowhere", &folder.0.join("notes.txt"));
+    link(".", &folder.0.join("self"));
+    fs::create_dir_all(folder.0.join("lost+found")).unwrap();
+    let found = faults(&[folder.argument("")]);
+    let told: Vec<_> = found.iter().map(|(name, fault)| (name.as_str(), fault.as_deref().unwrap_or(""))).collect();
+    let expected = [
+        ("bare", "holds no version of a model: expected <version>/model.onnx"),
+        ("dead", ""),
+        ("elsewhere", "does not hold it"),
+        ("file", "is no folder"),
+        ("gone", "cannot read"),
+        ("good", ""),
+        ("round", "cannot read"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for ((name, fault), (model, part)) in told.iter().zip(expected) {
+        assert!(*name == model && fault.contains(part) && fault.is_empty() == part.is_empty(), "{told:?}");
+    }
+}
+
+#[test]
+fn names_that_are_no_text_of_utf_8_are_names_here_too() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Folder::with(&["a.onnx", "模.onnx"]);
+    fs::write(folder.0.join(OsStr::from_bytes(b"b\xff.onnx")), "").unwrap();
+    let found = faults(&[folder.argument("")]);
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(matches!(names.as_slice(), ["a", "b-", other] if other.starts_with("model-")), "{names:?}");
 }
 
 #[test]

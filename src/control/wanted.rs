@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{ModelSpec, Seat};
@@ -64,7 +65,11 @@ impl fmt::Display for Source {
 pub struct Settings {
     pub providers: Vec<String>,
     pub provider_options: ProviderOptions,
+    /// Those that links to a model's weights may lead into.
+    pub external_data_folders: Vec<PathBuf>,
     pub wishes: Wishes,
+    /// Whether requests are joined although no proof says that their rows stay apart.
+    pub allow_rows_to_mix: bool,
     pub queue: Limits,
     pub cores: Arc<Cores>,
     pub endpoint: EndpointSettings,
@@ -79,6 +84,7 @@ impl WantedDeployment {
             && own.providers == others.providers
             && own.provider_options == others.provider_options
             && own.wishes == others.wishes
+            && own.allow_rows_to_mix == others.allow_rows_to_mix
             && own.endpoint.max_elements == others.endpoint.max_elements
     }
 }

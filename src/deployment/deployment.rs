@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::RowJoining;
 use crate::engine::EngineInfo;
 use crate::name::Name;
 use crate::registry::CachedModel;
@@ -25,6 +26,8 @@ pub struct Deployment {
     /// A body that is valid for the model and that it runs on, if one is short enough to be shown.
     pub example: Option<String>,
     pub plan: Plan,
+    /// Whether its requests share runs.
+    pub row_joining: RowJoining,
     /// Shared with whoever takes the deployment down, so that the sessions are let go by them and not by a request.
     pub scheduler: Arc<Scheduler>,
     pub metrics: Arc<DeploymentMetrics>,

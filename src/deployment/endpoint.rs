@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Deployment, Dice, Mirror, Statistics, Traffic};
 use crate::auth::WatchedRing;
-use crate::config::{NonFiniteOutput, NullInput};
+use crate::config::{ExtraColumns, NonFiniteOutput, NullInput};
 use crate::experiment::Recorder;
 use crate::name::Name;
 use crate::registry::Sticky;
@@ -45,6 +45,7 @@ pub struct Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointSettings {
     pub null_input: NullInput,
+    pub extra_columns: ExtraColumns,
     pub non_finite_output: NonFiniteOutput,
     pub max_elements: usize,
     pub max_rank: usize,

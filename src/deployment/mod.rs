@@ -10,6 +10,7 @@ mod endpoint;
 mod mirror;
 mod recent;
 mod routing_table;
+mod row_joining;
 mod statistics;
 mod traffic;
 
@@ -21,5 +22,6 @@ pub use mirror::{Drawn, Mirror, MirrorThread, Target};
 // What a deployment answers with is part of what it is: `http` knows deployments, and nothing of what is below them.
 pub use crate::schedule::{Completed, Execution, Priority, ScheduleError};
 pub use routing_table::{Beginning, Entry, Routing, RoutingTable, Standing, State};
+pub use row_joining::{JoinVerdict, RowJoining};
 pub use statistics::{Reported, Statistics};
 pub use traffic::{Dice, Traffic};

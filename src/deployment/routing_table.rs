@@ -96,9 +96,20 @@ impl RoutingTable {
         self.beginning
     }
 
+    /// The endpoint of a name, which may be written with the letter case of its model's file.
     pub fn find(&self, name: &str) -> Option<&Entry> {
-        // Whoever asks for a text that is no name asks for nothing we have.
-        Name::parse(name).ok().and_then(|name| self.entries.get(&name))
+        self.find_named(name).map(|(_, entry)| entry)
+    }
+
+    /// [`RoutingTable::find`], with the endpoint's own name.
+    pub fn find_named(&self, name: &str) -> Option<(&Name, &Entry)> {
+        // Whoever asks for a text that is no name in any case asks for nothing we have.
+        Name::in_any_case(name).and_then(|name| self.entries.get_key_value(&name))
+    }
+
+    /// The name under which a model is served whose file or folder has this one, if it is another.
+    pub fn called(&self, file_stem: &str) -> Option<&Name> {
+        self.entries.get_key_value(&Name::from_file_stem(file_stem)).map(|(name, _)| name)
     }
 
     /// The endpoint of `POST /score`: the one named so by the operator, or else the only one.

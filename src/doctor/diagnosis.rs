@@ -1,6 +1,5 @@
 //! The way from a file to its report: read, look at what it names, try it out.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,8 +8,9 @@ use super::findings::Findings;
 use super::problem::{Code, Severity};
 use super::report::{Cost, EngineReport, FileReport, MemoryReport, Report, SampleReport};
 use crate::codec::{self, Policy};
-use crate::control::{ModelSpec, digest_file, sample_path};
+use crate::control::{Description, ModelSpec, digest_file, sample_path};
 use crate::engine::Inventory;
+use crate::plain_file;
 use crate::probe::{ProbeReport, Stage, decode_sample};
 use crate::tensor::Signature;
 
@@ -20,6 +20,8 @@ pub struct Practice<'a> {
     pub engines: &'a [&'a EngineTrial<'a>],
     /// Whether a server would use the next engine where the first cannot be started.
     pub falls_back: bool,
+    /// Those that links to a model's weights may lead into.
+    pub external_data_folders: &'a [PathBuf],
     /// What bodies may hold.
     pub policy: Policy,
 }
@@ -48,13 +50,21 @@ struct Diagnosis<'a> {
 
 impl Diagnosis<'_> {
     fn look(&mut self) {
+        if let Description::Faulty(reason) = &self.spec.description {
+            let remedy =
+                "mend what the message names; the model is not loaded before, and others beside it are not affected";
+            self.findings.add(Code::FaultyFolder, Severity::Error, reason.clone(), remedy);
+            if !self.spec.path.is_file() {
+                return;
+            }
+        }
         // A digest of what is no plain file may never be done.
         if self.spec.path.is_file()
             && let Ok((sha256, bytes)) = digest_file(&self.spec.path)
         {
             self.report.file = Some(FileReport { bytes, sha256, ..FileReport::default() });
         }
-        let inventory = match Inventory::read(&self.spec.path) {
+        let inventory = match Inventory::read_linked(&self.spec.path, self.practice.external_data_folders) {
             Ok(inventory) => inventory,
             Err(error) => return self.findings.graph_error(&error),
         };
@@ -71,7 +81,7 @@ impl Diagnosis<'_> {
     /// Looks at the sample beside the model, if there is one.
     fn sample(&mut self, signature: &Signature) -> Option<SampleReport> {
         let path = sample_path(&self.spec.path);
-        let reason = match fs::read(&path) {
+        let reason = match plain_file::read(&path) {
             Ok(body) => decode_sample(&body, signature, self.practice.policy).err().map(|error| error.to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => Some(error.to_string()),

@@ -1,7 +1,7 @@
 //! What the file says by itself: findings without a runtime.
 
 use super::problem::{Code, Problem, Severity};
-use crate::engine::{GraphError, Inventory};
+use crate::engine::{GraphError, Inventory, ZERO_SIZE_REMEDY};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// The problems found so far.
@@ -84,7 +84,8 @@ impl Findings {
     fn external_data(&mut self, tensor: &str, location: &str, reason: &str) {
         let message = format!("the weights '{tensor}' lie in '{location}', which is refused: {reason}");
         let remedy = "put the weights' file, as a plain file and not as a link, into the model's folder and name it by its name \
-                      alone: onnx.save(model, path, save_as_external_data=True, location='weights.bin')";
+                      alone: onnx.save(model, path, save_as_external_data=True, location='weights.bin'); a link may stay where \
+                      --external-data-folders names the folder that it leads into";
         self.add(Code::ExternalDataRefused, Severity::Error, message, remedy);
     }
 
@@ -142,6 +143,10 @@ impl Findings {
         }
         signature.outputs.iter().for_each(|output| self.output(output));
         signature.inputs.iter().for_each(|input| self.input(input));
+        for input in signature.inputs.iter().filter(|input| input.is_always_empty()) {
+            let message = format!("input '{}' is {input}: with the size 0, requests can give it no value", input.name);
+            self.add(Code::ZeroSize, Severity::Warning, message, ZERO_SIZE_REMEDY);
+        }
         let is_unbounded = |dims: &&Vec<Dim>| dims.len() > 1 && dims.iter().all(|dim| matches!(dim, Dim::Dynamic(_)));
         let unbounded = signature.inputs.iter().filter(|input| input.dims.as_ref().filter(is_unbounded).is_some());
         let unbounded: Vec<String> = unbounded.map(|input| input.name.clone()).collect();

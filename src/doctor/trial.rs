@@ -2,13 +2,15 @@
 
 use super::findings::Findings;
 use super::problem::{Code, Severity};
+use crate::engine::environment::{self, Lack};
 use crate::probe::{Cause, Failure, ProbeReport, RunFailure, RunInput, Stage};
 use crate::tensor::{Dim, Shape, Signature, ValueType};
 
 /// Words of ONNX Runtime 1.31 and tract 0.23 for what keeps a model from being loaded, in lower case; found by provoking each.
-const WORDS: [(&str, Code); 13] = [
+const WORDS: [(&str, Code); 14] = [
     ("failed to allocate", Code::LacksMemory),
     ("bad_alloc", Code::LacksMemory),
+    ("cannot allocate memory", Code::LacksMemory),
     ("is under development and support for this is limited", Code::OpsetTooNew),
     ("unsupported model ir version", Code::IrVersionTooNew),
     ("is not a registered function/op", Code::UnknownOperator),
@@ -58,6 +60,10 @@ impl Findings {
 
     fn not_run(&mut self, failed: &RunFailure) {
         let reason = plain(&failed.reason);
+        if let Some(Lack { what, remedy }) = environment::lacking(&reason) {
+            let message = format!("the model loads, but cannot run on this machine: {what}");
+            return self.add(Code::Environment, Severity::Error, message, remedy);
+        }
         if lacks_memory(&reason) {
             let message = format!("the model loads, but a run of it takes more memory than there is: {reason}");
             return self.add(Code::LacksMemory, Severity::Warning, message, MEMORY_REMEDY);
@@ -100,6 +106,11 @@ impl Findings {
                 let remedy = "run `scoria runtime info`, which tells where it was looked for";
                 self.add(Code::EngineUnavailable, Severity::Error, reason, remedy);
             }
+            Cause::Refused if environment::lacking(&reason).is_some() => {
+                let Some(Lack { what, remedy }) = environment::lacking(&reason) else { return };
+                let message = format!("{engine} cannot load the model on this machine: {what}");
+                self.add(Code::Environment, Severity::Error, message, remedy);
+            }
             Cause::Refused => {
                 let (code, remedy) = classify(&reason);
                 // A custom operator has been told with its remedy; this is how the engine says so, or that its set is not listed.
@@ -130,7 +141,16 @@ fn classify(reason: &str) -> (Code, String) {
     let remedy = match code {
         Code::OpsetTooNew => {
             let newest = number_after(&lower, "till opset ").map_or("an older one".to_owned(), |number| number.to_string());
-            format!("export with operator set {newest} (opset_version= in PyTorch, target_opset= in skl2onnx and onnxmltools)")
+            match word_after(&lower, "support for domain ").unwrap_or("ai.onnx") {
+                "ai.onnx" => {
+                    format!("export with operator set {newest} (opset_version= in PyTorch, target_opset= in skl2onnx and onnxmltools)")
+                }
+                "ai.onnx.ml" => format!(
+                    "export with operator set {newest} of the domain ai.onnx.ml: target_opset={{'': N, 'ai.onnx.ml': {newest}}} in \
+                     skl2onnx and onnxmltools, with the set of ai.onnx that the model has now for N"
+                ),
+                domain => format!("export with operator set {newest} of the domain {domain}"),
+            }
         }
         Code::IrVersionTooNew => {
             let newest = number_after(&lower, "max supported ir version: ").map_or("N".to_owned(), |number| number.to_string());
@@ -157,6 +177,10 @@ fn number_after(text: &str, words: &str) -> Option<u64> {
     let rest = &text[text.find(words)? + words.len()..];
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().ok()
+}
+
+fn word_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    text[text.find(words)? + words.len()..].split_whitespace().next()
 }
 
 const MEMORY_REMEDY: &str =
@@ -201,6 +225,12 @@ mod tests {
                 "operator set 26",
             ),
             (
+                "Opset 9 is under development and support for this is limited. Current official support for domain ai.onnx.ml is till \
+                 opset 5.",
+                Code::OpsetTooNew,
+                "{'': N, 'ai.onnx.ml': 5}",
+            ),
+            (
                 "Unsupported model IR version: 99, max supported IR version: 13",
                 Code::IrVersionTooNew,
                 "ir_version = 13",
@@ -215,6 +245,18 @@ mod tests {
             assert_eq!(got, code, "{reason}");
             assert!(way_out.contains(remedy), "{way_out}");
         }
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_not_the_models_fault() {
+        let mut findings = Findings::default();
+        let reason = "Failed to construct locale with name:en_US.UTF-8:name not valid".to_owned();
+        findings.not_run(&RunFailure { input: RunInput::Zeros, reason, is_input: false });
+        let problems = findings.into_problems();
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!((problem.code, problem.severity), (Code::Environment, Severity::Error));
+        assert!(problem.remedy.contains("localedef -i en_US -f UTF-8 en_US.UTF-8"), "{}", problem.remedy);
+        assert!(!problem.remedy.contains("export again"), "{}", problem.remedy);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Weights outside of the model's file: only plain files of the model's own folder.
+//! Weights outside of the model's file: only plain files of the model's own folder, or of folders that the operator has named for
+//! links to lead into.
 //!
 //! A model names such files by paths, and a runtime that follows them reads whatever the model says: other models' weights,
 //! `/etc/passwd` (onnx has had this wrong in six ways: `..`, absolute paths, symlinks, symlinked parents, hard links, and
@@ -7,10 +8,12 @@
 //! whether they still led to what was checked.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, openat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::onnx::{Attribute, Graph, Model, Node, SparseTensor, Tensor};
@@ -29,11 +32,13 @@ pub struct ExternalData {
     pub file: Result<FileState, String>,
 }
 
-/// The files that hold the model's external weights, each once. Fails if one of them is not a plain file in `folder` or below.
-pub fn files(model: &Model, folder: &Path) -> Result<Vec<FileState>, GraphError> {
-    let all = inspect(model, folder).into_iter().map(|ExternalData { location, first_tensor, file, .. }| {
-        file.map_err(|reason| GraphError::ExternalData { tensor: first_tensor, location, reason })
-    });
+/// The files that hold the model's external weights, each once. Fails if one of them is not a plain file in `folder` or below, nor
+/// linked from there into `folders`.
+pub fn files(model: &Model, folder: &Path, folders: &[PathBuf]) -> Result<Vec<FileState>, GraphError> {
+    let all =
+        inspect(model, folder, folders).into_iter().map(|ExternalData { location, first_tensor, file, .. }| {
+            file.map_err(|reason| GraphError::ExternalData { tensor: first_tensor, location, reason })
+        });
     let mut files = all.collect::<Result<Vec<_>, _>>()?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
@@ -41,7 +46,7 @@ pub fn files(model: &Model, folder: &Path) -> Result<Vec<FileState>, GraphError>
 }
 
 /// Every place that the model names, with the verdict on it.
-pub fn inspect(model: &Model, folder: &Path) -> Vec<ExternalData> {
+pub fn inspect(model: &Model, folder: &Path, folders: &[PathBuf]) -> Vec<ExternalData> {
     let mut tensors = Vec::new();
     model.graph.iter().for_each(|graph| tensors_of_graph(graph, &mut tensors));
     model.functions.iter().for_each(|function| tensors_of_nodes(&function.node, &mut tensors));
@@ -52,7 +57,7 @@ pub fn inspect(model: &Model, folder: &Path) -> Vec<ExternalData> {
             location: location.to_owned(),
             tensors: 0,
             first_tensor: tensor.name.clone(),
-            file: resolve(folder, location),
+            file: resolve(folder, location, folders),
         });
         place.tensors += 1;
         // The first refusal is kept, with the tensor that it is about.
@@ -107,32 +112,152 @@ const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC)
 #[cfg(not(target_os = "linux"))]
 const LOOK: OFlags = OFlags::NONBLOCK.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// The file that a location means, or why it is refused.
+/// The most links on the way to one file, as Linux has it.
+const LINKS_MAX: usize = 40;
+
+/// The file that a location in a model's folder means, or why it is refused.
+///
+/// It is a plain file of the model's folder, or of one of `folders`, which the operator has named: only into those may a link lead.
+pub fn resolve(folder: &Path, location: &str, folders: &[PathBuf]) -> Result<FileState, String> {
+    let names = steps(location)?;
+    let walked = walk(folder, &names, if folders.is_empty() { Links::Refused } else { Links::Followed })?;
+    if file_type(&walked.stat) != FileType::RegularFile {
+        return Err(format!("it is {}, not a plain file", in_words(file_type(&walked.stat))));
+    }
+    let path = names.iter().fold(folder.to_owned(), |path: PathBuf, name| path.join(name));
+    if walked.is_linked || walked.stat.st_nlink != 1 {
+        let is_allowed = lies_in(&walked.parent, folders)
+            .map_err(|error| format!("it cannot be told whether it lies in {SETTING}: {error}"))?;
+        if !is_allowed && walked.is_linked {
+            return Err(format!(
+                "it is a link to what lies in none of the folders in {SETTING} ({}); name the folder there, or copy the file here",
+                list(folders)
+            ));
+        }
+        if !is_allowed {
+            return Err(format!(
+                "the file has another hard link, which may be anywhere; copy it, or name its folder in {SETTING}"
+            ));
+        }
+    }
+    let way = Way { folder: folder.to_owned(), location: location.to_owned(), steps: walked.steps };
+    let state = state(path, &walked.stat).by_way(way);
+    // Links of `/proc` lead elsewhere than their text says.
+    if state.is_unchanged() { Ok(state) } else { Err("it leads elsewhere when it is opened".to_owned()) }
+}
+
+const SETTING: &str = "external_data_folders";
+
+fn list(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The way to a file: which folders and links it goes through. A file that is untouched tells nothing of a link that has led
+/// elsewhere for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    folder: PathBuf,
+    location: String,
+    /// Of folders, which change with each file in them, device and inode alone.
+    steps: Vec<Identity>,
+}
+
+impl Way {
+    /// Whether it still goes through the very same folders and links.
+    pub fn is_unchanged(&self) -> bool {
+        let names = steps(&self.location);
+        // Where links may lead has been checked; the same steps lead to the same place.
+        let walked = names.and_then(|names| walk(&self.folder, &names, Links::Followed));
+        walked.is_ok_and(|walked| walked.steps == self.steps)
+    }
+}
+
+/// What is done with a link on the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Refused,
+    Followed,
+}
+
+/// Where a path has led.
+struct Walked {
+    /// The folder that holds what is at its end.
+    parent: OwnedFd,
+    stat: Stat,
+    is_linked: bool,
+    steps: Vec<Identity>,
+}
+
+/// Follows a path from the model's folder on.
 ///
 /// Each step is opened in the folder that the step before has opened, and what was opened is what is looked at: a link
 /// anywhere on the way could lead anywhere, and a path that is looked up twice may mean two things.
-fn resolve(folder: &Path, location: &str) -> Result<FileState, String> {
-    let names = steps(location)?;
-    let (last, parents) = names.split_last().ok_or("it names no file")?;
+fn walk(folder: &Path, names: &[&OsStr], links: Links) -> Result<Walked, String> {
     // The model's own folder is the operator's word, links and all.
-    let mut at = open(folder, LOOK.difference(OFlags::NOFOLLOW) | OFlags::DIRECTORY, Mode::empty())
-        .map_err(|error| format!("the model's folder cannot be opened: {error}"))?;
-    for name in parents {
-        let stat;
-        (at, stat) = look(&at, name)?;
-        if file_type(&stat) != FileType::Directory {
-            return Err(format!("'{}' is {}, not a folder", name.display(), in_words(file_type(&stat))));
+    let mut at = open_folder(folder).map_err(|error| format!("the model's folder cannot be opened: {error}"))?;
+    let mut ahead: Vec<OsString> = names.iter().rev().map(|name| (*name).to_owned()).collect();
+    let (mut steps, mut followed) = (Vec::new(), 0);
+    while let Some(name) = ahead.pop() {
+        let (opened, stat) = look(&at, &name)?;
+        let kind = file_type(&stat);
+        if kind == FileType::Symlink {
+            followed += 1;
+            if links == Links::Refused {
+                return Err(link(&name));
+            }
+            if followed > LINKS_MAX {
+                return Err(format!("'{}' leads through more than {LINKS_MAX} links", name.display()));
+            }
+            steps.push(identity(&stat));
+            let target = readlinkat(&opened, "", Vec::new())
+                .map_err(|error| format!("the link '{}' cannot be read: {error}", name.display()))?;
+            let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+            if target.has_root() {
+                at = open_folder(Path::new("/")).map_err(|error| format!("/ cannot be opened: {error}"))?;
+            }
+            let parts = target.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+            ahead.extend(parts.rev().map(|part| part.as_os_str().to_owned()));
+        } else if ahead.is_empty() {
+            return Ok(Walked { parent: at, stat, is_linked: followed > 0, steps });
+        } else if kind == FileType::Directory {
+            steps.push(Identity { modified: (0, 0), changed: (0, 0), ..identity(&stat) });
+            at = opened;
+        } else {
+            return Err(format!("'{}' is {}, not a folder", name.display(), in_words(kind)));
         }
     }
-    let (_, stat) = look(&at, last)?;
-    if file_type(&stat) != FileType::RegularFile {
-        return Err(format!("it is {}, not a plain file", in_words(file_type(&stat))));
+    Err("it names no file".to_owned())
+}
+
+/// Whether a folder is one of `folders`, or lies in one, by device and inode of all that it lies in: no name is compared.
+fn lies_in(folder: &OwnedFd, folders: &[PathBuf]) -> Result<bool, Errno> {
+    let place = |stat: Stat| (stat.st_dev, stat.st_ino);
+    let mut named = Vec::new();
+    for folder in folders {
+        // One that is not there holds nothing.
+        if let Ok(opened) = open_folder(folder) {
+            named.push(place(fstat(&opened)?));
+        }
     }
-    if stat.st_nlink != 1 {
-        return Err("the file has another hard link, which may be anywhere; copy it".to_owned());
+    let mut at = openat(folder, ".", FOLDER, Mode::empty())?;
+    loop {
+        let here = place(fstat(&at)?);
+        if named.contains(&here) {
+            return Ok(true);
+        }
+        let above = openat(&at, "..", FOLDER, Mode::empty())?;
+        if place(fstat(&above)?) == here {
+            return Ok(false);
+        }
+        at = above;
     }
-    let path = names.iter().fold(folder.to_owned(), |path: PathBuf, name| path.join(name));
-    Ok(state(path, &stat))
+}
+
+/// How a folder is opened whose own name may be a link.
+const FOLDER: OFlags = LOOK.difference(OFlags::NOFOLLOW).union(OFlags::DIRECTORY);
+
+fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
+    open(path, FOLDER, Mode::empty())
 }
 
 /// The names of a relative path that stays where it is.
@@ -159,15 +284,22 @@ fn steps(location: &str) -> Result<Vec<&OsStr>, String> {
 }
 
 /// Opens one step, and says what it is.
-fn look(at: &impl std::os::fd::AsFd, name: &OsStr) -> Result<(std::os::fd::OwnedFd, Stat), String> {
-    let link = || format!("'{}' is a symbolic link; copy the file here instead", name.display());
+fn look(at: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Stat), String> {
     let opened = openat(at, name, LOOK, Mode::empty()).map_err(|error| match error {
         Errno::NOENT => "there is no such file beside the model".to_owned(),
-        Errno::LOOP => link(),
+        Errno::LOOP => link(name),
         _ => format!("'{}' cannot be opened: {error}", name.display()),
     })?;
     let stat = fstat(&opened).map_err(|error| format!("'{}' cannot be looked at: {error}", name.display()))?;
-    if file_type(&stat) == FileType::Symlink { Err(link()) } else { Ok((opened, stat)) }
+    Ok((opened, stat))
+}
+
+/// Why a link is refused where none may lead anywhere.
+fn link(name: &OsStr) -> String {
+    format!(
+        "'{}' is a symbolic link; copy the file here instead, or name the folder that it leads into in {SETTING}",
+        name.display()
+    )
 }
 
 fn file_type(stat: &Stat) -> FileType {
@@ -187,14 +319,18 @@ fn in_words(kind: FileType) -> &'static str {
 }
 
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
-fn state(path: PathBuf, stat: &Stat) -> FileState {
-    let identity = Identity {
+fn identity(stat: &Stat) -> Identity {
+    Identity {
         device: stat.st_dev as u64,
         inode: stat.st_ino as u64,
         modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-    };
-    FileState::new(path, stat.st_size as u64, identity)
+    }
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the field's type differs between systems")]
+fn state(path: PathBuf, stat: &Stat) -> FileState {
+    FileState::new(path, stat.st_size as u64, identity(stat))
 }
 
 fn tensors_of_graph<'a>(graph: &'a Graph, tensors: &mut Vec<&'a Tensor>) {
@@ -277,7 +413,7 @@ mod tests {
         let mut model =
             model(Graph { initializer: vec![tensor("./weights.bin")], node: vec![body(inner)], ..Graph::default() });
         model.functions = vec![Function { node: vec![constant(tensor("weights.bin"))], ..Function::default() }];
-        let found = files(&model, &folder.model()).unwrap();
+        let found = files(&model, &folder.model(), &[]).unwrap();
         let found: Vec<_> = found.into_iter().map(|file| (file.path, file.bytes)).collect();
         assert_eq!(found, [(folder.model().join("below/more.bin"), 4), (folder.model().join("weights.bin"), 4)]);
     }
@@ -327,7 +463,7 @@ mod tests {
                 }),
                 in_function,
             ] {
-                let error = files(&model, &folder.model()).unwrap_err().to_string();
+                let error = files(&model, &folder.model(), &[]).unwrap_err().to_string();
                 assert!(error.contains(reason), "{location:?}: {error}");
             }
         }
@@ -340,7 +476,7 @@ mod tests {
             let mut tensor = tensor_with(&[&[("location", "weights.bin")], entries].concat());
             (tensor.dims, tensor.data_type) = (vec![1], 1);
             let graph = Graph { initializer: vec![tensor], ..Graph::default() };
-            files(&model(graph), &folder.model()).map(drop).map_err(|error| error.to_string())
+            files(&model(graph), &folder.model(), &[]).map(drop).map_err(|error| error.to_string())
         };
         at(&[]).unwrap();
         at(&[("offset", "1"), ("length", "3")]).unwrap();
@@ -361,12 +497,76 @@ mod tests {
         let folder = Folder::new("changed");
         let weights = folder.model().join("weights.bin");
         let found =
-            files(&model(Graph { initializer: vec![tensor("weights.bin")], ..Graph::default() }), &folder.model());
+            files(&model(Graph { initializer: vec![tensor("weights.bin")], ..Graph::default() }), &folder.model(), &[]);
         let [file] = found.unwrap().try_into().unwrap();
         assert!(file.is_unchanged());
         fs::remove_file(&weights).unwrap();
         assert!(!file.is_unchanged());
         fs::hard_link(folder.0.join("secret"), &weights).unwrap();
         assert!(!file.is_unchanged());
+    }
+
+    /// A cache as Hugging Face's hub keeps it: `hub/snapshots/1/` is full of links into `hub/blobs/`.
+    fn hub(folder: &Folder) -> PathBuf {
+        let hub = folder.0.join("hub");
+        let snapshot = hub.join("snapshots/1");
+        fs::create_dir_all(&snapshot).unwrap();
+        fs::create_dir_all(hub.join("blobs")).unwrap();
+        fs::write(hub.join("blobs/ab"), "data").unwrap();
+        std::os::unix::fs::symlink("../../blobs/ab", snapshot.join("weights")).unwrap();
+        snapshot
+    }
+
+    #[test]
+    fn links_may_lead_into_folders_that_the_operator_names() {
+        let folder = Folder::new("linked");
+        let snapshot = hub(&folder);
+        let link = |target: &Path, name: &str| std::os::unix::fs::symlink(target, snapshot.join(name)).unwrap();
+        let (blobs, secret) = (folder.0.join("hub/blobs"), folder.0.join("secret"));
+        link(&blobs.join("ab"), "absolute");
+        link(Path::new("weights"), "twice");
+        link(Path::new("../../blobs"), "folder");
+        link(&secret, "out");
+        link(Path::new("../../blobs/out"), "by-way-of-the-folder");
+        std::os::unix::fs::symlink(&secret, blobs.join("out")).unwrap();
+        link(Path::new("../../blobs/../../secret"), "dots");
+        link(Path::new("round"), "round");
+        link(Path::new("/"), "root");
+        link(Path::new("/proc/self/environ"), "proc");
+        fs::hard_link(blobs.join("ab"), snapshot.join("hard")).unwrap();
+        std::os::unix::fs::symlink(&blobs, folder.0.join("alias")).unwrap();
+        for named in [blobs.clone(), folder.0.join("hub"), folder.0.join("alias"), folder.0.join("hub/../hub/blobs")] {
+            let named = [folder.0.join("missing"), named];
+            for location in ["weights", "absolute", "twice", "folder/ab"] {
+                let state = resolve(&snapshot, location, &named).unwrap_or_else(|error| panic!("{location}: {error}"));
+                assert_eq!((state.path.clone(), state.bytes), (snapshot.join(location), 4));
+                assert!(state.is_unchanged());
+            }
+            for location in ["out", "by-way-of-the-folder", "dots", "round", "root", "proc"] {
+                assert!(resolve(&snapshot, location, &named).is_err(), "{location}");
+            }
+            let refused = resolve(&snapshot, "out", &named).unwrap_err();
+            assert!(refused.contains("none of the folders in external_data_folders"), "{refused}");
+            assert!(resolve(&snapshot, "../../blobs/ab", &named).unwrap_err().contains("by '..'"));
+        }
+        assert!(resolve(&snapshot, "weights", &[]).unwrap_err().contains("external_data_folders"));
+        assert!(resolve(&snapshot, "weights", &[folder.model()]).is_err());
+        assert!(resolve(&snapshot, "hard", &[folder.0.join("hub")]).is_ok(), "the operator has named its folder");
+        assert!(resolve(&snapshot, "hard", &[blobs]).unwrap_err().contains("another hard link"));
+    }
+
+    #[test]
+    fn a_link_that_has_led_elsewhere_meanwhile_is_noticed() {
+        let folder = Folder::new("swapped");
+        let snapshot = hub(&folder);
+        let blobs = [folder.0.join("hub/blobs")];
+        let state = resolve(&snapshot, "weights", &blobs).unwrap();
+        let (link, kept) = (snapshot.join("weights"), snapshot.join("kept"));
+        fs::rename(&link, &kept).unwrap();
+        std::os::unix::fs::symlink(folder.0.join("secret"), &link).unwrap();
+        assert!(!state.is_unchanged(), "it leads elsewhere");
+        fs::rename(&kept, &link).unwrap();
+        assert!(!state.is_unchanged(), "it has been away, while a runtime may have opened it");
+        assert!(resolve(&snapshot, "weights", &blobs).unwrap().is_unchanged());
     }
 }

@@ -58,17 +58,22 @@ pub enum GraphError {
 impl Graph {
     /// Reads the graph of an ONNX file.
     pub fn read(path: &Path) -> Result<Graph, GraphError> {
+        Graph::read_linked(path, &[])
+    }
+
+    /// [`Graph::read`], where weights may be links into `folders`.
+    pub fn read_linked(path: &Path, folders: &[PathBuf]) -> Result<Graph, GraphError> {
         let (model, state) = onnx_file::read(path)?;
-        Graph::of(model, path, Some(state))
+        Graph::of(model, path, Some(state), folders)
     }
 
     /// [`Graph::read`] of bytes that came from `path`. What becomes of that file is not followed.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Graph, GraphError> {
-        Graph::of(onnx_file::parse(Bytes::copy_from_slice(bytes), path)?, path, None)
+        Graph::of(onnx_file::parse(Bytes::copy_from_slice(bytes), path)?, path, None, &[])
     }
 
-    fn of(model: onnx::Model, path: &Path, file: Option<FileState>) -> Result<Graph, GraphError> {
-        let external_files = external_data::files(&model, onnx_file::folder(path))?;
+    fn of(model: onnx::Model, path: &Path, file: Option<FileState>, folders: &[PathBuf]) -> Result<Graph, GraphError> {
+        let external_files = external_data::files(&model, onnx_file::folder(path), folders)?;
         let none = onnx::Graph::default();
         let graph = model.graph.as_ref().unwrap_or(&none);
         let signature = signature(graph)?;
@@ -122,7 +127,23 @@ pub(super) fn signature(graph: &onnx::Graph) -> Result<Signature, GraphError> {
         .map(input_spec)
         .collect::<Result<_, _>>()?;
     let outputs = graph.output.iter().map(output_spec).collect::<Result<_, _>>()?;
-    Ok(Signature { inputs, outputs })
+    let signature = Signature { inputs, outputs };
+    check_sizes(&signature)?;
+    Ok(signature)
+}
+
+/// Refuses a model none of whose inputs can have an element. Old exporters wrote the size 0 for one that they did not know, and ONNX
+/// Runtime takes it at its word: it loads the model, and refuses every request.
+fn check_sizes(signature: &Signature) -> Result<(), GraphError> {
+    match signature.inputs.as_slice() {
+        [first, ..] if signature.inputs.iter().all(TensorSpec::is_always_empty) => Err(GraphError::Unservable {
+            place: "input",
+            name: first.name.clone(),
+            what: format!("declared as {first}: with the size 0 no request can carry a value"),
+            remedy: ZERO_SIZE_REMEDY,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn input_spec(info: &onnx::ValueInfo) -> Result<TensorSpec, GraphError> {
@@ -182,6 +203,11 @@ fn dims(shape: Option<&onnx::Shape>) -> Option<Vec<Dim>> {
     shape.map(|shape| shape.dim.iter().map(dim).collect())
 }
 
+/// What makes sizes of 0 unknown ones.
+pub const ZERO_SIZE_REMEDY: &str = "leave that size open: python -c \"import onnx; m = onnx.load('model.onnx'); \
+    [setattr(d, 'dim_param', f'dim{k}') for v in [*m.graph.input, *m.graph.output, *m.graph.value_info] \
+    for k, d in enumerate(v.type.tensor_type.shape.dim) if d.HasField('dim_value') and d.dim_value == 0]; \
+    onnx.save(m, 'model.onnx')\"";
 const CAST_REMEDY: &str = "add a Cast to float32 or int32 at this boundary and export again";
 const TENSOR_INPUT_REMEDY: &str = "export the model with plain tensor inputs";
 const MAP_INPUT_REMEDY: &str = "export the model without DictVectorizer (CastMap): one tensor of features instead";
@@ -223,6 +249,21 @@ mod tests {
         let texts: Vec<_> = signature.inputs.iter().map(TensorSpec::to_string).collect();
         assert_eq!(texts, ["float32[3, N, ?, ?, ?]", "float32[]", "float32[…]"]);
         assert_eq!((&signature.inputs[1].dims, &signature.inputs[2].dims), (&Some(Vec::new()), &None));
+    }
+
+    #[test]
+    fn inputs_that_can_never_have_an_element_are_refused_where_there_are_no_others() {
+        let sized = |name, sizes: &[i64]| {
+            let dims = sizes.iter().map(|size| Some(DimensionValue::Size(*size))).collect();
+            value(name, tensor(1, Some(dims)))
+        };
+        for sizes in [&[0, 3][..], &[3, 0], &[0]] {
+            let error = signature_of(vec![sized("x", sizes)], Vec::new()).expect_err("no request has a row");
+            assert!(error.to_string().contains("with the size 0 no request can carry a value"), "{error}");
+        }
+        let signature = signature_of(vec![sized("roi", &[0]), sized("x", &[1, 3])], Vec::new());
+        assert!(signature.is_ok(), "an input that is always empty has a meaning beside others");
+        assert!(signature_of(Vec::new(), Vec::new()).is_ok());
     }
 
     #[test]

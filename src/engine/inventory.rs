@@ -3,7 +3,7 @@
 //! The server itself needs less and reads a [`Graph`](super::Graph). What the one refuses is a finding here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::external_data::{self, ExternalData, tensor_bytes};
 use super::graph::{self, domain_name};
@@ -56,8 +56,13 @@ pub struct Initializers {
 impl Inventory {
     /// Reads the file at `path` and looks at the files that it names, without a runtime.
     pub fn read(path: &Path) -> Result<Inventory, GraphError> {
+        Inventory::read_linked(path, &[])
+    }
+
+    /// [`Inventory::read`], where weights may be links into `folders`.
+    pub fn read_linked(path: &Path, folders: &[PathBuf]) -> Result<Inventory, GraphError> {
         let (model, file) = onnx_file::read(path)?;
-        let external_data = external_data::inspect(&model, onnx_file::folder(path));
+        let external_data = external_data::inspect(&model, onnx_file::folder(path), folders);
         let operators = operators(&model);
         let graph = model.graph.unwrap_or_default();
         let defaults = graph::defaults(&graph);
@@ -145,8 +150,12 @@ mod tests {
     #[test]
     fn operators_are_counted_in_bodies_and_functions_too() {
         let body = graph(vec![node("", "Relu", Vec::new())]);
-        let function =
-            Function { name: "Twice".into(), domain: "local".into(), node: vec![node("ai.onnx", "Relu", Vec::new())], ..Function::default() };
+        let function = Function {
+            name: "Twice".into(),
+            domain: "local".into(),
+            node: vec![node("ai.onnx", "Relu", Vec::new())],
+            ..Function::default()
+        };
         let nodes = vec![node("", "If", vec![body]), node("local", "Twice", Vec::new()), node("x", "Y", Vec::new())];
         let model = Model { graph: Some(graph(nodes)), functions: vec![function], ..Model::default() };
         let found = operators(&model);

@@ -7,6 +7,7 @@
 mod allowance;
 mod buckets;
 mod element_type;
+pub mod environment;
 mod external_data;
 pub mod fake;
 mod file_kind;
@@ -28,9 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use buckets::Buckets;
-pub use external_data::ExternalData;
+pub use external_data::{ExternalData, resolve as resolve_external};
 pub use file_kind::kind as file_kind;
-pub use graph::{Graph, GraphError};
+pub use graph::{Graph, GraphError, ZERO_SIZE_REMEDY};
 pub use inventory::{Initializers, Inventory, Operator};
 pub use lookups::Lookup;
 pub use onnx_file::FileState;
@@ -199,6 +200,9 @@ pub enum LoadError {
     /// The runtime refused the file.
     #[error("{engine} could not load the model: {reason}")]
     Failed { engine: &'static str, reason: String },
+    /// The machine lacks something that the runtime needs for this model, whose file may be sound.
+    #[error("{engine} could not load the model on this machine: {what}; {remedy} ({reason})")]
+    Environment { engine: &'static str, what: String, remedy: String, reason: String },
     /// What lies beside the model to describe it is faulty, or contradicts it.
     #[error("{0}")]
     Description(String),

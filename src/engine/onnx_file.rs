@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use prost::Message;
 
+use super::external_data::Way;
 use super::{GraphError, file_kind, onnx};
 
 /// The longest message of protobuf, and so of ONNX (protobuf.dev, "Proto Limits").
@@ -19,6 +20,8 @@ pub struct FileState {
     pub path: PathBuf,
     pub bytes: u64,
     identity: Identity,
+    /// How it was reached, if that can change by itself.
+    way: Option<Way>,
 }
 
 /// What differs between two files, or between two states of one: device, inode, and the times in nanoseconds. The time of the
@@ -33,7 +36,11 @@ pub struct Identity {
 
 impl FileState {
     pub(super) fn new(path: PathBuf, bytes: u64, identity: Identity) -> FileState {
-        FileState { path, bytes, identity }
+        FileState { path, bytes, identity, way: None }
+    }
+
+    pub(super) fn by_way(self, way: Way) -> FileState {
+        FileState { way: Some(way), ..self }
     }
 
     fn of(path: PathBuf, metadata: &Metadata) -> FileState {
@@ -43,12 +50,14 @@ impl FileState {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         };
-        FileState { path, bytes: metadata.len(), identity }
+        FileState { path, bytes: metadata.len(), identity, way: None }
     }
 
     /// Whether its path still leads to the same file, and nobody has touched it.
     pub fn is_unchanged(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|metadata| FileState::of(self.path.clone(), &metadata) == *self)
+        let now = fs::metadata(&self.path).map(|metadata| FileState::of(self.path.clone(), &metadata));
+        now.is_ok_and(|now| now.identity == self.identity && now.bytes == self.bytes)
+            && self.way.as_ref().is_none_or(Way::is_unchanged)
     }
 }
 

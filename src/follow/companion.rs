@@ -51,9 +51,11 @@ impl Companion {
     pub fn start(self) -> io::Result<Accompanied> {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = thread::Builder::new()
-            .name("scoria-follow".to_owned())
-            .spawn(move || runtime.block_on(self.accompany(stopped)))?;
+        let thread = thread::Builder::new().name("scoria-follow".to_owned()).spawn(move || {
+            runtime.block_on(self.accompany(stopped));
+            // A name that is being looked up, or a disk, may take its time.
+            runtime.shutdown_background();
+        })?;
         Ok(Accompanied { stop, thread: Some(thread) })
     }
 

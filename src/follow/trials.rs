@@ -116,6 +116,7 @@ fn is_response(file: &StoredFile, case: &str) -> bool {
 fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,
+        extra_columns: endpoint.settings.extra_columns,
         non_finite_output: endpoint.settings.non_finite_output,
         max_elements: endpoint.settings.max_elements,
         max_rank: endpoint.settings.max_rank,

@@ -80,8 +80,8 @@ pub async fn receive<'a>(
     }
     said.model = opening.model()?.clone();
     let model = model(&said.model.name, &said.model.version)?;
-    let (name, version) = (model.endpoint(), model.version);
-    let entered = enter(&context.server.scoring, (Some(&name), version), context.headers, call, served);
+    let asked = (Some(model.name.as_str()), model.version);
+    let entered = enter(&context.server.scoring, asked, context.headers, call, served);
     let mut admitted = entered.map_err(|error| model.not_admitted(error))?.admit(permit)?;
     admitted.deadline = context.deadline.map_or(admitted.deadline, |deadline| deadline.min(admitted.deadline));
     let in_flight = InFlight::begin(admitted.deployment);

@@ -56,7 +56,7 @@ impl Cors {
 
     /// Adds the answer to a preflight request, if it is one and its origin may call.
     pub fn answer_preflight(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        if !request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        if !is_preflight(request) {
             return;
         }
         self.allow(request, response);
@@ -74,6 +74,11 @@ impl Cors {
             response.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         }
     }
+}
+
+/// Whether a browser asks, for a page, what it may do.
+pub fn is_preflight(request: &HeaderMap) -> bool {
+    request.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 #[cfg(test)]

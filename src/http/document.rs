@@ -74,6 +74,7 @@ fn service<'a>(endpoint: &'a Endpoint, made_up: Option<&'a str>) -> Service<'a> 
         access,
         outcomes: if endpoint.revision.is_some() { Outcomes::Counted } else { Outcomes::NotCounted },
         null_input: endpoint.settings.null_input,
+        extra_columns: endpoint.settings.extra_columns,
         non_finite_output: endpoint.settings.non_finite_output,
         deployments: endpoint.deployments.iter().map(|deployment| deployment.name.as_str()).collect(),
         inference: inference(&endpoint.signature),

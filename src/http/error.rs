@@ -128,6 +128,10 @@ impl ApiError {
         self
     }
 
+    pub fn expected(&self) -> Option<&str> {
+        self.details.expected.as_deref()
+    }
+
     pub fn with_got(mut self, got: impl Into<String>) -> ApiError {
         self.details.got = Some(got.into());
         self

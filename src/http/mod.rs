@@ -22,6 +22,7 @@ mod host;
 mod json_schema;
 mod mlflow;
 mod pack;
+mod percent;
 mod request_body;
 mod request_tag;
 mod router;

@@ -11,7 +11,7 @@ use tokio::time::error::Elapsed;
 
 use super::connection::time_at_rate;
 use super::error::ApiError;
-use crate::codec::Receiver;
+use crate::codec::{Format, Receiver};
 use crate::deployment::Permit;
 use crate::error::ErrorKind;
 
@@ -62,7 +62,7 @@ impl RequestBody {
         while let Some(data) = self.next(limits, total).await? {
             total = total.saturating_add(data.len());
             if total > limits.max_bytes {
-                return Err(too_large(limits.max_bytes));
+                return Err(too_large(limits.max_bytes, Sent::of(receiver.format())));
             }
             if !permit.hold(total) {
                 return Err(overloaded());
@@ -77,7 +77,7 @@ impl RequestBody {
         let mut bytes = Vec::new();
         while let Some(data) = self.next(limits, bytes.len()).await? {
             if bytes.len() + data.len() > limits.max_bytes {
-                return Err(too_large(limits.max_bytes));
+                return Err(too_large(limits.max_bytes, Sent::NoInputs));
             }
             bytes.extend_from_slice(&data);
         }
@@ -133,14 +133,36 @@ impl RequestBody {
     }
 }
 
-pub fn too_large(max_bytes: usize) -> ApiError {
-    ApiError::new(
-        ErrorKind::BodyTooLarge,
-        "body_too_large",
-        format!(
-            "the body is longer than {max_bytes} bytes; send fewer rows at a time, or a binary form (application/x-npy)"
-        ),
-    )
+pub fn too_large(max_bytes: usize, sent: Sent) -> ApiError {
+    let remedy = match sent {
+        Sent::Text => {
+            "send fewer rows at a time; numbers of many digits are shorter in a binary form, such as application/x-npz"
+        }
+        Sent::Binary => "send fewer rows at a time",
+        Sent::NoInputs => "this route takes no more at a time",
+    };
+    let message = format!("the body is longer than {max_bytes} bytes; {remedy}");
+    ApiError::new(ErrorKind::BodyTooLarge, "body_too_large", message)
+}
+
+/// How the numbers of a body are written, if it has any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// In digits, on a route that takes binary forms, too.
+    Text,
+    /// As they are, or on a route without another form.
+    Binary,
+    /// The body is not of a model's inputs.
+    NoInputs,
+}
+
+impl Sent {
+    pub fn of(format: Format) -> Sent {
+        match format {
+            Format::Json | Format::Csv => Sent::Text,
+            Format::Npy | Format::Npz | Format::Raw | Format::Safetensors => Sent::Binary,
+        }
+    }
 }
 
 pub fn overloaded() -> ApiError {

@@ -181,6 +181,7 @@ impl ModelVerb {
 
 const SCORE_METHODS: &str = "GET, POST, OPTIONS";
 const READ_METHODS: &str = "GET, HEAD";
+const PROBE_METHODS: &str = "GET, HEAD, OPTIONS";
 const CHANGE_METHODS: &str = "POST";
 
 /// The endpoints of the registry.
@@ -192,10 +193,21 @@ const SERVICE_PREFIX: &str = "/api/v1/service/";
 
 const ASSET_PREFIX: &str = "/docs/";
 
+/// What a request on the scoring port asks for that is no preflight of a page (`super::cors`): `OPTIONS` then probes where `GET`
+/// does.
+pub fn route_outright(method: &Method, path: &str) -> Route {
+    match route(method, path) {
+        Route::Options { allow } => {
+            Some(route(&Method::GET, path)).filter(Route::is_probe).unwrap_or(Route::Options { allow })
+        }
+        asked => asked,
+    }
+}
+
 /// Routes a request on the scoring port.
 pub fn route(method: &Method, path: &str) -> Route {
-    if let Some(probe) = probe(path) {
-        return if is_read(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: READ_METHODS } };
+    if let Some(probe) = probe(method, path) {
+        return if is_probing(method) { Route::Probe(probe) } else { Route::WrongMethod { allow: PROBE_METHODS } };
     }
     if let Some(asked) = tensorflow::route(method, path) {
         return asked.map_or_else(|allow| not_taken(method, allow), Route::TensorFlow);
@@ -249,14 +261,15 @@ pub fn admin_route(method: &Method, path: &str) -> AdminRoute {
     if let Some(rest) = path.strip_prefix(MODELS) {
         return model_route(method, rest).unwrap_or(AdminRoute::Unknown);
     }
+    if let Some(probe) = probe(method, path) {
+        let wrong = AdminRoute::WrongMethod { allow: PROBE_METHODS };
+        return if is_probing(method) { AdminRoute::Probe(probe) } else { wrong };
+    }
     let route = match path {
         "/metrics" => AdminRoute::Metrics,
         "/api/v1/service" => AdminRoute::Services,
-        _ => match (probe(path), path.strip_prefix(SERVICE_PREFIX)) {
-            (Some(probe), _) => AdminRoute::Probe(probe),
-            (None, Some(name)) if !name.is_empty() && !name.contains('/') => {
-                AdminRoute::Service { endpoint: name.to_owned() }
-            }
+        _ => match path.strip_prefix(SERVICE_PREFIX) {
+            Some(name) if !name.is_empty() && !name.contains('/') => AdminRoute::Service { endpoint: name.to_owned() },
             _ => return AdminRoute::Unknown,
         },
     };
@@ -306,14 +319,21 @@ fn model_route(method: &Method, rest: &str) -> Option<AdminRoute> {
     })
 }
 
-fn probe(path: &str) -> Option<Probe> {
+/// The probe at a path; `OPTIONS *` is about the server as a whole (RFC 9110, section 9.3.7).
+fn probe(method: &Method, path: &str) -> Option<Probe> {
     match path {
         "/" => Some(Probe::Root),
+        "*" if *method == Method::OPTIONS => Some(Probe::Root),
         "/livez" => Some(Probe::Live),
         "/readyz" => Some(Probe::Ready),
         "/healthz" => Some(Probe::Health),
         _ => None,
     }
+}
+
+/// Balancers probe by `OPTIONS` too (HAProxy, `option httpchk`): the answer is that of `GET`, as it tells how the server is.
+fn is_probing(method: &Method) -> bool {
+    is_read(method) || *method == Method::OPTIONS
 }
 
 fn is_read(method: &Method) -> bool {
@@ -411,7 +431,24 @@ mod tests {
             assert_eq!(route(&Method::GET, path), Route::Probe(probe));
             assert_eq!(route(&Method::HEAD, path), Route::Probe(probe));
             assert_eq!(admin_route(&Method::GET, path), AdminRoute::Probe(probe));
-            assert_eq!(route(&Method::POST, path), Route::WrongMethod { allow: "GET, HEAD" });
+            assert_eq!(route(&Method::OPTIONS, path), Route::Probe(probe), "as HAProxy asks");
+            assert_eq!(admin_route(&Method::OPTIONS, path), AdminRoute::Probe(probe));
+            assert_eq!(route(&Method::POST, path), Route::WrongMethod { allow: "GET, HEAD, OPTIONS" });
+            assert_eq!(admin_route(&Method::POST, path), AdminRoute::WrongMethod { allow: "GET, HEAD, OPTIONS" });
+        }
+        assert_eq!(route(&Method::OPTIONS, "*"), Route::Probe(Probe::Root));
+        assert_eq!(admin_route(&Method::OPTIONS, "*"), AdminRoute::Probe(Probe::Root));
+        assert_eq!(route(&Method::GET, "*"), Route::Unknown);
+    }
+
+    #[test]
+    fn options_probes_where_get_does_unless_a_page_asks() {
+        for path in ["/ping", "/health", "/v2/health/live", "/v2/health/ready", "/v2/models/m/ready"] {
+            assert_eq!(route_outright(&Method::OPTIONS, path), route(&Method::GET, path), "{path}");
+            assert!(matches!(route(&Method::OPTIONS, path), Route::Options { .. }), "{path}");
+        }
+        for path in ["/score", "/v2/models/m/infer", "/v1/models"] {
+            assert!(matches!(route_outright(&Method::OPTIONS, path), Route::Options { .. }), "{path}");
         }
     }
 

@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Method, Response};
 use super::call::{Call, Timed};
 use super::error::ApiError;
 use super::header_text::HeaderText;
+use super::percent::decoded;
 use super::request_body::{self, BodyLimits, RequestBody};
 use super::request_tag::RequestTag;
 use super::{Body, Scoring, sticky};
@@ -20,6 +21,7 @@ use crate::deployment::{
 };
 use crate::error::ErrorKind;
 use crate::moment::Moment;
+use crate::name::Name;
 use crate::telemetry::{DeploymentMetrics, Stage};
 use crate::tensor::{Tensor, Value};
 
@@ -102,7 +104,8 @@ pub fn admit<'a>(
     let entered = enter(server, (name, version), &parts.headers, call, served)?;
     let announced = request_body::announced_bytes(&parts.headers).unwrap_or(0);
     if announced > entered.endpoint.settings.max_body_bytes {
-        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes));
+        let sent = body_format(&parts.headers).map_or(request_body::Sent::Binary, request_body::Sent::of);
+        return Err(request_body::too_large(entered.endpoint.settings.max_body_bytes, sent));
     }
     let permit = server.admission.admit(announced).ok_or_else(request_body::overloaded)?;
     entered.admit(permit)
@@ -220,9 +223,7 @@ pub async fn run(admitted: &Admitted<'_>, inputs: Vec<Tensor>, call: &mut Call) 
 /// The endpoint of a name, or the default one, if it is loaded.
 pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<Endpoint>, ApiError> {
     let entry = match name {
-        Some(name) => table.find(name).ok_or_else(|| {
-            ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")
-        })?,
+        Some(name) => table.find(name).ok_or_else(|| unknown_endpoint(table, name))?,
         None => table.default_endpoint().ok_or_else(|| {
             let message = "several models are served here and none is the default: \
                            POST to /api/v1/service/<endpoint>/score";
@@ -234,6 +235,19 @@ pub fn find_endpoint(table: &RoutingTable, name: Option<&str>) -> Result<Arc<End
         (None, State::Failed { .. }) => Err(unavailable("model_not_loaded", "the model could not be loaded", 60)),
         (None, _) => Err(model_loading()),
     }
+}
+
+/// Refuses a name that nothing is served by. Whoever asks by the name of a model's file or folder is told what it is called here.
+pub fn unknown_endpoint(table: &RoutingTable, name: &str) -> ApiError {
+    match table.called(name).or_else(|| table.called(&decoded(name))) {
+        Some(known) => called_otherwise(known),
+        None => ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name"),
+    }
+}
+
+pub fn called_otherwise(known: &Name) -> ApiError {
+    let message = format!("there is no endpoint of this name; this server calls it '{known}'");
+    ApiError::new(ErrorKind::NotFound, "unknown_endpoint", message).with_expected(known.as_str())
 }
 
 fn model_loading() -> ApiError {
@@ -378,7 +392,27 @@ async fn read(
     deployment.metrics.stage(Stage::Read, reading);
     deployment.metrics.stage(Stage::Decode, decoding);
     deployment.metrics.request_bytes.inc_by(bytes as u64);
-    decoded.map_err(|error| helpful(error.into()))
+    decoded.map_err(|error| helpful(in_charset(error.into(), &parts.headers)))
+}
+
+/// Adds that the Content-Type names another charset, where the body could not be read as UTF-8.
+fn in_charset(mut error: ApiError, headers: &HeaderMap) -> ApiError {
+    let is_about_text = error.code == "malformed_body" || error.message.contains("UTF-8");
+    if let Some(charset) = foreign_charset(headers).filter(|_| is_about_text) {
+        let said = codec::quoted(charset);
+        error.message.push_str(&format!("; its Content-Type says charset={said}, and text is read as UTF-8 only"));
+    }
+    error
+}
+
+/// The charset of the Content-Type, if it is not UTF-8 or a part of it.
+fn foreign_charset(headers: &HeaderMap) -> Option<&str> {
+    let parameters = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').skip(1);
+    let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+    let (_, charset) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    let charset = charset.trim().trim_matches('"');
+    let is_utf8 = ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name));
+    (!is_utf8).then_some(charset)
 }
 
 pub fn body_format(headers: &HeaderMap) -> Result<Format, ApiError> {
@@ -420,6 +454,7 @@ pub fn accepted(headers: &HeaderMap) -> Option<Format> {
 pub fn policy(endpoint: &Endpoint) -> Policy {
     Policy {
         null_input: endpoint.settings.null_input,
+        extra_columns: endpoint.settings.extra_columns,
         non_finite_output: endpoint.settings.non_finite_output,
         max_elements: endpoint.settings.max_elements,
         max_rank: endpoint.settings.max_rank,

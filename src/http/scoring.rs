@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Version};
 
 use super::call::{Call, IdSource};
-use super::cors::Cors;
+use super::cors::{Cors, is_preflight};
 use super::docs::Docs;
 use super::document;
 use super::document_cache::DocumentCache;
@@ -21,7 +21,7 @@ use super::health::{self, Lifecycle, Readiness};
 use super::host;
 use super::mlflow::{self, Mlflow};
 use super::request_body::RequestBody;
-use super::router::{self, Route, route};
+use super::router::{self, Route, route, route_outright};
 use super::score::{Served, admit, find_endpoint, score};
 use super::tensorflow::{self, TensorFlow};
 use super::v2::{self, AdminAccess};
@@ -127,7 +127,8 @@ impl Scoring {
         let mut body = RequestBody::new(body);
         let (mut call, ids) = Call::begin(&parts.headers, &self.ids);
         let acceptable = ids.and_then(|()| host::check_single(&parts)).and_then(|()| framing::check(&parts.headers));
-        let route = route(&parts.method, parts.uri.path());
+        let routed = if is_preflight(&parts.headers) { route } else { route_outright };
+        let route = routed(&parts.method, parts.uri.path());
         let mut served = None;
         let outcome = match acceptable {
             Ok(()) => self.dispatch(&route, &parts, &mut body, &mut call, &mut served).await,
@@ -281,7 +282,7 @@ impl Scoring {
             None => self.metrics.unrouted(status),
         }
         match self.log.decide(status, took, now - self.started) {
-            Verdict::LeaveOut => self.metrics.log_lines_dropped.inc(),
+            Verdict::LeaveOut => self.metrics.log_lines_sampled_out.inc(),
             Verdict::Log { left_out } => {
                 let endpoint = served.map(|served| served.endpoint.name.as_str());
                 let request_id = call.id();

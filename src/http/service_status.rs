@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::deployment::{
-    Comparison, Deployment, Endpoint, Entry, Execution, Measured, RoutingTable, Standing, State, Times,
+    Comparison, Deployment, Endpoint, Entry, Execution, JoinVerdict, Measured, RoutingTable, Standing, State, Times,
 };
 use crate::name::Name;
 
@@ -129,6 +129,28 @@ struct DeploymentStatus {
     execution: How,
     /// The most rows of one run; 1 if requests are never joined.
     max_batch: usize,
+    /// Whether rows of several requests share runs.
+    row_joining: RowJoiningStatus,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RowJoiningStatus {
+    verdict: Verdict,
+    /// What proves that rows stay apart, or what is in the way, such as an operator by its name.
+    reason: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// They do, and are proven to stay apart.
+    Joined,
+    /// They do although nothing proves it, since `allow_rows_to_mix` is set: answers may depend on other clients' rows.
+    AtRisk,
+    /// They could, and do not: it is not worth it, or not wanted.
+    Unused,
+    /// Each request has a run of its own.
+    Alone,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -292,6 +314,15 @@ impl DeploymentStatus {
                 Execution::Pooled => How::Pooled,
             },
             max_batch: deployment.plan.max_batch,
+            row_joining: RowJoiningStatus {
+                verdict: match deployment.row_joining.verdict {
+                    JoinVerdict::Joined => Verdict::Joined,
+                    JoinVerdict::AtRisk => Verdict::AtRisk,
+                    JoinVerdict::Unused => Verdict::Unused,
+                    JoinVerdict::Alone => Verdict::Alone,
+                },
+                reason: deployment.row_joining.reason.clone(),
+            },
         }
     }
 }

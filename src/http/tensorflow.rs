@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::Body;
 use super::error::ApiError;
 use super::health::text;
-use super::score::{find_endpoint, unknown_version};
+use super::score::{find_endpoint, unknown_endpoint, unknown_version};
 use crate::deployment::{Deployment, Endpoint, RoutingTable, State};
 use crate::error::ErrorKind;
 use crate::tensor::{DType, Dim, ValueType};
@@ -109,7 +109,7 @@ pub fn list(table: &RoutingTable) -> Response<Body> {
 
 /// How a model is: that of one version, or of all that are served.
 pub fn status(table: &RoutingTable, name: &str, version: Option<u64>) -> Result<Response<Body>, ApiError> {
-    let entry = table.find(name).ok_or_else(unknown_model)?;
+    let entry = table.find(name).ok_or_else(|| unknown_endpoint(table, name))?;
     let (state, error) = match &entry.state {
         State::Ready => ("AVAILABLE", "OK"),
         State::Loading => ("LOADING", "OK"),

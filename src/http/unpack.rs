@@ -195,7 +195,11 @@ mod tests {
         let (mut taken, mut unpacker) = (0, Unpacker::new(Coding::Gzip));
         let mut take = |bytes: &[u8]| {
             taken += bytes.len();
-            if taken > 100_000 { Err(super::super::request_body::too_large(100_000)) } else { Ok(()) }
+            if taken > 100_000 {
+                Err(super::super::request_body::too_large(100_000, super::super::request_body::Sent::Binary))
+            } else {
+                Ok(())
+            }
         };
         assert_eq!(unpacker.unpack(&bomb, &mut take).unwrap_err().code, "body_too_large");
         assert!(taken <= 100_000 + PIECE_BYTES);

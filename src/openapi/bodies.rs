@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::schema::{self, any_of, reference};
 use super::{Service, Version};
+use crate::config::ExtraColumns;
 use crate::tensor::{Dim, TensorSpec};
 
 /// Every key that says in which form the inputs follow.
@@ -55,6 +56,10 @@ impl Bodies<'_> {
     /// Whether a table is the only input itself, and not a column for each input.
     fn is_matrix(&self) -> bool {
         self.single().is_some_and(|input| input.dims.as_ref().is_none_or(|dims| dims.len() != 1))
+    }
+
+    fn drops_columns(&self) -> bool {
+        self.service.extra_columns == ExtraColumns::Drop
     }
 
     fn reference(&self, name: &str) -> Json {
@@ -135,7 +140,10 @@ impl Bodies<'_> {
     fn records(&self) -> Option<Json> {
         let cells: Option<Vec<_>> = self.inputs().iter().map(|input| self.cell(input)).collect();
         let names = self.inputs().iter().map(|input| input.name.clone());
-        let by_name = closed_object(names.zip(cells?).collect());
+        let mut by_name = closed_object(names.zip(cells?).collect());
+        if self.drops_columns() {
+            by_name["additionalProperties"] = json!(true);
+        }
         let record = match self.single() {
             Some(input) if input.dims.as_ref().is_none_or(|dims| dims.len() == 2) => {
                 let value = schema::element(self.version, input.dtype, self.service.null_input());
@@ -198,7 +206,13 @@ impl Bodies<'_> {
                 columns["items"] = if names.is_empty() { json!({}) } else { json!({ "enum": names }) };
                 let cells: Vec<_> = self.inputs().iter().filter_map(|input| self.cell(input)).collect();
                 let cell = if cells.is_empty() { json!({}) } else { any_of(self.version, cells) };
-                let row = json!({ "type": "array", "items": cell, "minItems": names.len(), "maxItems": names.len() });
+                let mut row =
+                    json!({ "type": "array", "items": cell, "minItems": names.len(), "maxItems": names.len() });
+                if self.drops_columns() {
+                    // The others may have any name and hold anything.
+                    columns = json!({ "type": "array", "items": {}, "minItems": names.len() });
+                    row = json!({ "type": "array", "items": {}, "minItems": names.len() });
+                }
                 let properties =
                     json!({ "columns": columns, "index": index, "data": { "type": "array", "items": row } });
                 forms.push(json!({
@@ -227,11 +241,10 @@ impl Bodies<'_> {
             return self.outputs();
         }
         let outputs = self.reference("Outputs");
-        let mut predictions = vec![outputs.clone()];
-        predictions.extend(self.rows().map(|_| self.reference("Rows")));
+        let predictions = self.rows().map_or_else(|| outputs.clone(), |_| self.reference("Rows"));
         let mut forms = vec![outputs.clone()];
         for (key, title, schema) in [
-            ("predictions", "Predictions", any_of(self.version, predictions)),
+            ("predictions", "Predictions", predictions),
             ("outputs", "TensorFlowOutputs", outputs.clone()),
             ("Results", "PowerBiResults", outputs),
         ] {
@@ -256,9 +269,12 @@ impl Bodies<'_> {
         }
     }
 
-    /// Several outputs that share their rows: `[{"<output>": row, …}, …]`.
+    /// Several outputs with a row for each of the request's: `[{"<output>": row, …}, …]`.
     fn rows(&self) -> Option<Json> {
         let outputs = &self.service.signature.outputs;
+        if !self.service.signature.has_row_for_row() {
+            return None;
+        }
         let row = |value| schema::row(self.version, value, self.service.null_output());
         let cells: Option<Map<_, _>> =
             outputs.iter().map(|output| Some((output.name.clone(), row(&output.value)?))).collect();

@@ -13,10 +13,11 @@ mod schema;
 mod server;
 
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use self::operations::ErrorForm;
 use self::schema::Null;
-use crate::config::{NonFiniteOutput, NullInput};
+use crate::config::{ExtraColumns, NonFiniteOutput, NullInput};
 use crate::name::Name;
 use crate::tensor::{DType, Signature, TensorSpec};
 
@@ -82,6 +83,7 @@ pub struct Service<'a> {
     pub access: Access,
     pub outcomes: Outcomes,
     pub null_input: NullInput,
+    pub extra_columns: ExtraColumns,
     pub non_finite_output: NonFiniteOutput,
     /// The deployments that a client can ask for by name.
     pub deployments: Vec<&'a str>,
@@ -120,12 +122,27 @@ pub fn endpoint_document(version: Version, service: &Service<'_>) -> Json {
 /// The document of all endpoints together: names of operations and schemas end with that of their endpoint.
 pub fn server_document(version: Version, services: &[Service<'_>]) -> Json {
     let mut document = Document::new(version, "Scoria");
+    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
     for service in services {
-        document.add(service, &format!("_{}", service.name), &[service.name.as_str()]);
+        document.add(service, &suffix(service.name.as_str(), &names), &[service.name.as_str()]);
     }
     document.add_documents("");
     document.add_probes();
     document.finish()
+}
+
+/// What names of an endpoint's schemas and operations end with. Generators make types of them and keep letters and digits only,
+/// so that `a-b`, `a.b` and `a_b` would be one: each of such names gets a digest of its own.
+fn suffix(name: &str, names: &[&str]) -> String {
+    /// Bytes of the digest: enough to tell endpoints apart, and short to read.
+    const DIGEST_BYTES: usize = 4;
+    let kept = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    if names.iter().filter(|other| kept(other) == kept(name)).count() < 2 {
+        return format!("_{name}");
+    }
+    let digest = Sha256::digest(name);
+    let digest: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    format!("_{name}_{digest}")
 }
 
 /// A document in the making.

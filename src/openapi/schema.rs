@@ -102,7 +102,7 @@ pub(super) fn row(version: Version, value: &ValueType, null: Null) -> Option<Jso
         ValueType::Tensor { dtype, dims: Some(dims) } => {
             dims.split_first().map(|(_, inner)| nested(version, *dtype, Some(inner), null))
         }
-        ValueType::Tensor { dims: None, .. } => Some(json!({})),
-        ValueType::Sequence(_) | ValueType::Map { .. } => None,
+        ValueType::Sequence(item) => Some(output(version, item, null)),
+        ValueType::Tensor { dims: None, .. } | ValueType::Map { .. } => None,
     }
 }

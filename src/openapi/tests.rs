@@ -29,6 +29,7 @@ fn document(version: Version, signature: &Signature, access: Access) -> Json {
             access,
             outcomes: Outcomes::NotCounted,
             null_input: NullInput::Reject,
+            extra_columns: ExtraColumns::Refuse,
             non_finite_output: NonFiniteOutput::Null,
             deployments: vec!["default"],
             inference: inference(signature),
@@ -295,6 +296,7 @@ fn titles_in_the_servers_document_are_each_there_once() {
         access: Access::Open,
         outcomes: Outcomes::NotCounted,
         null_input: NullInput::Reject,
+        extra_columns: ExtraColumns::Refuse,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["default"],
         inference: inference(&signature),
@@ -307,6 +309,17 @@ fn titles_in_the_servers_document_are_each_there_once() {
 }
 
 #[test]
+fn endpoints_whose_names_differ_in_punctuation_have_types_of_their_own() {
+    let names = ["a-b", "a.b", "a_b", "c-d"];
+    let kept = |text: String| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let suffixes: Vec<_> = names.iter().map(|name| kept(suffix(name, &names))).collect();
+    assert!(suffixes.iter().enumerate().all(|(index, suffix)| !suffixes[..index].contains(suffix)), "{suffixes:?}");
+    assert_eq!(suffix("c-d", &names), "_c-d", "nothing is added without need");
+    let reversed: Vec<_> = names.iter().rev().copied().collect();
+    assert_eq!(suffix("a.b", &names), suffix("a.b", &reversed), "the order has no say");
+}
+
+#[test]
 fn outcomes_are_reported_where_they_are_counted_and_nowhere_else() {
     let (name, signature) = (name(), signature(vec![input("x", DType::F32, None)], vec![tensor(DType::F32, &[N])]));
     let service = |outcomes| Service {
@@ -316,6 +329,7 @@ fn outcomes_are_reported_where_they_are_counted_and_nowhere_else() {
         access: Access::Open,
         outcomes,
         null_input: NullInput::Reject,
+        extra_columns: ExtraColumns::Refuse,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["blue"],
         inference: inference(&signature),

@@ -1,7 +1,7 @@
 //! The inside of a probe: load, run, measure, join. Runs in the child, and tells each step before it is taken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, Stage};
@@ -25,6 +25,8 @@ pub struct Subject<'a> {
     /// The sample request beside the model, if there is one. One that the model does not take is passed over.
     pub sample: Option<&'a [u8]>,
     pub options: &'a LoadOptions,
+    /// Those that links to the model's weights may lead into.
+    pub external_data_folders: &'a [PathBuf],
     /// What bodies may hold.
     pub policy: Policy,
 }
@@ -45,7 +47,7 @@ pub fn examine(engine: &dyn Engine, subject: Subject<'_>, tell: &mut dyn FnMut(E
 
 fn steps(engine: &dyn Engine, subject: Subject<'_>, tell: &mut dyn FnMut(Event)) -> Result<(), LoadError> {
     tell(Event::Stage(Stage::Read));
-    let graph = Graph::read(subject.path)?;
+    let graph = Graph::read_linked(subject.path, subject.external_data_folders)?;
     let before = resident_bytes();
 
     tell(Event::Stage(Stage::Load));

@@ -1,21 +1,19 @@
 //! Whether rows of several requests may be joined into one run.
 //!
-//! Two things have to hold. Every input and output has one row for each of the request's: its operators prove it ([`RowWise`]), or
-//! else the signature says that the first dimension of all is the same dynamic one, by its name. And rows that are run together
-//! give what they give apart. The name can be wrong, since exporters write what they like, and the runs are on made-up rows, which
-//! prove nothing about others; so both are asked.
+//! Two things have to hold. The operators prove that each row of the outputs is made of the same row of the inputs alone
+//! ([`RowWise`]); and rows that are run together give what they give apart ([`trial`](super::trial)). A proof can have a hole, and runs
+//! say nothing of the values that were not tried, so both are asked. What the signature calls its dimensions counts for neither:
+//! exporters write what they like.
 //!
 //! [`examine`] runs a model through whatever the caller has: a session of its own, or one in use under a deadline.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::made_up::{Shapes, Values};
-use crate::engine::{Graph, RowWise, RunError};
-use crate::tensor::{DType, Difference, Dim, Signature, Tensor, Value, ValueType, difference, join_rows, split_rows};
-
-/// Rows of the requests that are joined, test after test. Batches of one, two and three, since kernels differ between one row
-/// and several; and the first row is not always the same one.
-const TESTS: [&[usize]; 3] = [&[1, 2], &[3, 1], &[1, 1, 2, 1]];
+use super::trial::{RunModel, Trial};
+use crate::engine::{Graph, RowWise};
+use crate::tensor::{Dim, Signature, Tensor, ValueType};
 
 /// What was found out about joining rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,10 +55,6 @@ pub enum ObstacleKind {
     Scalar,
     /// The first dimension is always this size, which is never taken for a batch.
     FixedRows(usize),
-    /// The first dimension is dynamic, and nothing says that it is the others' first.
-    UnnamedRows,
-    /// The first dimension has another name than the first input's.
-    OtherRows { symbol: String, expected: String },
 }
 
 /// What runs have shown.
@@ -84,15 +78,14 @@ pub enum Evidence {
 }
 
 impl Joining {
-    /// Whether rows may be joined: declared or proven so, and shown so.
+    /// Whether rows may be joined: proven so, and shown so.
     pub fn is_safe(&self) -> bool {
-        self.objection().is_none() && self.evidence.as_ref().is_some_and(Evidence::is_for)
+        self.row_wise == RowWise::Proven && self.is_shown()
     }
 
-    /// The obstacle, unless it is one that the operators refute.
-    pub fn objection(&self) -> Option<&Obstacle> {
-        let is_refuted = |obstacle: &Obstacle| obstacle.kind.can_be_tried() && self.row_wise == RowWise::Proven;
-        self.obstacle.as_ref().filter(|obstacle| !is_refuted(obstacle))
+    /// Whether nothing but the missing proof speaks against it.
+    pub fn is_shown(&self) -> bool {
+        self.obstacle.is_none() && self.evidence.as_ref().is_some_and(Evidence::is_for)
     }
 }
 
@@ -117,187 +110,88 @@ pub fn obstacle(signature: &Signature) -> Option<Obstacle> {
         ValueType::Tensor { dims, .. } => (Place::Output, &output.name, Some(dims)),
         _ => (Place::Output, &output.name, None),
     });
-    let mut shared: Option<&str> = None;
-    let mut unnamed = None;
-    for (place, name, dims) in inputs.chain(outputs) {
+    inputs.chain(outputs).find_map(|(place, name, dims)| {
         let kind = match dims.map(|dims| dims.as_ref().map(|dims| dims.first())) {
             None => ObstacleKind::NotATensor,
             Some(None) => ObstacleKind::UnknownRank,
             Some(Some(None)) => ObstacleKind::Scalar,
             Some(Some(Some(Dim::Fixed(rows)))) => ObstacleKind::FixedRows(*rows),
-            Some(Some(Some(Dim::Dynamic(None)))) => {
-                // What comes later may leave nothing to try, and is told first then.
-                unnamed = unnamed.or_else(|| found(place, name, ObstacleKind::UnnamedRows));
-                continue;
-            }
-            Some(Some(Some(Dim::Dynamic(Some(symbol))))) => {
-                let expected = *shared.get_or_insert(symbol);
-                if symbol != expected {
-                    let kind = ObstacleKind::OtherRows { symbol: symbol.clone(), expected: expected.to_owned() };
-                    unnamed = unnamed.or_else(|| found(place, name, kind));
-                }
-                continue;
-            }
+            Some(Some(Some(Dim::Dynamic(_)))) => return None,
         };
-        return found(place, name, kind);
-    }
-    unnamed
+        found(place, name, kind)
+    })
 }
 
-impl ObstacleKind {
-    /// Whether the declaration only fails to say what could be true all the same.
-    fn can_be_tried(&self) -> bool {
-        matches!(self, ObstacleKind::UnnamedRows | ObstacleKind::OtherRows { .. })
+/// What a proof says, as a clause.
+pub const PROVEN: &str = "every operator keeps rows apart";
+
+/// Why the operators are no proof, as a clause; `None` if they are one.
+pub fn doubt(row_wise: &RowWise) -> Option<String> {
+    match row_wise {
+        RowWise::Proven => None,
+        RowWise::Unknown => Some("nothing is known of the operators".to_owned()),
+        RowWise::Unproven { operator } => Some(format!("{operator} is not known to keep rows apart")),
     }
 }
 
-/// A run of the model on these inputs.
-pub type RunModel<'a> = dyn FnMut(&[Tensor]) -> Result<Vec<Value>, RunError> + 'a;
-
-/// Finds out whether rows may be joined, by some twenty runs of few rows.
+/// Finds out whether rows may be joined, by at most some sixty runs of few rows.
 ///
-/// `sample` is a request that the model takes, if one is known: its other dimensions are used. No input has more than
-/// `max_elements`.
+/// `sample` is a request that the model takes, if one is known: its other dimensions are used, and its values too. No input has
+/// more than `max_elements`.
 pub fn examine(graph: &Graph, sample: Option<&[Tensor]>, max_elements: usize, run: &mut RunModel<'_>) -> Joining {
-    let Graph { signature, row_wise, .. } = graph;
-    let obstacle = obstacle(signature);
+    let obstacle = obstacle(&graph.signature);
     let evidence = match &obstacle {
-        Some(obstacle) if !obstacle.kind.can_be_tried() => None,
-        _ => Some(Trial { signature, max_elements, run }.evidence(sample)),
+        Some(_) => None,
+        None => Some(Trial::new(graph, sample, max_elements, run).evidence()),
     };
-    Joining { obstacle, row_wise: row_wise.clone(), evidence }
+    Joining { obstacle, row_wise: graph.row_wise.clone(), evidence }
 }
 
-struct Trial<'a, 'r> {
-    signature: &'a Signature,
-    max_elements: usize,
-    run: &'a mut RunModel<'r>,
-}
-
-/// Inputs that the model runs on.
-struct Recipe {
-    shapes: Shapes,
-    values: Values,
-}
-
-impl Trial<'_, '_> {
-    fn evidence(&mut self, sample: Option<&[Tensor]>) -> Evidence {
-        let recipe = match self.recipe(sample) {
-            Ok(recipe) => recipe,
-            Err(reason) => return Evidence::NotRun { reason },
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        let place = match self.place {
+            Place::Input => "input",
+            Place::Output => "output",
         };
-        let mut rounded: Option<(f64, f64)> = None;
-        for (number, rows) in TESTS.iter().enumerate() {
-            match self.test(&recipe, rows, 1000 * (number as u64 + 1)) {
-                Ok(None) => {}
-                Ok(Some((absolute, relative))) => {
-                    let most = rounded.unwrap_or_default();
-                    rounded = Some((most.0.max(absolute), most.1.max(relative)));
-                }
-                Err(evidence) => return evidence,
-            }
+        match &self.kind {
+            ObstacleKind::None => write!(f, "there is no {place}"),
+            ObstacleKind::NotATensor => write!(f, "{place} '{name}' is a sequence or a map, not a tensor"),
+            ObstacleKind::UnknownRank => write!(f, "{place} '{name}' does not declare how many dimensions it has"),
+            ObstacleKind::Scalar => write!(f, "{place} '{name}' is a scalar, which has no rows"),
+            ObstacleKind::FixedRows(rows) => write!(f, "the first dimension of {place} '{name}' is always {rows}"),
         }
-        rounded.map_or(Evidence::Same, |(absolute, relative)| Evidence::Rounded { absolute, relative })
-    }
-
-    /// The first kind of made-up inputs that the model runs on, twice with the same answer.
-    fn recipe(&mut self, sample: Option<&[Tensor]>) -> Result<Recipe, String> {
-        let sizes = [1, 8, 64, 224].map(|size| Shapes::declared(self.signature, size));
-        let of_sample = sample.map(|inputs| Shapes::of(self.signature, inputs));
-        let mut tried: Vec<Shapes> = Vec::new();
-        let mut first_reason = None;
-        for shapes in of_sample.into_iter().chain(sizes) {
-            if tried.contains(&shapes) {
-                continue;
-            }
-            for values in Values::ALL {
-                let Some(inputs) = shapes.rows(self.signature, 1, values, 1, self.max_elements) else {
-                    first_reason.get_or_insert_with(|| "one row has more elements than max_elements".to_owned());
-                    continue;
-                };
-                match (self.run)(&inputs) {
-                    Ok(_) => return Ok(Recipe { shapes, values }),
-                    Err(error) => drop(first_reason.get_or_insert_with(|| error.to_string())),
-                }
-            }
-            tried.push(shapes);
-        }
-        Err(first_reason.unwrap_or_default())
-    }
-
-    /// One batch, joined and apart: `None` if they are the same, the greatest differences if these are of rounding.
-    fn test(&mut self, recipe: &Recipe, sizes: &[usize], seed: u64) -> Result<Option<(f64, f64)>, Evidence> {
-        let parts = (sizes.iter().zip(seed..))
-            .map(|(&rows, seed)| recipe.shapes.rows(self.signature, rows, recipe.values, seed, self.max_elements))
-            .collect::<Option<Vec<_>>>();
-        let too_large = || Evidence::NotRun { reason: "a few rows have more elements than max_elements".to_owned() };
-        let parts = parts.ok_or_else(too_large)?;
-        let joined: Option<Vec<Tensor>> = (0..self.signature.inputs.len())
-            .map(|input| join_rows(&parts.iter().map(|part| &part[input]).collect::<Vec<_>>()))
-            .collect();
-        let joined = joined.expect("the parts are made to one pattern, and have rows");
-
-        let apart = parts.iter().map(|part| (self.run)(part)).collect::<Result<Vec<_>, _>>();
-        let apart = apart.map_err(|error| Evidence::NotRun { reason: error.to_string() })?;
-        let together = (self.run)(&joined).map_err(|error| Evidence::JoinedFails { reason: error.to_string() })?;
-        let again = (self.run)(&joined).map_err(|error| Evidence::JoinedFails { reason: error.to_string() })?;
-        self.compare(sizes, &apart, &together, &again)
-    }
-
-    fn compare(
-        &self,
-        sizes: &[usize],
-        apart: &[Vec<Value>],
-        together: &[Value],
-        again: &[Value],
-    ) -> Result<Option<(f64, f64)>, Evidence> {
-        let mut most: Option<(f64, f64)> = None;
-        for (index, spec) in self.signature.outputs.iter().enumerate() {
-            let output = || spec.name.clone();
-            // The signature has promised tensors.
-            let (Some(Value::Tensor(joined)), Some(Value::Tensor(twice))) = (together.get(index), again.get(index))
-            else {
-                return Err(Evidence::Differs { output: output(), absolute: None });
-            };
-            // Threads may round differently from run to run; a draw of lots differs by more.
-            if is_beyond_rounding(joined.dtype(), difference(joined, twice)) {
-                return Err(Evidence::NotRepeatable { output: output() });
-            }
-            let rows = sizes.iter().sum();
-            let Some(split) = split_rows(joined, sizes) else {
-                return Err(Evidence::OtherRowCount { output: output(), rows, got: joined.shape().first().copied() });
-            };
-            for (part, values) in split.iter().zip(apart) {
-                let Some(Value::Tensor(alone)) = values.get(index) else {
-                    return Err(Evidence::Differs { output: output(), absolute: None });
-                };
-                let apart = difference(part, alone);
-                if is_beyond_rounding(part.dtype(), apart) {
-                    let absolute = if let Difference::Floats { absolute, .. } = apart { Some(absolute) } else { None };
-                    return Err(Evidence::Differs { output: output(), absolute });
-                }
-                if let Difference::Floats { absolute, relative } = apart {
-                    let so_far = most.unwrap_or_default();
-                    most = Some((so_far.0.max(absolute), so_far.1.max(relative)));
-                }
-            }
-        }
-        Ok(most)
     }
 }
 
-/// Sums of the same numbers in another order come out a little different, and kernels for one row add up in another order
-/// than those for several. More than this is another result.
-fn is_beyond_rounding(dtype: DType, difference: Difference) -> bool {
-    let tolerance = match dtype {
-        DType::F16 | DType::BF16 => 2e-2,
-        DType::F64 => 1e-10,
-        _ => 1e-4,
-    };
-    match difference {
-        Difference::None => false,
-        Difference::Floats { relative, .. } => relative > tolerance,
-        Difference::Other => true,
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Evidence::Same => f.write_str("joined rows give the same bits as separate ones"),
+            Evidence::Rounded { absolute, .. } => {
+                write!(f, "joined rows give what separate ones do but for rounding, {absolute:.1e} at most")
+            }
+            Evidence::Differs { output, absolute } => match absolute {
+                Some(absolute) => write!(
+                    f,
+                    "joined rows give other answers than separate ones: output '{output}' differs by {absolute:.1e}"
+                ),
+                None => write!(f, "joined rows give other answers than separate ones in output '{output}'"),
+            },
+            Evidence::OtherRowCount { output, rows, got: Some(got) } => {
+                write!(f, "output '{output}' has {got} rows for {rows}")
+            }
+            Evidence::OtherRowCount { output, rows, got: None } => {
+                write!(f, "output '{output}' has no rows, for {rows}")
+            }
+            Evidence::NotRepeatable { output } => {
+                write!(f, "output '{output}' is another one each time for the same input")
+            }
+            Evidence::JoinedFails { reason } => {
+                write!(f, "the model runs on some numbers of rows and not on others: {reason}")
+            }
+            Evidence::NotRun { reason } => write!(f, "the model did not run on made-up rows: {reason}"),
+        }
     }
 }
 

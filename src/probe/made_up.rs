@@ -53,6 +53,11 @@ impl Shapes {
         Shapes(shapes.collect())
     }
 
+    /// One for each input, in the signature's order.
+    pub(super) fn of_inputs(&self) -> impl Iterator<Item = &[usize]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
     /// Inputs of so many rows, each input's first dimension. `None` when they would have more than `max_elements`.
     pub(super) fn rows(
         &self,
@@ -134,16 +139,22 @@ fn fill(dtype: DType, shape: &[usize], values: Values, random: &mut Numbers) -> 
 }
 
 /// Made-up numbers.
-struct Numbers(SplitMix64);
+pub(super) struct Numbers(pub SplitMix64);
 
 impl Numbers {
     /// For bounds that are powers of two.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0.draw() >> 32 & (bound - 1)
     }
 
+    /// Both ends included, if there is anything between them.
+    pub(super) fn between(&mut self, low: i128, high: i128) -> i128 {
+        let span = (high - low).max(0) as u128 + 1;
+        low + ((u128::from(self.0.draw()) * span) >> 64) as i128
+    }
+
     /// From -1 to 1.
-    fn float(&mut self) -> f64 {
+    pub(super) fn float(&mut self) -> f64 {
         (self.0.draw() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 }

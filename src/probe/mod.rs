@@ -8,11 +8,14 @@
 mod child;
 mod event;
 mod examine;
+mod hostile;
 pub mod joining;
 mod limits;
 mod made_up;
 mod report;
+mod rounding;
 mod sample;
+mod trial;
 
 pub use child::{Probe, run};
 pub use event::{Event, Stage};

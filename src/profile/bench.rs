@@ -72,12 +72,12 @@ pub struct LiveBench<'a> {
 }
 
 impl<'a> LiveBench<'a> {
-    /// Loads the model as it is planned by itself, and gives that plan. The error is for the operator.
+    /// Loads the model as it is planned by itself, and gives that plan and whether its rows may be joined. The error is for the operator.
     pub fn start(
         subject: Subject,
         stop: Arc<AtomicBool>,
         tell: &'a dyn Fn(Progress<'_>),
-    ) -> Result<(LiveBench<'a>, Plan), String> {
+    ) -> Result<(LiveBench<'a>, Plan, bool), String> {
         // As many threads as a server has.
         let runtime = Builder::new_multi_thread()
             .worker_threads(subject.settings.cores.total() + 1)
@@ -93,9 +93,9 @@ impl<'a> LiveBench<'a> {
         let mut bench = LiveBench { subject, inputs, open: None, alone, begun, stop, tell, watchdog, runtime };
         let deployment = bench.load(&bench.subject.settings)?;
         bench.inputs = Arc::new(bench.read_inputs(&deployment)?);
-        let plan = deployment.plan;
+        let (plan, can_join) = (deployment.plan, deployment.row_joining.is_possible());
         bench.open = Some((Candidate::of(plan), deployment));
-        Ok((bench, plan))
+        Ok((bench, plan, can_join))
     }
 
     /// The runtime, for tasks that go on beside.

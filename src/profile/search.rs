@@ -48,6 +48,8 @@ pub struct Space {
     /// How a run of the sample is done with `auto`.
     pub planned: Execution,
     pub cores: usize,
+    /// Whether rows of several requests may share runs.
+    pub can_join: bool,
     /// What the operator has set is not varied.
     pub asked: Wishes,
 }
@@ -108,7 +110,7 @@ pub fn search(bench: &mut dyn Bench, space: &Space, goal: &Goal) -> Findings {
     let mut findings = Findings::default();
     let mut seen = vec![space.start];
     let mut ahead = VecDeque::from([space.start]);
-    let (mut run, mut can_join) = (None, true);
+    let (mut run, mut can_join) = (None, space.can_join);
     while let Some(candidate) = ahead.pop_front() {
         if bench.time_left() <= CONFIRMATION {
             break;

@@ -64,7 +64,7 @@ fn candidate(execution: Option<Execution>, workers: usize, intra_op_threads: usi
 }
 
 fn space(start: Candidate, planned: Execution) -> Space {
-    Space { start, planned, cores: 2, asked: Wishes::default() }
+    Space { start, planned, cores: 2, can_join: true, asked: Wishes::default() }
 }
 
 fn goal(slo: &str) -> Goal {
@@ -181,6 +181,16 @@ fn what_cannot_help_is_not_tried_and_the_report_says_why() {
     let findings = search(&mut bench, &space(start, Execution::Pooled), &Goal::default());
     assert!(note(&findings, &candidate(Some(Execution::Combining), 2, 1, 1)).contains("would hold up the threads"));
     assert!(bench.offered.iter().all(|(tried, _)| tried.execution.is_none() && tried.max_batch == 1));
+}
+
+#[test]
+fn no_batch_is_tried_of_a_model_whose_rows_may_mix() {
+    let start = candidate(None, 2, 1, 1);
+    let mut bench = MadeUp::new(20 * US, &|_| Ok(10_000.0));
+    let space = Space { can_join: false, ..space(start, Execution::Combining) };
+    let findings = search(&mut bench, &space, &Goal::default());
+    assert!(note(&findings, &candidate(None, 2, 1, 8)).contains("cannot be joined"));
+    assert!(bench.offered.iter().all(|(tried, _)| tried.max_batch == 1));
 }
 
 #[test]

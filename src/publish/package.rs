@@ -1,13 +1,14 @@
 //! Which files a version consists of.
 //!
 //! Of a file: itself, and the files in its folder that it keeps weights in. Of a folder: everything in it, but for what is hidden
-//! and the golden requests. Links are refused: what is registered has to be what lies there.
+//! and the golden requests. Links are refused, but for those into folders that the operator names: what is registered has to be what
+//! lies there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::PublishError;
-use crate::engine::Graph;
+use crate::engine::{Graph, resolve_external};
 use crate::registry::FilePath;
 
 /// The most files that a version has.
@@ -28,15 +29,15 @@ pub struct Package {
 }
 
 impl Package {
-    /// Finds the files that `path` means.
-    pub fn of(path: &Path) -> Result<Package, PublishError> {
+    /// Finds the files that `path` means, some of which may be links into `folders`.
+    pub fn of(path: &Path, folders: &[PathBuf]) -> Result<Package, PublishError> {
         let metadata = fs::metadata(path).map_err(|source| PublishError::Read { path: path.to_owned(), source })?;
-        if metadata.is_dir() { of_folder(path) } else { of_file(path) }
+        if metadata.is_dir() { of_folder(path, folders) } else { of_file(path, folders) }
     }
 }
 
-fn of_file(path: &Path) -> Result<Package, PublishError> {
-    let graph = Graph::read(path)?;
+fn of_file(path: &Path, folders: &[PathBuf]) -> Result<Package, PublishError> {
+    let graph = Graph::read_linked(path, folders)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -51,9 +52,9 @@ fn of_file(path: &Path) -> Result<Package, PublishError> {
     Ok(Package { folder, model, files, graph })
 }
 
-fn of_folder(folder: &Path) -> Result<Package, PublishError> {
+fn of_folder(folder: &Path, folders: &[PathBuf]) -> Result<Package, PublishError> {
     let mut files = Vec::new();
-    walk(folder, Path::new(""), &mut files)?;
+    walk(folder, Path::new(""), folders, &mut files)?;
     files.sort();
     let refuse = |reason: String| PublishError::Package { path: folder.to_owned(), reason };
     let is_model = |file: &&FilePath| !file.as_str().contains('/') && file.as_str().ends_with(".onnx");
@@ -77,12 +78,12 @@ fn of_folder(folder: &Path) -> Result<Package, PublishError> {
             }
         },
     };
-    let graph = Graph::read(&model.in_folder(folder))?;
+    let graph = Graph::read_linked(&model.in_folder(folder), folders)?;
     Ok(Package { folder: folder.to_owned(), model, files, graph })
 }
 
 /// Adds the files of `folder/below`, and of the folders in it.
-fn walk(folder: &Path, below: &Path, files: &mut Vec<FilePath>) -> Result<(), PublishError> {
+fn walk(folder: &Path, below: &Path, folders: &[PathBuf], files: &mut Vec<FilePath>) -> Result<(), PublishError> {
     let at = folder.join(below);
     let failed = |source| PublishError::Read { path: at.clone(), source };
     for entry in fs::read_dir(&at).map_err(failed)? {
@@ -95,19 +96,21 @@ fn walk(folder: &Path, below: &Path, files: &mut Vec<FilePath>) -> Result<(), Pu
         let path = below.join(&name);
         let kind = entry.file_type().map_err(failed)?;
         let refuse = |reason: &str| PublishError::Package { path: folder.join(&path), reason: reason.to_owned() };
+        if kind.is_symlink() {
+            resolve_external(folder, &path.to_string_lossy(), folders)
+                .map_err(|reason| refuse(&format!("is refused: {reason}")))?;
+        }
         if kind.is_dir() {
             if path.components().count() >= FilePath::MAX_PARTS {
                 return Err(refuse("lies too deep: a model goes down at most 16 folders"));
             }
-            walk(folder, &path, files)?;
-        } else if kind.is_file() {
+            walk(folder, &path, folders, files)?;
+        } else if kind.is_file() || kind.is_symlink() {
             if files.len() == FILES_MAX {
                 let reason = format!("holds more than {FILES_MAX} files, the most that a model has");
                 return Err(PublishError::Package { path: folder.to_owned(), reason });
             }
             files.push(FilePath::from_relative(&path)?);
-        } else if kind.is_symlink() {
-            return Err(refuse("is a symbolic link; copy the file there instead"));
         } else {
             return Err(refuse("is no plain file"));
         }

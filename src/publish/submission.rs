@@ -35,6 +35,8 @@ pub struct Submission {
 pub struct Practice<'a> {
     /// In the order in which a server would use them.
     pub engines: &'a [&'a EngineTrial<'a>],
+    /// Those that links to the model's files may lead into.
+    pub external_data_folders: &'a [PathBuf],
     /// What bodies may hold.
     pub policy: Policy,
 }
@@ -52,7 +54,7 @@ pub enum Step {
 
 /// Turns a submission into a draft, or says why it is none. Blocks.
 pub fn prepare(submission: Submission, practice: &Practice<'_>, tell: &dyn Fn(Step)) -> Result<Draft, PublishError> {
-    let package = Package::of(&submission.path)?;
+    let package = Package::of(&submission.path, practice.external_data_folders)?;
     let model_path = package.model.in_folder(&package.folder);
     let sample_input = sample_input(&submission, &package, &model_path, practice.policy)?;
     let sample_output = sample_output(&submission, &package, &model_path)?;

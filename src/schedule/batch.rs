@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::cost::{Cost, Sample};
 use super::job::{Job, Place};
-use super::lane::Held;
+use super::lane::{Audience, Held};
 use super::queue::Batch;
 use super::reply::Outcome;
 use super::{Completed, ScheduleError};
@@ -24,8 +24,8 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// Runs the jobs, together if they are several, and answers each.
     ///
-    /// A run of several is ended only when all their deadlines have passed. If it fails, each runs again by itself: what is
-    /// wrong with one is not the others' business.
+    /// A run of several is ended only when all their deadlines have passed, or all of them have left. If it fails, each runs again by
+    /// itself: what is wrong with one is not the others' business.
     pub fn run(&self, held: &mut Held<'_>, mut batch: Batch) {
         if batch.len() > 1 {
             let started = Instant::now();
@@ -46,20 +46,31 @@ impl Runner<'_> {
             }
         }
         for job in batch.drain(..) {
-            let outcome = self.run_alone(held, &job.inputs, job.submitted, job.deadline);
+            // Its client may have left during the run of all.
+            if job.reply.has_left() {
+                continue;
+            }
+            let audience = Audience::Requests(Box::new([job.reply.listener()]));
+            let outcome = self.run_alone(held, &job.inputs, audience, (job.submitted, job.deadline));
             job.answer(outcome);
         }
     }
 
-    /// One request's run.
-    pub fn run_alone(&self, held: &mut Held<'_>, inputs: &[Tensor], submitted: Instant, deadline: Instant) -> Outcome {
+    /// One request's run, which was `submitted` then and has to end by its `deadline`.
+    pub fn run_alone(
+        &self,
+        held: &mut Held<'_>,
+        inputs: &[Tensor],
+        audience: Audience,
+        (submitted, deadline): (Instant, Instant),
+    ) -> Outcome {
         let started = Instant::now();
         if started >= deadline {
             return Err(ScheduleError::Expired);
         }
-        let outcome = held.run(inputs, started, deadline, self.place);
+        let outcome = held.run_for(&[inputs], audience, started, deadline, self.place);
         let ran = started.elapsed();
-        self.note(&[inputs], ran, outcome.is_ok());
+        self.note(&[inputs], ran, outcome.as_ref().err());
         match outcome {
             Ok(outputs) => Ok(Completed { outputs, queued: started.saturating_duration_since(submitted), ran }),
             Err(RunError::Interrupted) => Err(ScheduleError::Expired),
@@ -78,23 +89,29 @@ impl Runner<'_> {
     ) -> Option<Result<(Vec<Vec<Value>>, Duration), RunError>> {
         let deadline = batch.iter().map(|job| job.deadline).max()?;
         let parts: Vec<&[Tensor]> = batch.iter().map(|job| job.inputs.as_slice()).collect();
-        let outcome = held.run_joined(&parts, started, deadline, self.place);
+        let audience = Audience::Requests(batch.iter().map(|job| job.reply.listener()).collect());
+        let outcome = held.run_for(&parts, audience, started, deadline, self.place);
         let ran = started.elapsed();
-        self.note(&parts, ran, outcome.is_ok());
+        self.note(&parts, ran, outcome.as_ref().err());
         match outcome {
             Ok(outputs) => split(&outputs, batch).map(|outputs| Ok((outputs, ran))),
             Err(error) => Some(Err(error)),
         }
     }
 
-    fn note(&self, requests: &[&[Tensor]], took: Duration, is_success: bool) {
+    fn note(&self, requests: &[&[Tensor]], took: Duration, failure: Option<&RunError>) {
         self.metrics.batch_size.observe(requests.len() as f64);
         let rows_of = |inputs: &[Tensor]| inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
         let rows = requests.iter().map(|inputs| rows_of(inputs)).sum();
-        if is_success {
+        if failure.is_none() {
             self.metrics.runs.observe(rows, took);
         }
         let elements = requests.iter().copied().flatten().map(Tensor::len).sum();
+        // One that was ended early shows that such runs take longer than that, and never that they are short.
+        let is_cut_short = matches!(failure, Some(RunError::Interrupted));
+        if is_cut_short && self.cost.of_elements(elements).is_some_and(|expected| took / self.part < expected) {
+            return;
+        }
         self.cost.learn(Sample { rows, elements, took: took / self.part });
     }
 }

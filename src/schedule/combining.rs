@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use super::company::{Arrival, is_worth_it};
 use super::job::{Job, Place, Size};
-use super::lane::Held;
+use super::lane::{Audience, Held};
 use super::others_first::others_first;
 use super::plan::INLINE_RUN_MAX;
 use super::reply::{Outcome, Ticket, Turn};
 use super::scheduler::{Shared, Waiting, refusal};
+use crate::client::Client;
 use crate::tensor::Tensor;
 
 /// Whether a request is run by itself.
@@ -63,7 +64,8 @@ impl Shared {
             return None;
         }
         let mut lead = self.take_lead()?;
-        Some(self.runner(Place::Inline).run_alone(&mut lead.held, inputs, submitted, deadline))
+        let audience = Client::of_request().map_or(Audience::Runner, Audience::Client);
+        Some(self.runner(Place::Inline).run_alone(&mut lead.held, inputs, audience, (submitted, deadline)))
     }
 
     /// Has a request wait, and lead when a session is free.

@@ -7,7 +7,9 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::job::Place;
+use super::reply::Listener;
 use super::watchdog::{Glance, PERIOD, Watchdog};
+use crate::client::Client;
 use crate::engine::{Buckets, Interrupt, LoadError, RunError, Session};
 use crate::tensor::{Tensor, Value};
 
@@ -27,11 +29,33 @@ struct Progress {
     current: Option<Run>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Run {
     place: Place,
     started: Instant,
     deadline: Instant,
+    audience: Audience,
+}
+
+/// Who waits for what a run gives.
+#[derive(Debug)]
+pub enum Audience {
+    /// Whoever runs it, to the end or the deadline.
+    Runner,
+    /// The client of the request that runs it.
+    Client(Client),
+    /// These; once none of them waits any more, the run is pointless.
+    Requests(Box<[Listener]>),
+}
+
+impl Audience {
+    fn has_left(&self) -> bool {
+        match self {
+            Audience::Runner => false,
+            Audience::Client(client) => client.has_left(),
+            Audience::Requests(requests) => requests.iter().all(Listener::has_left),
+        }
+    }
 }
 
 impl std::fmt::Debug for Lane {
@@ -80,11 +104,11 @@ impl Lane {
         Held { lane: self, session: self.session.lock() }
     }
 
-    /// Stops the run in progress if its deadline has passed, and says how the lane is doing.
+    /// Stops the run in progress if its deadline has passed or nobody waits for it any more, and says how the lane is doing.
     pub(super) fn look(&self, now: Instant) -> Glance {
         let progress = self.progress.lock();
-        let Some(run) = progress.current else { return Glance { begun: progress.begun, ..Glance::default() } };
-        if run.deadline <= now {
+        let Some(run) = &progress.current else { return Glance { begun: progress.begun, ..Glance::default() } };
+        if run.deadline <= now || run.audience.has_left() {
             // Under the lock: the run cannot end and the next one begin between the look and the stop.
             self.interrupt.stop();
         }
@@ -113,11 +137,23 @@ impl Held<'_> {
         deadline: Instant,
         place: Place,
     ) -> Result<Vec<Value>, RunError> {
+        self.run_for(parts, Audience::Runner, started, deadline, place)
+    }
+
+    /// The same for an audience: the run is ended when all of it has left.
+    pub fn run_for(
+        &mut self,
+        parts: &[&[Tensor]],
+        audience: Audience,
+        started: Instant,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Vec<Value>, RunError> {
         {
             let mut progress = self.lane.progress.lock();
             self.lane.interrupt.reset();
             progress.begun = progress.begun.wrapping_add(1);
-            progress.current = Some(Run { place, started, deadline });
+            progress.current = Some(Run { place, started, deadline, audience });
         }
         self.lane.watchdog.run_begun();
         let run = || match parts {
@@ -125,7 +161,9 @@ impl Held<'_> {
             parts => self.session.run_joined(parts),
         };
         let outcome = catch_unwind(AssertUnwindSafe(run));
-        self.lane.progress.lock().current = None;
+        // Given back outside of the lock: a last listener takes its job's state with it.
+        let ended = self.lane.progress.lock().current.take();
+        drop(ended);
         outcome.unwrap_or_else(|panic| Err(RunError::Failed(format!("the engine panicked: {}", panic_text(&*panic)))))
     }
 }

@@ -17,6 +17,10 @@ pub type Outcome = Result<Completed, ScheduleError>;
 #[derive(Debug)]
 pub struct Reply(Arc<Mutex<State>>);
 
+/// Sees whether the request still waits. For the watchdog, while the job is in a run.
+#[derive(Debug)]
+pub struct Listener(Arc<Mutex<State>>);
+
 /// The end that waits. Dropped, the job is nobody's any more.
 #[derive(Debug)]
 pub struct Ticket(Arc<Mutex<State>>);
@@ -60,6 +64,16 @@ impl Reply {
         self.settle(outcome);
     }
 
+    /// For whoever wants to know, while the job is run, whether its request still waits.
+    pub fn listener(&self) -> Listener {
+        Listener(Arc::clone(&self.0))
+    }
+
+    /// Whether nobody waits any more.
+    pub fn has_left(&self) -> bool {
+        self.0.lock().left
+    }
+
     /// Asks the request to lead; false if it has left.
     pub fn ask_to_lead(&self) -> bool {
         let mut state = self.0.lock();
@@ -84,6 +98,12 @@ impl Reply {
                 waker.wake();
             }
         }
+    }
+}
+
+impl Listener {
+    pub fn has_left(&self) -> bool {
+        self.0.lock().left
     }
 }
 
@@ -170,5 +190,10 @@ mod tests {
         assert!(ticket.withdraw() && !withdrawn.take());
         let (asked, ticket) = reply();
         assert!(asked.ask_to_lead() && ticket.leave());
+        let (heard, ticket) = reply();
+        let listener = heard.listener();
+        assert!(!listener.has_left() && !heard.has_left());
+        ticket.leave();
+        assert!(listener.has_left() && heard.has_left());
     }
 }

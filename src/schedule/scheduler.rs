@@ -23,6 +23,9 @@ use super::{Limits, ScheduleError};
 use crate::telemetry::DeploymentMetrics;
 use crate::tensor::Tensor;
 
+/// How long a request whose client seems to have left waits for its connection to say so.
+const LEAVING: Duration = Duration::from_millis(20);
+
 /// Runs one deployment's requests. Dropping it refuses what is new; the workers run what waits and then end by themselves,
 /// so that nobody has to wait for a run that cannot be interrupted.
 #[derive(Debug)]
@@ -122,7 +125,13 @@ impl Scheduler {
         if (place, sharing) == (Place::Inline, Sharing::Alone)
             && let Some(outcome) = shared.run_at_once(&inputs, submitted, deadline)
         {
-            return outcome;
+            let is_expired = matches!(outcome, Err(ScheduleError::Expired));
+            if !is_expired || Instant::now() >= deadline {
+                return outcome;
+            }
+            // It was ended before its deadline: its client seems to have left. Its connection looks now, and drops this future if
+            // that is so. If not, the request is run like any other that has to wait.
+            tokio::time::sleep(LEAVING).await;
         }
         let (reply, ticket) = reply();
         let run_alone = shared.run_alone(size);

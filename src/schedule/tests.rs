@@ -29,7 +29,7 @@ struct Bench {
     narrow: FakeEngine,
     metrics: Arc<DeploymentMetrics>,
     runtime: Runtime,
-    _watchdog: WatchdogHandle,
+    watchdog: WatchdogHandle,
 }
 
 /// What a test varies.
@@ -99,7 +99,7 @@ impl Setup {
             narrow,
             metrics,
             runtime: Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
-            _watchdog: watchdog,
+            watchdog,
         }
     }
 }
@@ -281,6 +281,40 @@ fn what_has_expired_or_is_not_wanted_any_more_is_not_run() {
         bench.output(bench.submit(rows(&[1, 2], 3.0)));
         assert_eq!(bench.engine.runs(), 2);
     });
+}
+
+#[test]
+fn a_run_is_ended_when_its_only_client_has_left_and_the_session_is_free() {
+    let bench = Setup::of(Execution::Pooled).start();
+    let leaving = bench.busy();
+    leaving.abort();
+    assert!(bench.runtime.block_on(leaving).unwrap_err().is_cancelled());
+    // The gate is closed: only an interruption lets the session go.
+    let next = bench.submit(rows(&[1, 2], 1.0));
+    bench.gate.wait_for_arrivals(2);
+    assert_eq!(bench.engine.interrupted(), 1);
+    bench.gate.open();
+    bench.output(next);
+}
+
+#[test]
+fn a_run_goes_on_as_long_as_one_of_its_clients_waits() {
+    let bench = Setup::of(Execution::Pooled).start();
+    let running = bench.busy();
+    let staying = bench.submit(rows(&[1, 2], 1.0));
+    bench.wait_for_queue(1);
+    let leaving = bench.submit(rows(&[1, 2], 2.0));
+    bench.wait_for_queue(2);
+    bench.gate.admit(1);
+    bench.output(running);
+    bench.gate.wait_for_arrivals(2);
+    leaving.abort();
+    assert!(bench.runtime.block_on(leaving).unwrap_err().is_cancelled());
+    bench.watchdog.watchdog().look_now();
+    assert_eq!(bench.engine.interrupted(), 0);
+    bench.gate.admit(1);
+    bench.output(staying);
+    assert_eq!((bench.engine.runs(), bench.engine.interrupted()), (2, 0));
 }
 
 #[test]

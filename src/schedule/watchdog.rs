@@ -1,4 +1,5 @@
-//! The thread that looks after runs: ends those whose deadline has passed, and reports those that hold up their thread.
+//! The thread that looks after runs: ends those whose deadline has passed or whose clients have left, and reports those that hold up
+//! their thread.
 //!
 //! One for the whole server. While runs begin it looks every [`PERIOD`]; when a whole period has passed without one it sleeps
 //! until the next run wakes it. So a run costs one look at an atomic, and an idle server costs nothing. As the one who knows
@@ -88,6 +89,12 @@ impl Watchdog {
             drop(self.state.lock());
             self.wake.notify_one();
         }
+    }
+
+    /// Looks at every lane once, now.
+    #[cfg(test)]
+    pub(super) fn look_now(&self) {
+        self.look(&self.state.lock().lanes);
     }
 
     fn keep_watch(&self) {

@@ -1,12 +1,17 @@
 //! The metrics of GPUs, by this server's names and by Triton's.
 //!
-//! Nothing is counted here: the GPUs are read when somebody asks for metrics. What a GPU does not tell has no metric, and a family
-//! that no GPU has a value for is left out, so that a machine without a GPU shows none. `docs/metrics.md` and `docs/triton.md` list
-//! the names; tests compare them.
+//! Nothing is counted here: the GPUs are read when somebody asks for metrics, by a thread of their own. What a GPU does not tell has no
+//! metric, and a family that no GPU has a value for is left out, so that a machine without a GPU shows none. `docs/metrics.md` and
+//! `docs/triton.md` list the names; tests compare them.
 
-use std::fmt;
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use prometheus::proto::MetricType;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::exposition::{counter, family, gauge, pair, text};
 use super::nvml;
@@ -31,25 +36,65 @@ pub struct Gpu {
     pub energy_joules: Option<f64>,
 }
 
-/// Where readings come from.
-pub struct Gpus(Box<dyn Fn() -> Vec<Gpu> + Send + Sync>);
+/// How long whoever asks for metrics waits for a reading.
+const READING_MAX: Duration = Duration::from_millis(75);
 
-impl Gpus {
-    /// Those of this machine, by NVIDIA's library. It is looked for at the first reading; where there is none, there are no GPUs.
-    pub fn of_machine() -> Gpus {
-        let reader = nvml::Reader::default();
-        Gpus(Box::new(move || reader.read()))
-    }
+/// How old the last reading may be where a new one takes longer than that.
+const AGE_MAX: Duration = Duration::from_secs(60);
 
-    /// All of them now.
-    pub fn read(&self) -> Vec<Gpu> {
-        (self.0)()
-    }
+/// Where readings come from: a thread of their own, because a driver may hang.
+#[derive(Debug)]
+pub struct Gpus {
+    ask: SyncSender<()>,
+    readings: watch::Receiver<Reading>,
 }
 
-impl fmt::Debug for Gpus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Gpus")
+/// All GPUs at one moment.
+#[derive(Clone, Debug)]
+struct Reading {
+    gpus: Vec<Gpu>,
+    /// `None` before the first one.
+    taken: Option<Instant>,
+}
+
+impl Gpus {
+    /// Those of this machine, by NVIDIA's library, which is looked for at once; where there is none, there are no GPUs.
+    pub fn of_machine() -> io::Result<Gpus> {
+        let reader = nvml::Reader::default();
+        Gpus::read_by(move || reader.read())
+    }
+
+    /// Starts the thread, and a first reading. It ends with what this gives.
+    fn read_by(read: impl Fn() -> Vec<Gpu> + Send + 'static) -> io::Result<Gpus> {
+        let (ask, asked) = sync_channel(1);
+        let (publish, readings) = watch::channel(Reading { gpus: Vec::new(), taken: None });
+        thread::Builder::new().name("scoria-gpu".to_owned()).spawn(move || {
+            loop {
+                let gpus = read();
+                publish.send_replace(Reading { gpus, taken: Some(Instant::now()) });
+                if asked.recv().is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Gpus { ask, readings })
+    }
+
+    /// All of them now. If the driver does not tell in time, what it told last; none if that is too old to be true.
+    pub async fn read(&self) -> Vec<Gpu> {
+        self.read_within(READING_MAX, AGE_MAX).await
+    }
+
+    async fn read_within(&self, reading_max: Duration, age_max: Duration) -> Vec<Gpu> {
+        let mut readings = self.readings.clone();
+        let asked = Instant::now();
+        // Whoever has asked already has done so for us.
+        let _ = self.ask.try_send(());
+        let is_new = |reading: &Reading| reading.taken.is_some_and(|taken| taken >= asked);
+        drop(timeout(reading_max, readings.wait_for(is_new)).await);
+        let reading = readings.borrow();
+        let is_fresh = reading.taken.is_some_and(|taken| asked.saturating_duration_since(taken) <= age_max);
+        if is_fresh { reading.gpus.clone() } else { Vec::new() }
     }
 }
 
@@ -224,13 +269,39 @@ mod tests {
         assert_eq!(text_of(&[silent], GpuNames::Own), "");
     }
 
-    #[test]
-    fn readings_are_taken_when_they_are_asked_for() {
-        let asked = std::sync::atomic::AtomicU32::new(0);
-        let gpus = Gpus(Box::new(move || {
-            let index = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            vec![Gpu { index, ..Gpu::default() }]
-        }));
-        assert_eq!([gpus.read()[0].index, gpus.read()[0].index], [0, 1]);
+    /// Readings that count themselves, each begun when the test says so.
+    fn counted() -> (Gpus, std::sync::mpsc::Sender<()>) {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let index = std::cell::Cell::new(0);
+        let read = move || {
+            let _ = begun.recv();
+            index.set(index.get() + 1);
+            vec![Gpu { index: index.get(), ..Gpu::default() }]
+        };
+        (Gpus::read_by(read).unwrap(), begin)
+    }
+
+    #[tokio::test]
+    async fn a_reading_is_taken_when_it_is_asked_for() {
+        const LONG: Duration = Duration::from_secs(60);
+        let (gpus, begin) = counted();
+        // The one that is taken at the start may be the answer to the first, too.
+        (0..2).for_each(|_| begin.send(()).unwrap());
+        let first = gpus.read_within(LONG, LONG).await[0].index;
+        (0..2).for_each(|_| begin.send(()).unwrap());
+        let second = gpus.read_within(LONG, LONG).await[0].index;
+        assert!(first >= 1 && second > first, "{first}, {second}");
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_hangs_holds_up_nobody() {
+        const LONG: Duration = Duration::from_secs(60);
+        let (gpus, begin) = counted();
+        assert_eq!(gpus.read_within(Duration::ZERO, LONG).await, [], "it has never told anything");
+        begin.send(()).unwrap();
+        gpus.readings.clone().wait_for(|reading| reading.taken.is_some()).await.unwrap();
+        let index = |gpus: Vec<Gpu>| gpus.into_iter().map(|gpu| gpu.index).collect::<Vec<_>>();
+        assert_eq!(index(gpus.read_within(Duration::ZERO, LONG).await), [1], "what it told last");
+        assert!(gpus.read_within(Duration::ZERO, Duration::ZERO).await.is_empty(), "unless that is too old");
     }
 }

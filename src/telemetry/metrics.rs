@@ -4,6 +4,7 @@
 //! their labels filled in are made when a deployment is built, so that a request touches atomics and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::{
@@ -13,6 +14,7 @@ use prometheus::{
 
 use super::durations::{Durations, DurationsVec};
 use super::mirror::{Families as MirrorFamilies, MirrorMetrics};
+use super::outlets::dropped_log_lines;
 use super::runs::Runs;
 use super::tls::{Families as TlsFamilies, TlsMetrics};
 use super::webhooks::{Families as WebhookFamilies, WebhookMetrics};
@@ -119,8 +121,11 @@ pub struct Metrics {
     tls: TlsFamilies,
     mirror: MirrorFamilies,
     webhooks: WebhookFamilies,
-    /// Requests whose log line was left out.
-    pub log_lines_dropped: IntCounter,
+    /// Requests whose log line was left out by sampling.
+    pub log_lines_sampled_out: IntCounter,
+    log_lines_unread: IntCounter,
+    /// How many of them have been counted.
+    unread_counted: AtomicU64,
 }
 
 /// One deployment's handles.
@@ -161,6 +166,12 @@ impl Metrics {
             let closed = Closed::ALL.map(|reason| closed.with_label_values(&[port, reason.name()]));
             Arc::new(ConnectionMetrics { open: open.with_label_values(&[port]), closed })
         };
+        let log_lines = counter(
+            r,
+            "scoria_log_lines_dropped_total",
+            "Log lines that were not written: left out by sampling, or not taken by their reader in time.",
+            &["reason"],
+        )?;
         Ok(Metrics {
             requests: counter(
                 r,
@@ -226,10 +237,9 @@ impl Metrics {
             tls: TlsFamilies::register(r)?,
             mirror: MirrorFamilies::register(r)?,
             webhooks: WebhookFamilies::register(r)?,
-            log_lines_dropped: register(
-                r,
-                IntCounter::new("scoria_log_lines_dropped_total", "Request log lines left out by sampling.")?,
-            )?,
+            log_lines_sampled_out: log_lines.with_label_values(&["sampling"]),
+            log_lines_unread: log_lines.with_label_values(&["queue_full"]),
+            unread_counted: AtomicU64::new(0),
             registry,
         })
     }
@@ -308,6 +318,10 @@ impl Metrics {
 
     /// The exposition, in Prometheus' text format 0.0.4.
     pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        let unread = dropped_log_lines();
+        // Two may be asked at the same time; each adds what the other has not.
+        let counted = self.unread_counted.fetch_max(unread, Ordering::Relaxed);
+        self.log_lines_unread.inc_by(unread.saturating_sub(counted));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

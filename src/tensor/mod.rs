@@ -4,6 +4,7 @@
 
 mod dtype;
 mod element;
+mod layout;
 mod rows;
 mod shape;
 mod signature;
@@ -11,7 +12,7 @@ mod value;
 
 pub use dtype::DType;
 pub use element::Element;
-pub use rows::{Difference, difference, first_rows, join_rows, split_rows};
+pub use rows::{first_rows, join_rows, split_rows};
 pub use shape::{Shape, element_count, extent};
 pub use signature::{Dim, OutputSpec, ShapeMismatch, Signature, TensorSpec, ValueType};
 pub use value::{MapKeys, Tensor, Value};

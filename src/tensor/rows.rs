@@ -1,4 +1,4 @@
-//! Tensors as rows along their first dimension: joined, taken apart, compared.
+//! Tensors as rows along their first dimension: joined and taken apart.
 
 use ndarray::{ArrayD, Dimension, IxDyn};
 
@@ -68,59 +68,6 @@ fn of_rows<T: Element>(rows: usize, row_shape: &[usize], elements: Vec<T>) -> Op
     ArrayD::from_shape_vec(shape, elements).ok().map(T::wrap)
 }
 
-/// How far two tensors are apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Difference {
-    /// The same bits.
-    None,
-    /// The same but for floats, whose greatest difference is this: as it is, and relative to the greater of 1 and the number.
-    Floats { absolute: f64, relative: f64 },
-    /// Of another type or shape, another integer or text, or a number in place of none.
-    Other,
-}
-
-/// Compares two tensors. One NaN is like another.
-pub fn difference(a: &Tensor, b: &Tensor) -> Difference {
-    fn exact<T: Element + PartialEq>(a: &ArrayD<T>, b: &Tensor) -> Difference {
-        if T::array(b).is_some_and(|b| a == b) { Difference::None } else { Difference::Other }
-    }
-    fn floats<T: Element + Copy + Into<f64>>(a: &ArrayD<T>, b: &Tensor) -> Difference {
-        let Some(b) = T::array(b).filter(|b| a.shape() == b.shape()) else { return Difference::Other };
-        let (mut absolute, mut relative, mut is_same) = (0f64, 0f64, true);
-        for (&a, &b) in a.iter().zip(b) {
-            let (a, b): (f64, f64) = (a.into(), b.into());
-            if a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) {
-                continue;
-            }
-            let apart = (a - b).abs();
-            // NaN in one, or an infinity in one or of two signs.
-            if !apart.is_finite() {
-                return Difference::Other;
-            }
-            is_same = false;
-            absolute = absolute.max(apart);
-            relative = relative.max(apart / b.abs().max(1.0));
-        }
-        if is_same { Difference::None } else { Difference::Floats { absolute, relative } }
-    }
-    match a {
-        Tensor::F16(a) => floats(a, b),
-        Tensor::BF16(a) => floats(a, b),
-        Tensor::F32(a) => floats(a, b),
-        Tensor::F64(a) => floats(a, b),
-        Tensor::Bool(a) => exact(a, b),
-        Tensor::I8(a) => exact(a, b),
-        Tensor::I16(a) => exact(a, b),
-        Tensor::I32(a) => exact(a, b),
-        Tensor::I64(a) => exact(a, b),
-        Tensor::U8(a) => exact(a, b),
-        Tensor::U16(a) => exact(a, b),
-        Tensor::U32(a) => exact(a, b),
-        Tensor::U64(a) => exact(a, b),
-        Tensor::String(a) => exact(a, b),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{IxDyn, arr0};
@@ -158,24 +105,5 @@ mod tests {
         assert_eq!(join_rows(&[&a, &text]), None);
         assert_eq!(join_rows(&[&scalar, &scalar]), None);
         assert_eq!(split_rows(&scalar, &[]), None);
-    }
-
-    #[test]
-    fn differences_are_measured_between_floats_and_final_elsewhere() {
-        let a = floats(&[3], &[1.0, f32::NAN, 200.0]);
-        assert_eq!(difference(&a, &a), Difference::None);
-        let b = floats(&[3], &[1.5, f32::NAN, 201.0]);
-        assert_eq!(difference(&a, &b), Difference::Floats { absolute: 1.0, relative: 0.5 / 1.5 });
-        for other in [floats(&[1, 3], &[1.0; 3]), floats(&[3], &[1.0, 0.0, 200.0]), floats(&[3], &[f32::INFINITY; 3])] {
-            assert_eq!(difference(&a, &other), Difference::Other);
-        }
-        let int = |value| Tensor::I64(arr0(value).into_dyn());
-        assert_eq!(difference(&int(1), &int(1)), Difference::None);
-        assert_eq!(difference(&int(1), &int(2)), Difference::Other);
-        // The sign of zero is a bit that differs.
-        assert_eq!(
-            difference(&floats(&[1], &[0.0]), &floats(&[1], &[-0.0])),
-            Difference::Floats { absolute: 0.0, relative: 0.0 }
-        );
     }
 }

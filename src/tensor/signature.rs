@@ -87,6 +87,11 @@ impl TensorSpec {
         Ok(())
     }
 
+    /// Whether no tensor of these dimensions has an element.
+    pub fn is_always_empty(&self) -> bool {
+        self.dims.as_deref().is_some_and(|dims| dims.contains(&Dim::Fixed(0)))
+    }
+
     /// The smallest useful shape: dynamic dimensions become 1.
     pub fn example_shape(&self) -> Vec<usize> {
         let dims = self.dims.as_deref().unwrap_or(&[]);

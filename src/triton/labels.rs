@@ -1,13 +1,13 @@
 //! `label_filename`: the names of an output's classes, one a line.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{ModelConfig, inside};
 use crate::pbtxt::Place;
+use crate::plain_file;
 
 /// The longest file. ImageNet's full list of 21,843 classes has 1 MB.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -30,7 +30,7 @@ pub fn labels(config: &ModelConfig) -> Result<BTreeMap<String, Arc<[String]>>, L
             return Err(LabelError::Outside { config: config.path(), place, name: name.chars().take(200).collect() });
         };
         let mut text = String::new();
-        let read = File::open(&path).and_then(|file| file.take(BYTES_MAX + 1).read_to_string(&mut text));
+        let read = plain_file::open(&path).and_then(|file| file.take(BYTES_MAX + 1).read_to_string(&mut text));
         match read {
             Ok(length) if length as u64 > BYTES_MAX => Err(LabelError::TooLong { config: config.path(), place, path }),
             Ok(_) => Ok((output.to_owned(), text.lines().map(str::to_owned).collect())),

@@ -1,6 +1,6 @@
 //! One `config.pbtxt`: read, checked against the model, and said in settings.
 
-use std::fs::File;
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::versions::VersionPolicy;
 use super::warm_up::Sample;
 use super::{CONFIG_FILE, Notice, Setting, batching, inside, instances, schema};
 use crate::pbtxt::{self, Fault, Field, Place};
+use crate::plain_file;
 use crate::tensor::Signature;
 
 /// What a model's folder says of it.
@@ -47,7 +48,10 @@ impl ModelConfig {
         let path = folder.join(CONFIG_FILE);
         let text = match bounded(&path) {
             Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // A link that leads nowhere is not there either, and is meant.
+            Err(source) if source.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
+                return Ok(None);
+            }
             Err(source) => return Err(ConfigFileError::Read { path, source }),
         };
         match ModelConfig::parse(&text) {
@@ -127,7 +131,7 @@ impl ModelConfig {
 /// The file's bytes; one more than may be read is enough to refuse it.
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(path)?.take(pbtxt::MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    plain_file::open(path)?.take(pbtxt::MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::codec::{NonFiniteOutput, NullInput, Policy};
+use crate::codec::{ExtraColumns, NonFiniteOutput, NullInput, Policy};
 use crate::config::{SETTINGS, Scope};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, ValueType};
 
@@ -306,6 +306,7 @@ impl Drop for Folder {
 fn policy(max_elements: usize) -> Policy {
     Policy {
         null_input: NullInput::Reject,
+        extra_columns: ExtraColumns::Refuse,
         non_finite_output: NonFiniteOutput::Null,
         max_elements,
         max_rank: 8,

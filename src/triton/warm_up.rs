@@ -1,6 +1,5 @@
 //! `model_warmup`: requests that a model answers before it is ready.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use super::tensors::{Batch, data_type, dim};
 use super::{ModelConfig, inside, instances, schema};
 use crate::codec::{self, DecodeError, Format, Policy, Receiver, Request};
 use crate::pbtxt::{Fault, Field, Place};
+use crate::plain_file;
 use crate::tensor::{DType, Shape, Signature, Tensor, element_count};
 
 /// How often one sample may be run.
@@ -133,7 +133,7 @@ impl SampleInput {
                 let expected = self.dtype.size().map(|size| (count / self.copies * size) as u64);
                 let mut row = Vec::new();
                 let most = expected.unwrap_or(FILE_BYTES_MAX);
-                let read = File::open(&path).and_then(|file| file.take(most + 1).read_to_end(&mut row));
+                let read = plain_file::open(&path).and_then(|file| file.take(most + 1).read_to_end(&mut row));
                 match read {
                     Ok(_) if row.len() as u64 > most || expected.is_some_and(|bytes| bytes != row.len() as u64) => {
                         let verb = if expected.is_some() { "needs" } else { "can have at most" };

@@ -129,7 +129,11 @@ impl Webhooks {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WebhookError::Start)?;
         let couriers: Vec<_> =
             desks.iter().map(|desk| Courier { desk: Arc::clone(desk), client: client.clone(), retry }).collect();
-        let work = move || runtime.block_on(serve(couriers, stopped));
+        let work = move || {
+            runtime.block_on(serve(couriers, stopped));
+            // A receiver's name that is being looked up may take its time.
+            runtime.shutdown_background();
+        };
         let thread =
             thread::Builder::new().name("scoria-webhook".to_owned()).spawn(work).map_err(WebhookError::Start)?;
         Ok(Webhooks { desks, stop, thread: Some(thread) })

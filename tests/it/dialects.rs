@@ -43,6 +43,77 @@ fn predictions_are_asked_for_by_rows_and_by_columns() {
 }
 
 #[test]
+fn the_signature_decides_between_rows_and_columns_and_not_the_sizes_of_an_answer() {
+    let model = |boxes: &str, labels: &str| {
+        Model::new()
+            .input("age", tensor(DType::F32, "N"))
+            .input("sex", tensor(DType::String, "N"))
+            .output("a", tensor(DType::F32, boxes))
+            .output("s", tensor(DType::String, labels))
+            .node(Node::new("Identity", &["age"], &["a"]))
+            .node(Node::new("Identity", &["sex"], &["s"]))
+    };
+    let server = Start::with(FakeEngine::echo())
+        .model("found", &model("found", "found"))
+        .model("mixed", &model("N", "1"))
+        .ready();
+    for name in ["found", "mixed"] {
+        for (path, key, reply) in [
+            (format!("/v1/models/{name}:predict"), "instances", "predictions"),
+            (format!("/api/v1/service/{name}/score"), "instances", "predictions"),
+            (format!("/api/v1/service/{name}/score"), "dataframe_records", "predictions"),
+        ] {
+            for (rows, columns) in [
+                (r#"[{"age": 1, "sex": "f"}]"#, r#"{"a":[1.0],"s":["f"]}"#),
+                (r#"[{"age": 1, "sex": "f"}, {"age": 2, "sex": "m"}]"#, r#"{"a":[1.0,2.0],"s":["f","m"]}"#),
+            ] {
+                let answer = server.post(&path, format!("{{\"{key}\": {rows}}}"));
+                assert_eq!(answer.text(), format!("{{\"{reply}\":{columns}}}"), "{path} {key} {rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn strings_with_nul_characters_come_back_whole() {
+    let texts = Model::new()
+        .input("x", tensor(DType::String, "N"))
+        .output("y", tensor(DType::String, "N"))
+        .node(Node::new("Identity", &["x"], &["y"]));
+    let server = Start::with(crate::support::ort()).model("texts", &texts).ready();
+    let answer = server.post("/score", r#"{"data": ["a\u0000b", "", "\u0000"]}"#);
+    assert_eq!((answer.status, answer.text()), (200, r#"["a\u0000b","","\u0000"]"#));
+    let csv = server.request("POST", "/score", &[("content-type", "text/csv")], b"x\na\0b\n\"\"\n");
+    assert_eq!((csv.status, csv.text()), (200, "y\na\0b\n\"\"\n"));
+    let request = json!({ "inputs": [{ "name": "x", "shape": [1], "datatype": "BYTES", "data": ["a\0b"] }] });
+    let answer = server.post("/v2/models/texts/infer", request.to_string());
+    assert_eq!(answer.json()["outputs"][0]["data"], json!(["a\0b"]), "{}", answer.text());
+}
+
+#[test]
+fn another_charset_is_named_where_a_body_is_no_utf_8() {
+    let server = echo();
+    let latin = [("content-type", "application/json; charset=\"ISO-8859-1\"")];
+    let answer = server.request("POST", "/score", &latin, b"{\"data\": \"\xe9\"}");
+    let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+    assert_eq!((answer.status, answer.code().as_str()), (400, "malformed_body"), "{message}");
+    assert!(message.contains("Latin-1") && message.contains("charset=ISO-8859-1"), "{message}");
+    let plain = server.request("POST", "/score", &latin, b"{\"data\": [[1, 2]]}");
+    assert_eq!((plain.status, plain.text()), (200, "[[1.0,2.0]]"), "what is ASCII is UTF-8, too");
+}
+
+#[test]
+fn the_body_that_an_error_shows_is_taken() {
+    let server = pair();
+    for bad in ["{}", "", "[1]", r#"{"age": [1]}"#, r#"{"age": ["1"], "sex": ["f"]}"#, r#"{"age": 1, "sex": "f"}"#] {
+        let answer = server.post("/score", bad);
+        assert_eq!(answer.status, 400, "{bad}");
+        let example = answer.json()["error"]["example"].to_string();
+        assert_eq!(server.post("/score", &example).status, 200, "{bad}: {example}");
+    }
+}
+
+#[test]
 fn errors_of_predictions_are_one_text() {
     let server = echo();
     for (path, body, status, words) in [

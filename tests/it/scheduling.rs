@@ -1,5 +1,7 @@
 //! Deadlines, overload and clients that leave, with an engine that waits until a test lets it pass.
 
+use std::net::Shutdown;
+
 use scoria::engine::fake::{FakeEngine, Gate};
 
 use crate::client::Connection;
@@ -124,6 +126,39 @@ fn what_a_client_that_left_was_waiting_for_is_not_run() {
     assert_eq!(running.answer().unwrap().status, 200);
     assert_eq!(server.post("/score", GOOD).status, 200);
     assert_eq!(engine.runs(), before + 2);
+}
+
+#[test]
+fn a_run_whose_only_client_has_left_is_ended_and_the_next_one_is_answered() {
+    // On the connection's own thread, which reads nothing meanwhile, and on a worker's.
+    for execution in ["combining", "pooled"] {
+        let (server, gate, engine) = gated(&[("execution", execution)]);
+        let interrupted = engine.interrupted();
+        let leaving = begin(&server, "");
+        gate.wait_for_arrivals(1);
+        drop(leaving);
+        // Nobody opens the gate.
+        server.wait_for_metric(r#"scoria_requests_abandoned_total{deployment="default",endpoint="echo"}"#, 1.0);
+        let mut next = begin(&server, "");
+        gate.wait_for_arrivals(2);
+        assert_eq!(engine.interrupted(), interrupted + 1, "{execution}");
+        let expired = server.metric(r#"scoria_requests_total{code="504",deployment="default",endpoint="echo"}"#);
+        assert_eq!(expired, None, "{execution}: it is told as what it is");
+        gate.open();
+        assert_eq!(next.answer().unwrap().status, 200);
+    }
+}
+
+#[test]
+fn a_client_that_stops_sending_after_a_further_request_has_the_one_in_work_answered() {
+    let (server, gate, _) = gated(&[("execution", "combining")]);
+    let mut client = begin(&server, "");
+    gate.wait_for_arrivals(1);
+    let head = format!("POST /score HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", GOOD.len());
+    client.send(&[head.as_bytes(), GOOD].concat());
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    gate.open();
+    assert_eq!(client.answer().unwrap().status, 200);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -20,7 +20,6 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -129,21 +128,24 @@ def test_rows_of_an_unnamed_dimension_are_joined_where_the_operators_prove_that_
     assert not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     report = report_on(model, tmp_path)
     assert report["batching"]["safe"] and report["batching"]["row_wise"] == "proven", report["batching"]
-    assert "unnamed_batch" not in dict(map(reversed, problems(report)))
+    assert "rows_may_mix" not in dict(map(reversed, problems(report)))
 
 
-def test_unnamed_batch_dimension_is_told_where_it_matters_and_its_remedy_mends_it(iris, tmp_path):
-    # Its neighbours are found by a loop, of which nothing is known.
-    model = export(KNeighborsClassifier(), iris, options={"zipmap": False})
-    report = report_on(model, tmp_path)
-    (found,) = [problem for problem in report["problems"] if problem["code"] == "unnamed_batch"]
-    assert found["severity"] == "info" and not report["batching"]["safe"]
-    assert report["batching"]["row_wise"] == {"unproven": {"operator": "'Scan'"}}
-    remedy = re.search(r"for v in \[\*model.*?dim_param = 'batch'", found["remedy"])
-    # The line is Python, and does what it promises.
-    exec(remedy.group(0), {"model": model})
-    report = report_on(model, tmp_path)
-    assert report["batching"]["safe"] and "unnamed_batch" not in dict(map(reversed, problems(report)))
+def test_what_is_not_proven_runs_alone_whatever_its_dimensions_are_called(tmp_path):
+    # The greatest of all rows, which shows in large ones only.
+    nodes = [
+        node("Sub", ["x", "limit"], "above"),
+        node("Relu", "above", "excess"),
+        node("ReduceMax", "excess", "most", keepdims=0),
+        node("Sub", ["x", "most"], "y"),
+    ]
+    limit = numpy_helper.from_array(np.float32([1.5]), "limit")
+    for dimension in ("batch", None):
+        model = build(nodes, [("x", "float32", [dimension, 1])], [("y", "float32", [dimension, 1])], [limit])
+        report = report_on(model, tmp_path)
+        assert not report["batching"]["safe"] and "ReduceMax" in str(report["batching"]["row_wise"])
+        assert "ReduceMax" in report["batching"]["reason"] and "differs" in report["batching"]["evidence"]
+        assert ("warning", "rows_affect_each_other") in problems(report)
 
 
 def torch_like(training):
@@ -204,6 +206,39 @@ def test_external_weights_in_the_folder_are_accepted_and_a_link_to_them_is_not(t
     (tmp_path / "weights.bin").symlink_to("elsewhere.bin")
     (report,) = doctor(tmp_path / "m.onnx")
     assert problems(report) == [("error", "external_data_refused")] and report["engines"] == []
+
+
+def test_weights_in_a_hub_cache_are_loaded_where_the_operator_names_it(tmp_path):
+    model = torch_like(training=False)
+    cache = tmp_path / "hub/models--owner--name"
+    blobs, snapshot = cache / "blobs", cache / "snapshots/0123abc"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    onnx.save(model, snapshot / "model.onnx", save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    for name in ("model.onnx", "model.onnx_data"):
+        (snapshot / name).rename(blobs / f"sha256-of-{name}")
+        (snapshot / name).symlink_to(f"../../blobs/sha256-of-{name}")
+    (report,) = doctor(snapshot / "model.onnx")
+    assert problems(report) == [("error", "external_data_refused")] and report["engines"] == []
+    assert "--external-data-folders" in report["problems"][0]["remedy"]
+    (report,) = doctor(snapshot / "model.onnx", f"--external-data-folders={tmp_path / 'hub'}")
+    assert report["servable"] and report["engines"][0]["loads"], report
+    (tmp_path / "elsewhere").write_bytes((blobs / "sha256-of-model.onnx_data").read_bytes())
+    (snapshot / "model.onnx_data").unlink()
+    (snapshot / "model.onnx_data").symlink_to(tmp_path / "elsewhere")
+    (report,) = doctor(snapshot / "model.onnx", f"--external-data-folders={tmp_path / 'hub'}")
+    assert problems(report) == [("error", "external_data_refused")] and report["engines"] == []
+
+
+def test_an_input_of_size_0_is_refused_with_a_command_that_mends_it(tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(build([node("Neg", "x", "y")], [("x", "float32", [0, 3])], [("y", "float32", [0, 3])]), path)
+    (report,) = doctor(path)
+    assert problems(report) == [("error", "unservable_type")] and not report["servable"]
+    command = report["problems"][0]["remedy"].split(": ", 1)[1].replace("python ", f"{sys.executable} ", 1)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    (report,) = doctor(path)
+    assert report["servable"], report
 
 
 def test_signatures_are_the_runtimes_own(tmp_path):

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use scoria::codec::json::example_body;
-use scoria::config::{NonFiniteOutput, NullInput};
+use scoria::config::{ExtraColumns, NonFiniteOutput, NullInput};
 use scoria::engine::Graph;
 use scoria::name::Name;
 use scoria::openapi::{Access, Outcomes, Service, Version, endpoint_document, server_document};
@@ -50,6 +50,7 @@ fn service<'a>(name: &'a Name, graph: &'a Graph, example: Option<&'a str>) -> Se
         access: Access::Key,
         outcomes: Outcomes::NotCounted,
         null_input: NullInput::Reject,
+        extra_columns: ExtraColumns::Refuse,
         non_finite_output: NonFiniteOutput::Null,
         deployments: vec!["default"],
         inference: scoria::http::inference(&graph.signature),

@@ -31,6 +31,7 @@ const MAX_ELEMENTS: usize = 100_000;
 
 const POLICY: Policy = Policy {
     null_input: NullInput::Reject,
+    extra_columns: ExtraColumns::Refuse,
     non_finite_output: NonFiniteOutput::Null,
     max_elements: MAX_ELEMENTS,
     max_rank: 64,

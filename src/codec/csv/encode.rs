@@ -6,11 +6,14 @@ use csv::{Terminator, WriterBuilder};
 use crate::codec::json::write_cell;
 use crate::codec::refusal::only_tensors;
 use crate::codec::{EncodeError, Encoded, Format, Policy};
-use crate::tensor::{Shape, Signature, Tensor, Value};
+use crate::tensor::{Dim, Shape, Signature, Tensor, Value, ValueType};
 
-/// Writes outputs that share their rows. `y` of `[N]` and of `[N, 1]` is a column `y`; of `[N, 3]`, the columns `y_0` to `y_2`.
-/// A value that JSON could not carry is an empty cell, where the endpoint has `null` for it.
+/// Writes outputs that share their rows, as the signature says. `y` declared as `[N]` or `[N, 1]` is a column `y`; as `[N, 3]`,
+/// the columns `y_0` to `y_2`; as `[N, M]` it is numbered, too, even where `M` is 1 this time. A value that JSON could not carry is an empty cell, where the endpoint has `null` for it.
 pub fn encode(outputs: Vec<Value>, signature: &Signature, policy: &Policy) -> Result<Encoded, EncodeError> {
+    if !signature.outputs_share_rows() {
+        return Err(not_a_table("the model does not declare its outputs with the same rows".to_owned()));
+    }
     let outputs = only_tensors(outputs, signature, Format::Csv)?;
     let mut rows = None;
     for (name, tensor) in &outputs {
@@ -28,9 +31,9 @@ pub fn encode(outputs: Vec<Value>, signature: &Signature, policy: &Policy) -> Re
     }
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
     let failed = |_| not_a_table("the table could not be written".to_owned());
-    for ((name, _), width) in outputs.iter().zip(&widths) {
+    for (((name, _), width), spec) in outputs.iter().zip(&widths).zip(&signature.outputs) {
         match width {
-            1 => writer.write_field(name).map_err(failed)?,
+            1 if is_one_column(&spec.value) => writer.write_field(name).map_err(failed)?,
             _ => (0..*width).try_for_each(|column| writer.write_field(format!("{name}_{column}"))).map_err(failed)?,
         }
     }
@@ -49,6 +52,12 @@ pub fn encode(outputs: Vec<Value>, signature: &Signature, policy: &Policy) -> Re
     }
     let body = writer.into_inner().map_err(|_| not_a_table("the table could not be written".to_owned()))?;
     Ok(Encoded { format: Format::Csv, parts: vec![Bytes::from(body)], raw_layout: None })
+}
+
+/// Whether an output is declared with one value for each row.
+fn is_one_column(declared: &ValueType) -> bool {
+    let ValueType::Tensor { dims: Some(dims), .. } = declared else { return false };
+    matches!(dims.as_slice(), [_] | [_, Dim::Fixed(1)])
 }
 
 /// One element's text.

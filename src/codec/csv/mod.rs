@@ -2,19 +2,23 @@
 //!
 //! For a model with one matrix as its input the columns are the matrix's, by position, whatever their names. For a model with
 //! an input for each column the names say which is which, in any order. Numbers are JSON's: what an input cannot hold is
-//! refused with row and column. Refused, too: rows of another length than the first line, quotes that do not close, columns
+//! refused with row and column. A cell with nothing in it is a missing value, as `null` is in JSON; `""` is an empty text.
+//! Refused, too: rows of another length than the first line, quotes that do not close, columns
 //! that are no inputs. Inputs of more than two dimensions cannot be sent this way.
 
 mod encode;
+mod quoting;
 
 use csv::{ByteRecord, ReaderBuilder};
+
+use self::quoting::RawFields;
 
 pub use encode::encode;
 
 use super::json::{Cells, cells, refuse};
 use super::refusal::{self, malformed, quoted};
-use super::{DecodeError, DecodeFault, Request};
-use crate::tensor::{Dim, Shape, Tensor, TensorSpec};
+use super::{DecodeError, DecodeFault, ExtraColumns, Request, encoding};
+use crate::tensor::{DType, Dim, Shape, Tensor, TensorSpec};
 
 /// Takes in one CSV body.
 #[derive(Debug)]
@@ -38,7 +42,9 @@ impl<'a> Receiver<'a> {
 
     /// Ends the body: the model's inputs.
     pub fn finish(self) -> Result<Vec<Tensor>, DecodeError> {
-        decode(&self.body, &self.request)
+        let look =
+            |error| encoding::look(&self.body).map_or(error, |look| malformed(format!("the body is not CSV: {look}")));
+        decode(&self.body, &self.request).map_err(look)
     }
 }
 
@@ -79,10 +85,11 @@ impl Layout {
 /// A table on its way into the model's inputs.
 struct Table<'r> {
     request: &'r Request<'r>,
+    body: &'r [u8],
     layout: Layout,
     header: Vec<String>,
-    /// For each column, the input it belongs to.
-    input_of: Vec<usize>,
+    /// For each column, the input it belongs to; `None` for what is dropped.
+    input_of: Vec<Option<usize>>,
     /// For each input, its elements.
     cells: Vec<Box<dyn Cells>>,
     rows: usize,
@@ -103,7 +110,7 @@ fn decode(body: &[u8], request: &Request<'_>) -> Result<Vec<Tensor>, DecodeError
     if !next(&mut record)? {
         return Err(malformed("the body is empty; its first line must have the names of the columns"));
     }
-    let mut table = Table::new(request, &record)?;
+    let mut table = Table::new(request, body, &record)?;
     while next(&mut record)? {
         table.take_row(&record)?;
     }
@@ -111,7 +118,7 @@ fn decode(body: &[u8], request: &Request<'_>) -> Result<Vec<Tensor>, DecodeError
 }
 
 impl<'r> Table<'r> {
-    fn new(request: &'r Request<'r>, header: &ByteRecord) -> Result<Self, DecodeError> {
+    fn new(request: &'r Request<'r>, body: &'r [u8], header: &ByteRecord) -> Result<Self, DecodeError> {
         let layout = Layout::of(request)?;
         let name = |field: &[u8]| {
             let name = std::str::from_utf8(field).map_err(|_| malformed("the name of a column is not UTF-8"))?;
@@ -122,12 +129,12 @@ impl<'r> Table<'r> {
         let input_of = match layout {
             Layout::Matrix => {
                 check_width(&inputs[0], &header)?;
-                vec![0; header.len()]
+                vec![Some(0); header.len()]
             }
             Layout::Named => by_name(request, &header)?,
         };
         let cells = inputs.iter().map(|spec| cells(spec.dtype, request.policy.null_input)).collect();
-        Ok(Table { request, layout, header, input_of, cells, rows: 0 })
+        Ok(Table { request, body, layout, header, input_of, cells, rows: 0 })
     }
 
     fn take_row(&mut self, record: &ByteRecord) -> Result<(), DecodeError> {
@@ -143,10 +150,13 @@ impl<'r> Table<'r> {
             let message = format!("the table has more than {max} values, the most that one request may have");
             return Err(DecodeError::new(DecodeFault::TooLarge, message).expected(format!("at most {max} elements")));
         }
+        let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
+        let mut raw = RawFields::new(self.body, start);
         for (column, text) in record.iter().enumerate() {
-            let input = self.input_of[column];
-            if !self.cells[input].push(text) {
-                let spec = &self.request.signature.inputs[input];
+            let Some(input) = self.input_of[column] else { continue };
+            let spec = &self.request.signature.inputs[input];
+            let is_missing = text.is_empty() && spec.dtype == DType::String && !raw.is_quoted(column);
+            if is_missing || !self.cells[input].push(text) {
                 let mut error = refuse(text, spec, self.request.policy.null_input);
                 let place = format!("row {}, column '{}'", self.rows, quoted(&self.header[column]));
                 error.message = format!("{place}: {}", error.message);
@@ -191,12 +201,16 @@ fn check_width(spec: &TensorSpec, header: &[String]) -> Result<(), DecodeError> 
 }
 
 /// The input that each column is; every input once.
-fn by_name(request: &Request<'_>, header: &[String]) -> Result<Vec<usize>, DecodeError> {
+fn by_name(request: &Request<'_>, header: &[String]) -> Result<Vec<Option<usize>>, DecodeError> {
     let signature = request.signature;
     let mut taken = vec![false; signature.inputs.len()];
-    let mut input_of = Vec::with_capacity(header.len().min(taken.len()));
+    let mut input_of = Vec::with_capacity(header.len());
     for name in header {
         let Some(index) = signature.input_index(name) else {
+            if request.policy.extra_columns == ExtraColumns::Drop {
+                input_of.push(None);
+                continue;
+            }
             let mut error = refusal::unknown_input(signature, name);
             error.message.push_str(index_hint(header));
             return Err(error.at("row 0"));
@@ -204,7 +218,7 @@ fn by_name(request: &Request<'_>, header: &[String]) -> Result<Vec<usize>, Decod
         if std::mem::replace(&mut taken[index], true) {
             return Err(refusal::repeated_input(name).at("row 0"));
         }
-        input_of.push(index);
+        input_of.push(Some(index));
     }
     match taken.iter().position(|taken| !taken) {
         Some(missing) => Err(refusal::missing_input(signature, &signature.inputs[missing]).at("row 0")),

@@ -1,11 +1,12 @@
 use crate::codec::{
-    DecodeError, Decoded, Dialect, EncodeError, Format, JsonReply, NonFiniteOutput, NullInput, Policy, Receiver, Reply,
-    Request, encode,
+    DecodeError, Decoded, Dialect, EncodeError, ExtraColumns, Format, JsonReply, NonFiniteOutput, NullInput, Policy,
+    Receiver, Reply, Request, encode,
 };
 use crate::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 
 const POLICY: Policy = Policy {
     null_input: NullInput::Reject,
+    extra_columns: ExtraColumns::Refuse,
     non_finite_output: NonFiniteOutput::Null,
     max_elements: 100,
     max_rank: 8,
@@ -120,6 +121,77 @@ fn what_is_missing_is_nan_where_the_endpoint_takes_it() {
 }
 
 #[test]
+fn a_table_and_json_agree_on_what_is_missing() {
+    let lenient = Policy { null_input: NullInput::NaN, ..POLICY };
+    let json = |dtype, policy, cell: &str| {
+        let body = format!("{{\"dataframe_split\": {{\"columns\": [\"x\", \"n\"], \"data\": [[{cell}, 1]]}}}}");
+        let signature = model(&[("x", dtype, "N"), ("n", DType::I64, "N")]);
+        let request =
+            Request { signature: &signature, policy, announced_bytes: None, max_bytes: 1 << 20, raw_shape: None };
+        crate::codec::json::decode(body.as_bytes(), request).map(|decoded| decoded.inputs)
+    };
+    let table = |dtype, policy, cell: &str| {
+        let signature = model(&[("x", dtype, "N"), ("n", DType::I64, "N")]);
+        receive(&signature, policy, Dialect::Any, format!("x,n\n{cell},1\n").as_bytes()).map(|decoded| decoded.inputs)
+    };
+    for dtype in DType::ALL {
+        for policy in [POLICY, lenient] {
+            let (null, nothing) = (json(dtype, policy, "null"), table(dtype, policy, ""));
+            let takes = dtype.is_float() && policy.null_input == NullInput::NaN;
+            assert_eq!((null.is_ok(), nothing.is_ok()), (takes, takes), "{dtype}");
+            if let (Err(null), Err(nothing)) = (&null, &nothing) {
+                assert_eq!(null.fault, nothing.fault, "{dtype}: {null} / {nothing}");
+            }
+            if let (Ok(null), Ok(nothing)) = (null, nothing) {
+                // NaN is not equal to itself.
+                assert_eq!(format!("{null:?}"), format!("{nothing:?}"));
+            }
+        }
+    }
+    let empty = json(DType::String, POLICY, "\"\"").unwrap();
+    assert_eq!(table(DType::String, POLICY, "\"\"").unwrap(), empty);
+    assert_eq!(table(DType::String, POLICY, "nan").unwrap(), json(DType::String, POLICY, "\"nan\"").unwrap());
+    let error = table(DType::String, POLICY, "").unwrap_err();
+    assert!(error.message.contains("an empty text is written \"\""), "{}", error.message);
+    assert_eq!(error.path.as_deref(), Some("row 1, column 'x'"));
+}
+
+#[test]
+fn columns_that_are_no_inputs_are_dropped_where_the_endpoint_says_so() {
+    let policy = Policy { extra_columns: ExtraColumns::Drop, ..POLICY };
+    let signature = model(&[("a", DType::F32, "N"), ("b", DType::String, "N")]);
+    let expected = decode(&signature, "a,b\n1,x\n2,y\n").unwrap();
+    let table = b"id,b,more,a\n7,x,,1\n8,y,\"\",2\n";
+    assert_eq!(receive(&signature, policy, Dialect::Any, table).unwrap().inputs, expected);
+    assert!(receive(&signature, POLICY, Dialect::Any, table).is_err());
+    for body in [
+        r#"{"dataframe_split": {"columns": ["id", "b", "a"], "data": [[7, "x", 1], [[8], "y", 2]]}}"#,
+        r#"{"dataframe_records": [{"id": 7, "b": "x", "a": 1}, {"b": "y", "a": 2, "more": {"c": []}}]}"#,
+    ] {
+        let request = |policy| Request {
+            signature: &signature,
+            policy,
+            announced_bytes: None,
+            max_bytes: 1 << 20,
+            raw_shape: None,
+        };
+        assert_eq!(crate::codec::json::decode(body.as_bytes(), request(policy)).unwrap().inputs, expected, "{body}");
+        assert!(crate::codec::json::decode(body.as_bytes(), request(POLICY)).is_err(), "{body}");
+    }
+    assert!(receive(&signature, policy, Dialect::Any, b"a,more\n1,2\n").unwrap_err().message.contains("'b'"));
+}
+
+#[test]
+fn a_table_in_another_encoding_says_which_it_looks_like() {
+    let signature = model(&[("x", DType::String, "N")]);
+    let utf16: Vec<u8> = "\u{feff}x\ny\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (body, words) in [(&utf16[..], "UTF-16"), (b"x\nRen\xe9\n", "Windows-1252")] {
+        let error = receive(&signature, POLICY, Dialect::Any, body).unwrap_err();
+        assert!(error.message.contains(words) && error.message.contains("encode it as UTF-8"), "{}", error.message);
+    }
+}
+
+#[test]
 fn a_body_that_is_no_table_for_the_model_says_why() {
     let matrix = || model(&[("x", DType::F32, "N,2")]);
     let columns = || model(&[("age", DType::F32, "N"), ("fare", DType::F32, "N,1")]);
@@ -173,9 +245,24 @@ fn an_answer_that_is_no_table_says_why() {
 }
 
 #[test]
+fn the_columns_of_an_answer_are_those_that_the_signature_declares() {
+    let one = || vec![Tensor::F32(ndarray::Array2::zeros((1, 1)).into_dyn())];
+    let header = |dims: &str| {
+        write(&model(&[("y", DType::F32, dims)]), one(), &POLICY).unwrap().lines().next().map(str::to_owned)
+    };
+    assert_eq!(header("N,1").as_deref(), Some("y"));
+    assert_eq!(header("N,M").as_deref(), Some("y_0"), "M may be 2 next time");
+    let vectors = || vec![Tensor::F32(ndarray::Array1::zeros(1).into_dyn()); 2];
+    let of = |a, b| write(&model(&[("a", DType::F32, a), ("b", DType::F32, b)]), vectors(), &POLICY);
+    assert_eq!(of("found", "found").unwrap(), "a,b\n0.0,0.0\n");
+    let error = of("found", "1").unwrap_err().to_string();
+    assert!(error.contains("does not declare its outputs with the same rows"), "{error}");
+}
+
+#[test]
 fn mlflow_answers_a_table_in_json() {
     let signature = model(&[("x", DType::F32, "N,2")]);
     let reply = |dialect| receive(&signature, POLICY, dialect, b"a,b\n1,2").unwrap().reply;
-    assert_eq!(reply(Dialect::Mlflow), Reply::Json(JsonReply::Predictions));
+    assert_eq!(reply(Dialect::Mlflow), Reply::Json(JsonReply::Predictions { rows: 1 }));
     assert_eq!(reply(Dialect::Any), Reply::Csv);
 }

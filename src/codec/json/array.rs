@@ -154,7 +154,7 @@ impl<'s, T: Scalar> Filler<'s, T> {
         // An empty list may stand for one of more dimensions, and a body that ends here is refused as that.
         let shallow = brackets < rank && !(brackets > 0 && matches!(next, None | Some(b']')));
         if brackets > rank || shallow {
-            return Err(mismatch::rank::<T>(scanner, self.spec, self.bounds.null_input, rank));
+            return Err(mismatch::rank::<T>(scanner, self.spec, self.bounds.null_input, rank, columns));
         }
         if let (Some(axis), Some(columns)) = (self.axes.as_mut().and_then(|axes| axes.get_mut(1)), columns) {
             axis.size = Some(columns);

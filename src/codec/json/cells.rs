@@ -49,7 +49,13 @@ pub(in crate::codec) fn refuse(text: &[u8], spec: &TensorSpec, null_input: NullI
     }
     let got = if trimmed.is_empty() { "nothing".to_owned() } else { shown(&String::from_utf8_lossy(text)) };
     let remedy = match spec.dtype {
+        DType::Bool if is_missing(trimmed) => {
+            ": only float inputs have a value for what is missing (NaN); write true or false"
+        }
         DType::Bool => ": write true or false",
+        DType::String if text.is_empty() => {
+            ": only float inputs have a value for what is missing (NaN); an empty text is written \"\""
+        }
         DType::String => ": it is not UTF-8",
         dtype if is_missing(trimmed) && !dtype.is_float() => {
             ": only float inputs have a value for what is missing (NaN)"

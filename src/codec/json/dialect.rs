@@ -77,7 +77,10 @@ impl Envelope {
             (Envelope::Data | Envelope::InputData, _) => JsonReply::Bare,
             // MLflow answers a frame in rows, and tensors as tensors.
             (Envelope::Instances | Envelope::Inputs, Dialect::Mlflow) => JsonReply::PredictionColumns,
-            (Envelope::DataframeSplit | Envelope::DataframeRecords | Envelope::Instances, _) => JsonReply::Predictions,
+            // How many rows is known once the inputs are complete.
+            (Envelope::DataframeSplit | Envelope::DataframeRecords | Envelope::Instances, _) => {
+                JsonReply::Predictions { rows: 0 }
+            }
             (Envelope::Inputs, _) => JsonReply::Outputs,
             (Envelope::PowerBi, _) => JsonReply::Results,
         }

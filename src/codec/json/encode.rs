@@ -26,7 +26,14 @@ pub fn encode(
     outputs.iter().try_for_each(|output| check_empty_lists(output.name, output.value, policy.max_elements))?;
     let size = outputs.iter().map(|output| output.name.len() + 8 + text_size(output.value)).sum::<usize>();
     let mut writer = Writer { text: Vec::with_capacity(size + 32), policy: *policy };
-    writer.envelope(&outputs, form).map_err(|NonFinite { index, value }| EncodeError::NonFinite {
+    let layout = match form {
+        JsonReply::Predictions { rows } if outputs.len() > 1 && signature.has_row_for_row() => {
+            outputs.iter().try_for_each(|output| check_rows(output, rows))?;
+            Layout::Rows(rows)
+        }
+        _ => Layout::Columns,
+    };
+    writer.envelope(&outputs, form, layout).map_err(|NonFinite { index, value }| EncodeError::NonFinite {
         output: outputs[index].name.to_owned(),
         value,
     })?;
@@ -52,6 +59,15 @@ struct Output<'a> {
     value: &'a Value,
 }
 
+/// How several outputs stand in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// An object of them for each of so many rows.
+    Rows(usize),
+    /// One object of them.
+    Columns,
+}
+
 /// An output, by position, has a value that JSON has no word for.
 #[derive(Debug)]
 struct NonFinite {
@@ -66,18 +82,18 @@ struct Writer {
 }
 
 impl Writer {
-    fn envelope(&mut self, outputs: &[Output<'_>], form: JsonReply) -> Result<(), NonFinite> {
+    fn envelope(&mut self, outputs: &[Output<'_>], form: JsonReply, layout: Layout) -> Result<(), NonFinite> {
         let key = match form {
             JsonReply::Bare => return self.bare(outputs),
-            JsonReply::Predictions | JsonReply::PredictionColumns => "predictions",
+            JsonReply::Predictions { .. } | JsonReply::PredictionColumns => "predictions",
             JsonReply::Outputs => "outputs",
             JsonReply::Results => "Results",
         };
         self.text.push(b'{');
         self.key(key);
-        match (form, shared_rows(outputs)) {
-            (JsonReply::Predictions, Some(rows)) if outputs.len() > 1 => self.rows(outputs, rows)?,
-            _ => self.bare(outputs)?,
+        match layout {
+            Layout::Rows(rows) => self.rows(outputs, rows)?,
+            Layout::Columns => self.bare(outputs)?,
         }
         self.text.push(b'}');
         Ok(())
@@ -107,9 +123,13 @@ impl Writer {
             for (index, output) in outputs.iter().enumerate() {
                 self.comma(index);
                 self.key(output.name);
-                if let Value::Tensor(tensor) = output.value {
-                    self.row(tensor, row).map_err(|value| NonFinite { index, value })?;
-                }
+                let written = match output.value {
+                    Value::Tensor(tensor) => self.row(tensor, row),
+                    Value::Sequence(items) => items.get(row).map_or(Ok(()), |item| self.value(item)),
+                    // The signature has no rows then.
+                    Value::Map { .. } => Ok(()),
+                };
+                written.map_err(|value| NonFinite { index, value })?;
             }
             self.text.push(b'}');
         }
@@ -227,14 +247,23 @@ fn check_empty_lists(name: &str, value: &Value, max: usize) -> Result<(), Encode
     )))
 }
 
-/// The common first dimension, if all outputs are tensors that have one.
-fn shared_rows(outputs: &[Output<'_>]) -> Option<usize> {
-    let mut rows = outputs.iter().map(|output| match output.value {
+/// Whether an output has the rows that its declaration promises. A dimension without a name promises them too, and may be
+/// another one in truth; then the form stays what it is, and the answer is refused.
+fn check_rows(output: &Output<'_>, rows: usize) -> Result<(), EncodeError> {
+    let own = match output.value {
         Value::Tensor(tensor) => tensor.shape().first().copied(),
-        _ => None,
-    });
-    let first = rows.next()??;
-    rows.all(|rows| rows == Some(first)).then_some(first)
+        Value::Sequence(items) => Some(items.len()),
+        Value::Map { .. } => None,
+    };
+    if own == Some(rows) {
+        return Ok(());
+    }
+    let own = own.map_or_else(|| "no rows".to_owned(), |own| format!("{own} rows"));
+    Err(EncodeError::NotRepresentable(format!(
+        "output '{}' has {own} where the request has {rows}, so that the answer cannot come row by row; send the inputs under \
+         \"inputs\", which is answered by columns",
+        output.name,
+    )))
 }
 
 /// About how many bytes a tensor's text has.

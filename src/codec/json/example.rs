@@ -29,6 +29,16 @@ pub fn example_body(signature: &Signature) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
+/// A value that an input takes, if it is short.
+pub(super) fn value(spec: &TensorSpec) -> Option<String> {
+    const SHORT: usize = 16;
+    let shape = spec.example_shape();
+    written(&shape).filter(|written| *written <= SHORT)?;
+    let mut text = Vec::new();
+    write_nested(&mut text, spec.dtype, &shape);
+    String::from_utf8(text).ok()
+}
+
 /// The values and empty lists that a shape is written with.
 pub(super) fn written(shape: &[usize]) -> Option<usize> {
     let filled = shape.iter().position(|&size| size == 0).unwrap_or(shape.len());

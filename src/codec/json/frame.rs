@@ -134,24 +134,31 @@ fn read_rows(
     }
 }
 
-/// The input that each column is.
-fn column_order(inputs: &Inputs<'_>, columns: &[Cow<'_, str>]) -> Result<Vec<usize>, DecodeError> {
+/// The input that each column is; `None` for what is dropped.
+fn column_order(inputs: &Inputs<'_>, columns: &[Cow<'_, str>]) -> Result<Vec<Option<usize>>, DecodeError> {
     let mut taken = vec![false; inputs.signature().inputs.len()];
-    let mut order = Vec::with_capacity(columns.len().min(taken.len()));
+    let mut order = Vec::with_capacity(columns.len());
     for name in columns {
         // The error is about the columns; the caller is at the data, so the path stays there and the text names it.
-        let index = inputs.signature().input_index(name).ok_or_else(|| inputs.unknown_column(name))?;
+        let Some(index) = inputs.known_column(name)? else {
+            order.push(None);
+            continue;
+        };
         if std::mem::replace(&mut taken[index], true) {
             return Err(inputs.wrong(format!("the column {} is named twice", shown(name))).got(shown(name)));
         }
-        order.push(index);
+        order.push(Some(index));
     }
     inputs.check_columns(&taken)?;
     Ok(order)
 }
 
 /// Reads rows of one value for each column.
-fn read_columnar(scanner: &mut Scanner<'_>, inputs: &mut Inputs<'_>, order: &[usize]) -> Result<usize, DecodeError> {
+fn read_columnar(
+    scanner: &mut Scanner<'_>,
+    inputs: &mut Inputs<'_>,
+    order: &[Option<usize>],
+) -> Result<usize, DecodeError> {
     let mut table = Table::new(inputs);
     if scanner.peek() != Some(b'[') {
         return Err(wrong_type("a list of rows", scanner.skip_value()?));
@@ -277,15 +284,15 @@ impl<'r> Table<'r> {
     }
 
     /// Reads one row of a frame.
-    fn read_row(&mut self, scanner: &mut Scanner<'_>, order: &[usize]) -> Result<(), DecodeError> {
+    fn read_row(&mut self, scanner: &mut Scanner<'_>, order: &[Option<usize>]) -> Result<(), DecodeError> {
         if scanner.peek() != Some(b'[') {
             return Err(wrong_type("a row: a list with one value for each column", scanner.skip_value()?));
         }
         let mut cells = Items::open(scanner)?;
         while cells.next(scanner)? {
             match order.get(cells.index()) {
-                Some(&index) => self.columns[index].push_row(scanner).in_item(cells.index())?,
-                None => {
+                Some(&Some(index)) => self.columns[index].push_row(scanner).in_item(cells.index())?,
+                Some(None) | None => {
                     scanner.skip_value().in_item(cells.index())?;
                 }
             }
@@ -309,8 +316,11 @@ impl<'r> Table<'r> {
         for position in 0.. {
             let Some(key) = members.next(scanner)? else { break };
             let likely = self.order.get(position).copied().filter(|&index| specs[index].name == key);
-            let found = likely.or_else(|| inputs.signature().input_index(&key));
-            let index = found.ok_or_else(|| inputs.unknown_column(&key).in_member(&key))?;
+            let found = likely.map_or_else(|| inputs.known_column(&key).in_member(&key), |index| Ok(Some(index)))?;
+            let Some(index) = found else {
+                scanner.skip_value().in_member(&key)?;
+                continue;
+            };
             if position == self.order.len() {
                 self.order.push(index);
             }

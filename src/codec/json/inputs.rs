@@ -5,7 +5,7 @@ use super::mismatch;
 use super::path::Within;
 use super::refusal::shown;
 use super::scan::Scanner;
-use crate::codec::{DecodeError, DecodeFault, Dialect, Request, refusal};
+use crate::codec::{DecodeError, DecodeFault, Dialect, ExtraColumns, Request, refusal};
 use crate::tensor::{DType, Signature, Tensor, TensorSpec};
 
 /// The most inputs that a message lists.
@@ -109,8 +109,17 @@ impl<'r> Inputs<'r> {
         Err(self.wrong(message).got(format!("no {missing}")))
     }
 
+    /// The input that a column is; `None` if it is none and is dropped.
+    pub fn known_column(&self, name: &str) -> Result<Option<usize>, DecodeError> {
+        match (self.signature().input_index(name), self.request.policy.extra_columns) {
+            (Some(index), _) => Ok(Some(index)),
+            (None, ExtraColumns::Drop) => Ok(None),
+            (None, ExtraColumns::Refuse) => Err(self.unknown_column(name)),
+        }
+    }
+
     /// A column that is none of the inputs.
-    pub fn unknown_column(&self, name: &str) -> DecodeError {
+    fn unknown_column(&self, name: &str) -> DecodeError {
         let message = format!("there is no column {}{}: {}", shown(name), self.suggestion(name), self.listing());
         self.wrong(message).got(shown(name))
     }

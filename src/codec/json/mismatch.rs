@@ -5,6 +5,7 @@
 use super::array::{Axis, Source};
 use super::members::Items;
 use super::refusal::{describe, malformed, wrong_type};
+use super::remedy;
 use super::scalar::{Kind, Scalar};
 use super::scan::Scanner;
 use crate::codec::{DecodeError, DecodeFault, NullInput};
@@ -64,6 +65,9 @@ fn null<T: Scalar>(spec: &TensorSpec, null_input: NullInput) -> DecodeError {
                                       send a number, or NaN in a binary body such as application/x-npy"
         }
         (true, NullInput::NaN) => "it may only stand where a number may",
+        (false, _) if T::KIND == Kind::String => {
+            "only float inputs have a value for null (NaN); an empty text is written \"\""
+        }
         (false, _) => "only float inputs have a value for null (NaN)",
     };
     let message = format!("expected {name}, got null: {remedy}");
@@ -77,6 +81,7 @@ pub(super) fn rank<T: Scalar>(
     spec: &TensorSpec,
     null_input: NullInput,
     rank: usize,
+    columns: Option<usize>,
 ) -> DecodeError {
     let (brackets, next) = here.brackets_ahead();
     let mut scanner = here.clone();
@@ -93,16 +98,7 @@ pub(super) fn rank<T: Scalar>(
     if next == Some(b'{') || (brackets == 0 && !suits) {
         return wrong_type(spec.to_string(), value);
     }
-    let remedy = if brackets < rank {
-        let missing = rank - brackets;
-        let (open, close) = ("[".repeat(rank.min(8)), "]".repeat(rank.min(8)));
-        let times = if missing == 1 { String::new() } else { format!(" {missing} times") };
-        format!("wrap it{times} in another list: {open}…{close}")
-    } else if rank == 0 {
-        "send the bare value".to_owned()
-    } else {
-        format!("remove {} level{} of brackets", brackets - rank, plural(brackets - rank))
-    };
+    let remedy = remedy::nest(value, spec, rank, columns);
     let message = format!("expected {spec}, which is {}, got {}: {remedy}", levels(rank), levels(brackets));
     DecodeError::new(DecodeFault::WrongShape, message).expected(spec.to_string()).got(describe(value))
 }

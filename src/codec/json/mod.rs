@@ -20,6 +20,7 @@ mod number;
 pub(in crate::codec) mod path;
 mod query;
 pub(in crate::codec) mod refusal;
+mod remedy;
 mod scalar;
 pub(in crate::codec) mod scan;
 pub(in crate::codec) mod string;
@@ -32,20 +33,29 @@ pub use example::example_body;
 pub use query::from_query;
 
 use super::{DecodeError, Decoded, Dialect, Reply, Request};
+use crate::tensor::Tensor;
 
 /// The envelope of a JSON answer: that of the request's dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonReply {
     /// One output as it is; several as an object by name.
     Bare,
-    /// `{"predictions": …}`: one output as it is; several in rows, `[{name: row}, …]`.
-    Predictions,
+    /// `{"predictions": …}`: one output as it is; several in rows, `[{name: row}, …]`, if the signature says that they have a
+    /// row for each of the request's ([`crate::tensor::Signature::has_row_for_row`]), and else as an object by name.
+    Predictions { rows: usize },
     /// `{"predictions": …}`: one output as it is; several as an object by name.
     PredictionColumns,
     /// `{"outputs": …}`: one output as it is; several as an object by name.
     Outputs,
     /// `{"Results": …}`: as [`JsonReply::Bare`] inside.
     Results,
+}
+
+impl JsonReply {
+    /// [`JsonReply::Predictions`] of these inputs.
+    pub(in crate::codec) fn predictions(inputs: &[Tensor]) -> JsonReply {
+        JsonReply::Predictions { rows: inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(0) }
+    }
 }
 
 /// Takes in a JSON body.
@@ -84,6 +94,10 @@ pub fn decode_as(dialect: Dialect, body: &[u8], request: Request<'_>) -> Result<
     let mut scanner = scan::Scanner::new(body, request.policy.max_json_depth);
     let reply = dialect::read(&mut scanner, &mut inputs, dialect).map_err(path::from_root)?;
     let inputs = inputs.finish().map_err(path::from_root)?;
+    let reply = match reply {
+        JsonReply::Predictions { .. } => JsonReply::predictions(&inputs),
+        other => other,
+    };
     Ok(Decoded { inputs, reply: Reply::Json(reply) })
 }
 

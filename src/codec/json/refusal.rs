@@ -1,7 +1,7 @@
 //! The wording of refusals: what came, in few words, and what is wrong with it.
 
 use super::scan::Scanner;
-use crate::codec::{DecodeError, DecodeFault};
+use crate::codec::{DecodeError, DecodeFault, encoding};
 
 /// The most characters of a body that a message repeats.
 const EXCERPT_CHARS: usize = 40;
@@ -39,7 +39,8 @@ pub(in crate::codec) fn describe(value: &[u8]) -> String {
 /// The body is no JSON, here.
 pub(in crate::codec) fn malformed(scanner: &Scanner<'_>, what: impl AsRef<str>) -> DecodeError {
     let (line, column) = scanner.line_and_column();
-    let message = format!("the body is not valid JSON at line {line}, column {column}: {}", what.as_ref());
+    let look = encoding::look(scanner.position().0).map_or_else(String::new, |look| format!("; {look}"));
+    let message = format!("the body is not valid JSON at line {line}, column {column}: {}{look}", what.as_ref());
     DecodeError::new(DecodeFault::Malformed, message)
 }
 

@@ -4,6 +4,7 @@ use ort::ErrorCode;
 
 use super::allocator;
 use crate::engine::RunError;
+use crate::engine::environment::{self, Lack};
 use crate::memory;
 
 /// How ONNX Runtime 1.31 words a failure that the values or shapes of the inputs cause, where its code does not say so.
@@ -76,6 +77,9 @@ impl Failure<'_> {
         if let Some(bytes) = self.refused_bytes {
             message += &format!(" (it asked for {bytes} bytes of memory)");
         }
+        if let Some(Lack { what, remedy }) = environment::lacking(&message) {
+            return RunError::Failed(format!("{what}; {remedy} ({message})"));
+        }
         let is_about_output = self.message.contains(BLAMES_OUTPUT);
         if (self.code == ErrorCode::InvalidArgument || is_about_input) && !is_about_output {
             RunError::Rejected(message)
@@ -119,6 +123,15 @@ mod tests {
         let RunError::Failed(text) = kind(1) else { panic!("a byte is no excuse") };
         assert_eq!(text, "std::bad_alloc (it asked for 1 bytes of memory)");
         assert!(matches!(kind(4_000_000_000_000_000), RunError::Rejected(_)), "no machine has 4 PB");
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_nobodys_fault() {
+        let text = "string_normalizer.cc Failed to construct locale with name:en_US.UTF-8:name not valid";
+        let RunError::Failed(text) = failure(ErrorCode::InvalidArgument, text).classify() else {
+            panic!("not the sender")
+        };
+        assert!(text.starts_with("the locale en_US.UTF-8 is not installed") && text.contains("localedef"), "{text}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod providers;
 mod recent;
 mod recorder;
 mod session;
+mod texts;
 mod value;
 mod view;
 
@@ -42,6 +43,7 @@ use self::fleet::{Fleet, Graphs};
 use self::graph::LoadedGraph;
 use self::providers::{Candidates, Made, Refusal};
 use self::session::{Contract, OrtSession};
+use super::environment::{self, Lack};
 use super::library::Version;
 use super::{Buckets, Engine, EngineInfo, LoadError, LoadOptions, Loaded, Staging};
 use crate::provider::Provider;
@@ -143,7 +145,12 @@ pub fn start(candidates: &[PathBuf], old: OldRuntime, _telemetry: TelemetryOff) 
 }
 
 fn open(path: &Path, old: OldRuntime) -> Result<OrtEngine, StartError> {
-    let unusable = |reason: String| StartError::Unusable { path: path.to_owned(), reason };
+    let unusable = |mut reason: String| {
+        if let Some(Lack { what, remedy }) = environment::lacking(&reason) {
+            reason = format!("{what}; {remedy} ({reason})");
+        }
+        StartError::Unusable { path: path.to_owned(), reason }
+    };
     // The version is looked at before `init_from`, which would bind the process to this library for good.
     let Some(minor) = ort::util::probe(path) else {
         return Err(unusable(why_not_probed(path)));
@@ -319,7 +326,10 @@ impl OrtEngine {
 }
 
 fn failed(reason: String) -> LoadError {
-    LoadError::Failed { engine: NAME, reason }
+    match environment::lacking(&reason) {
+        Some(Lack { what, remedy }) => LoadError::Environment { engine: NAME, what, remedy, reason },
+        None => LoadError::Failed { engine: NAME, reason },
+    }
 }
 
 /// The outputs that the C API can give us: all but maps to strings, which no operator makes.

@@ -4,6 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use ort::session::SessionInputValue;
 use ort::value::{DynTensorValueType, DynValue, DynValueTypeMarker, PrimitiveTensorElementType, TensorRef};
 
+use super::texts;
 use crate::engine::RunError;
 use crate::engine::allowance::Allowance;
 use crate::tensor::{DType, Element, MapKeys, Tensor, Value, ValueType, element_count};
@@ -39,13 +40,7 @@ where
 }
 
 fn strings(array: &ArrayD<String>) -> Result<SessionInputValue<'_>, RunError> {
-    let strings = contiguous(array)?;
-    if let Some(index) = strings.iter().position(|string| string.contains('\0')) {
-        // Strings reach the runtime as C strings.
-        return Err(RunError::Rejected(format!("the string at index {index} holds a NUL character")));
-    }
-    let tensor = ort::value::Tensor::from_string_array((array.shape(), strings)).map_err(failed)?;
-    Ok(tensor.into())
+    texts::copy(array.shape(), contiguous(array)?).map(Into::into)
 }
 
 fn contiguous<T>(array: &ArrayD<T>) -> Result<&[T], RunError> {

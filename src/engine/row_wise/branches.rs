@@ -173,6 +173,7 @@ fn holds(value: &Known, state: &Known, open: &[Size]) -> bool {
             value.rank() == state.rank()
                 && value.batch == state.batch
                 && value.dims.iter().zip(&state.dims).all(is_one)
+                && (state.below.is_none() || state.below == value.below)
                 && match (&value.elements, &state.elements) {
                     (_, None) => !value.counts_rows(),
                     (Some(value), Some(state)) => value.len() == state.len() && value.iter().zip(state).all(is_one),
@@ -214,7 +215,9 @@ fn stacked(known: Known, axis: i64, length: &Size) -> Known {
             let batch = tensor.batch.as_ref().map(|batch| shifted(batch, axis, 1));
             Known::Tensor(Tensor::new(dims, batch))
         }
-        Known::Tensor(_) | Known::RowNumbers(_) | Known::RowPlaces(_) => Known::Mixed { operator: "'Loop'".to_owned() },
+        Known::Tensor(_) | Known::RowNumbers(..) | Known::RowPlaces(_) => {
+            Known::Mixed { operator: "'Loop'".to_owned() }
+        }
         known => known,
     }
 }

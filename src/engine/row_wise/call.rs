@@ -68,7 +68,9 @@ impl Call<'_> {
     /// The elements of a list or scalar.
     pub fn elements(&self, index: usize) -> Option<&[Size]> {
         match self.input(index)? {
-            Known::Tensor(Tensor { batch: None, elements: Some(elements), .. }) => Some(elements),
+            Known::Tensor(Tensor { batch: None, elements: Some(elements), dims, .. }) if dims.len() <= 1 => {
+                Some(elements)
+            }
             _ => None,
         }
     }

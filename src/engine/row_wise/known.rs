@@ -12,12 +12,25 @@ pub enum Known {
     Tensor(Tensor),
     /// The same whichever rows run together; its dimensions are not known.
     Shared,
-    /// A tensor with rows, in which each element is the number of its own row.
-    RowNumbers(Tensor),
+    /// A tensor with rows, in which each element follows from the number of its own row.
+    RowNumbers(Tensor, Numbers),
     /// A tensor with rows, whose last dimension lists places in another tensor: the first is the number of the row.
     RowPlaces(Tensor),
     /// Not known to be any of these, since this operator.
-    Mixed { operator: String },
+    Mixed {
+        operator: String,
+    },
+}
+
+/// What the elements of a tensor are, each for its row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Numbers {
+    /// The number of the row, times this.
+    Times(Size),
+    /// At least the number of the row times this, and below the same of the next row.
+    Within(Size),
+    /// Not known; the tensor's dimensions are.
+    Other,
 }
 
 /// A tensor of known rank. It has rows, or it is the same whichever rows run together, but for what `elements` say.
@@ -25,8 +38,10 @@ pub enum Known {
 pub struct Tensor {
     pub dims: Vec<Size>,
     pub batch: Option<Batch>,
-    /// The elements of a short vector or a scalar without rows; they may depend on how many rows there are.
+    /// The elements, in row-major order, of a short list without rows; they may depend on how many rows there are.
     pub elements: Option<Vec<Size>>,
+    /// All elements are integers from 0 on, and below this.
+    pub below: Option<Size>,
 }
 
 /// Where the rows of a tensor are: along one dimension, whose index is `(o * rows + row) * inner + i`, with `o` below `outer`. All
@@ -56,20 +71,20 @@ impl Batch {
 
 impl Tensor {
     pub fn shared(dims: Vec<Size>) -> Tensor {
-        Tensor { dims, batch: None, elements: None }
+        Tensor { dims, batch: None, elements: None, below: None }
     }
 
     pub fn new(dims: Vec<Size>, batch: Option<Batch>) -> Tensor {
-        Tensor { dims, batch, elements: None }
+        Tensor { dims, batch, elements: None, below: None }
     }
 
     /// A vector of integers.
     pub fn list(elements: Vec<Size>) -> Tensor {
-        Tensor { dims: vec![size(elements.len())], batch: None, elements: Some(elements) }
+        Tensor { dims: vec![size(elements.len())], batch: None, elements: Some(elements), below: None }
     }
 
     pub fn scalar(element: Size) -> Tensor {
-        Tensor { dims: Vec::new(), batch: None, elements: Some(vec![element]) }
+        Tensor { dims: Vec::new(), batch: None, elements: Some(vec![element]), below: None }
     }
 
     /// A tensor of these dimensions, of which one may have the rows; all elements are the same, so that they may be divided
@@ -89,7 +104,12 @@ impl Tensor {
         let count = product(&dims).and_then(|count| count.known());
         let count = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= ELEMENTS_MAX);
         let elements = count.filter(|_| dims.len() <= 1).and_then(|count| elements(tensor, count, symbols));
-        Known::Tensor(Tensor { dims, batch: None, elements })
+        Known::Tensor(Tensor { dims, batch: None, elements, below: None })
+    }
+
+    /// The same, with elements that are below `below`.
+    pub fn with_below(self, below: Option<Size>) -> Tensor {
+        Tensor { below, ..self }
     }
 
     pub fn rank(&self) -> usize {
@@ -133,7 +153,7 @@ impl Known {
         match self {
             Known::Tensor(tensor) => tensor.is_shared(),
             Known::Shared => true,
-            Known::RowNumbers(_) | Known::RowPlaces(_) | Known::Mixed { .. } => false,
+            Known::RowNumbers(..) | Known::RowPlaces(_) | Known::Mixed { .. } => false,
         }
     }
 
@@ -151,7 +171,8 @@ impl Known {
                     return None;
                 }
                 let elements = a.elements.clone().filter(|_| a.elements == b.elements);
-                Some(Known::Tensor(Tensor { dims, batch: a.batch.clone(), elements }.with_elements(symbols)))
+                let tensor = Tensor { elements, ..Tensor::new(dims, a.batch.clone()) };
+                Some(Known::Tensor(tensor.with_elements(symbols)))
             }
             (a, b) if a.is_shared() && b.is_shared() => Some(Known::Shared),
             (a, b) => (a == b).then(|| a.clone()),

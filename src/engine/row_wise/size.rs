@@ -67,7 +67,8 @@ impl Size {
 
     /// `None` where it is not certain that nothing remains.
     pub fn divided_by(&self, divisor: &Size) -> Option<Size> {
-        if divisor.factor == 0 || self.factor.checked_rem(divisor.factor)? != 0 || (divisor.has_rows && !self.has_rows) {
+        if divisor.factor == 0 || self.factor.checked_rem(divisor.factor)? != 0 || (divisor.has_rows && !self.has_rows)
+        {
             return None;
         }
         let mut symbols = self.symbols.clone();

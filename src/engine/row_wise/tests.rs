@@ -82,6 +82,8 @@ fn said(nodes: &[Node]) -> RowWise {
             scalar("first", 0),
             scalar("zero", 0),
             scalar("step", 1),
+            scalar("two_scalar", 2),
+            scalar("four_scalar", 4),
             raw,
         ],
         ..Graph::default()
@@ -295,7 +297,8 @@ fn said_of_lines(text: &str) -> RowWise {
 #[test]
 fn shapes_that_the_graph_computes_are_followed() {
     // As PyTorch exports `view(x.size(0), -1)`, `view(n * 2, 3)` and back, and `permute`.
-    let flat = "Shape z > s\n Gather s first > n\n Unsqueeze n axis0 > n1\n Concat n1 last > to | axis=0\n Reshape z to > y";
+    let flat =
+        "Shape z > s\n Gather s first > n\n Unsqueeze n axis0 > n1\n Concat n1 last > to | axis=0\n Reshape z to > y";
     assert_eq!(said_of_lines(flat), RowWise::Proven);
     let merged = "Shape z > s\n Slice s axis0 axis1 > n\n Mul n two > n2\n Concat n2 last > to | axis=0\n Reshape z to > m\n \
                   MatMul m w3x6 > p\n Concat n two last > back | axis=0\n Reshape p back > y";
@@ -330,8 +333,26 @@ fn what_counts_rows_is_no_value() {
     let found = "Shape z > s\n Gather s first > n\n Range zero n step > r\n Unsqueeze r axis1 > a\n \
                  ArgMax x > b | axis=1 keepdims=1\n Concat a b > p | axis=1\n GatherND z p > y";
     assert_eq!(said_of_lines(found), RowWise::Proven);
-    let elsewhere = "Shape z > s\n Gather s first > n\n Range zero n step > r\n Mul r two > t\n Reshape z row3 > flat\n Gather flat t > y";
-    assert!(matches!(said_of_lines(elsewhere), RowWise::Unproven { .. }));
+    // Found among all places of all rows: those of a row are two behind each other.
+    let flat = |times: &str, place: &str| {
+        let range = "Shape z > s\n Gather s first > n\n Range zero n step > r";
+        let places =
+            "ArgMax z > two_of | axis=1 keepdims=0\n ReduceMax two_of > most | axes=1 keepdims=0\n Abs most > any";
+        said_of_lines(&format!(
+            "{range}\n {places}\n Mul r {times} > t\n ArgMax x > four_of | axis=1 keepdims=0\n Add t {place} > at\n \
+             Reshape z row3 > flat\n Gather flat at > y"
+        ))
+    };
+    assert!(matches!(flat("two_scalar", "four_of"), RowWise::Unproven { .. }), "up to the fourth of two");
+    assert!(matches!(flat("two_scalar", "any"), RowWise::Unproven { .. }), "anywhere");
+    assert!(matches!(flat("four_scalar", "four_of"), RowWise::Unproven { .. }), "the rows of another tensor");
+    let first = "Shape z > s\n Gather s first > n\n Range zero n step > r\n Mul r two_scalar > t\n Reshape z row3 > flat\n \
+                 Gather flat t > y";
+    assert_eq!(said_of_lines(first), RowWise::Proven);
+    let within = "Shape z > s\n Gather s first > n\n Range zero n step > r\n Mul r two_scalar > t\n \
+                  ReduceMax z > column | axes=2 keepdims=0\n ArgMax column > two_of | axis=1 keepdims=0\n Add t two_of > at\n \
+                  Reshape z row3 > flat\n Gather flat at > y";
+    assert_eq!(said_of_lines(within), RowWise::Proven);
 }
 
 #[test]
@@ -351,8 +372,7 @@ fn graphs_inside_nodes_are_walked_through() {
         node
     };
     let choice = |no: &str, condition: &str| {
-        let graphs =
-            vec![("then_branch", body("Relu x > a", &[], &["a"])), ("else_branch", body(no, &[], &["b"]))];
+        let graphs = vec![("then_branch", body("Relu x > a", &[], &["a"])), ("else_branch", body(no, &[], &["b"]))];
         said(&[with(&format!("If {condition} > y"), graphs)])
     };
     assert_eq!(choice("Neg x > b", "one"), RowWise::Proven);

@@ -171,12 +171,10 @@ fn bound<'n>(node: &Node, given: &impl Fn(&str) -> Option<&'n Attribute>) -> Nod
     Node { attribute, ..node.clone() }
 }
 
-fn bound_attribute<'n>(
-    attribute: &Attribute,
-    given: &impl Fn(&str) -> Option<&'n Attribute>,
-) -> Option<Attribute> {
+fn bound_attribute<'n>(attribute: &Attribute, given: &impl Fn(&str) -> Option<&'n Attribute>) -> Option<Attribute> {
     if !attribute.ref_attr_name.is_empty() {
-        return given(&attribute.ref_attr_name).map(|value| Attribute { name: attribute.name.clone(), ..value.clone() });
+        return given(&attribute.ref_attr_name)
+            .map(|value| Attribute { name: attribute.name.clone(), ..value.clone() });
     }
     let mut attribute = attribute.clone();
     for graph in attribute.graph.iter_mut().map(|graph| &mut **graph).chain(&mut attribute.graphs) {

@@ -18,14 +18,14 @@ use super::framing;
 use super::health::{self, Lifecycle, Readiness};
 use super::host::{self, AllowedHosts};
 use super::router::{AdminRoute, admin_route};
-use super::score::bearer;
+use super::score::{bearer, unknown_endpoint};
 use super::service_status::{ServiceList, ServiceStatus};
 use super::triton_metrics;
 use crate::auth::{KeyDigest, KeyRing};
 use crate::control::operations::Desk;
 use crate::deployment::Routing;
 use crate::error::ErrorKind;
-use crate::telemetry::{GpuNames, Gpus, Metrics, render_gpus};
+use crate::telemetry::{Gpu, GpuNames, Gpus, Metrics, render_gpus};
 
 /// What answers operators.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Admin {
                 Ok(health::answer(probe, &self.routing.table(), &self.lifecycle, readiness))
             }
             AdminRoute::Metrics => {
-                let text = self.render_metrics().map_err(|error| {
+                let text = self.render_metrics(&self.gpus.read().await).map_err(|error| {
                     tracing::error!(%error, "metrics could not be written");
                     ApiError::internal("metrics could not be written")
                 })?;
@@ -89,9 +89,7 @@ impl Admin {
             AdminRoute::Service { endpoint } => {
                 self.authenticate(request)?;
                 let table = self.routing.table();
-                let (name, entry) = table.entries().find(|(name, _)| name.as_str() == endpoint).ok_or_else(|| {
-                    ApiError::new(ErrorKind::NotFound, "unknown_endpoint", "there is no endpoint of this name")
-                })?;
+                let (name, entry) = table.find_named(&endpoint).ok_or_else(|| unknown_endpoint(&table, &endpoint))?;
                 Ok(json(&ServiceStatus::of(name, entry)))
             }
             AdminRoute::WrongMethod { allow } => Err(ApiError::wrong_method(allow)),
@@ -103,13 +101,12 @@ impl Admin {
         }
     }
 
-    fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
+    fn render_metrics(&self, gpus: &[Gpu]) -> prometheus::Result<Vec<u8>> {
         let mut text = self.metrics.render()?;
-        let gpus = self.gpus.read();
-        text.extend(render_gpus(&gpus, GpuNames::Own)?);
+        text.extend(render_gpus(gpus, GpuNames::Own)?);
         if self.triton_metrics {
             text.extend(triton_metrics::render(&self.routing.table(), &self.metrics)?);
-            text.extend(render_gpus(&gpus, GpuNames::Triton)?);
+            text.extend(render_gpus(gpus, GpuNames::Triton)?);
         }
         Ok(text)
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Limits;
+use crate::client::Client;
 
 /// One connection's doings. Counting a request in and out is a few atomics.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Activity {
     leave: AtomicBool,
     /// The client should be told that the connection takes no more requests.
     retire: AtomicBool,
+    /// Its client, where others can see it.
+    client: OnceLock<Client>,
     /// Wakes the connection's task.
     waker: OnceLock<Waker>,
     /// One of the three states below.
@@ -54,6 +57,7 @@ impl Activity {
             linger: AtomicBool::new(false),
             leave: AtomicBool::new(false),
             retire: AtomicBool::new(false),
+            client: OnceLock::new(),
             waker: OnceLock::new(),
             polling: AtomicU8::new(AT_REST),
         })
@@ -64,6 +68,15 @@ impl Activity {
         let id = self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_progress.fetch_add(1, Ordering::Relaxed);
         Exchange { activity: Arc::clone(self), id, is_answer_timed: false, is_at_rest: false, limits: None }
+    }
+
+    /// Says how others can see its client.
+    pub fn know_client(&self, client: Client) {
+        self.client.get_or_init(|| client);
+    }
+
+    pub fn client(&self) -> Option<Client> {
+        self.client.get().cloned()
     }
 
     /// How many requests have begun; wraps around.

@@ -9,6 +9,7 @@ mod frames;
 mod lines;
 pub mod roster;
 mod sniff;
+mod socket;
 mod transport;
 
 use std::convert::Infallible;
@@ -34,10 +35,12 @@ pub use self::busy_poll::BusyPolling;
 use self::roster::Seat;
 pub use self::sniff::Protocol;
 use self::sniff::{First, sniff};
+use self::socket::Socket;
 use self::transport::Transport;
 use super::Body;
 use super::error::ApiError;
 use super::server::{Port, Service, Stopping};
+use crate::client::Client;
 use crate::error::ErrorKind;
 use crate::telemetry::Closed;
 
@@ -92,7 +95,11 @@ pub async fn serve(stream: TcpStream, seat: Seat, port: Arc<Port<impl Service>>,
     // Answers are written whole, so waiting to fill segments only delays them. A socket that cannot be set up fails soon
     // enough by itself.
     drop(stream.set_nodelay(true));
-    let Some(tls) = &port.tls else { return serve_plain(stream, seat, port, stopping).await };
+    let Some(tls) = &port.tls else {
+        let socket = Socket::new(stream);
+        seat.activity.know_client(Client::new(socket.peer()));
+        return serve_plain(socket, seat, port, stopping).await;
+    };
     let metrics = port.service.connections();
     let _open = metrics.open();
     let activity = &seat.activity;
@@ -206,7 +213,8 @@ async fn drive(
 /// Answers a request, whatever comes of it.
 async fn answer(service: &impl Service, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
     // Boxed, since hyper keeps room for a request on every connection, and a request is 2 KB of state.
-    let answer = unless_it_panics(Box::pin(service.serve(request, activity.linger()))).await;
+    let answer =
+        unless_it_panics(Box::pin(Client::serving(activity.client(), service.serve(request, activity.linger())))).await;
     answer.unwrap_or_else(|| ApiError::internal("the server failed on this request").into_response())
 }
 

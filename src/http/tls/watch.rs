@@ -15,22 +15,33 @@ use super::{Occasion, Tls};
 /// A thread that looks at the files of some ports until this is dropped.
 #[derive(Debug)]
 pub struct Watch {
-    _stop: SyncSender<()>,
+    /// That nobody could ask any more is the end.
+    asked: SyncSender<()>,
 }
 
 impl Watch {
     /// Looks at the files of `ports` once in `interval`.
     pub fn start(ports: Vec<Arc<Tls>>, interval: Duration) -> io::Result<Watch> {
-        // Nothing is ever sent; that nobody could any more is the message.
-        let (stop, stopped) = mpsc::sync_channel(0);
+        let (asked, asking) = mpsc::sync_channel(1);
         // A thread of its own, because a file may lie on a disk that is slow or gone.
         thread::Builder::new().name("scoria-tls".to_owned()).spawn(move || {
-            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            loop {
+                let occasion = match asking.recv_timeout(interval) {
+                    Ok(()) => Occasion::Asked,
+                    Err(RecvTimeoutError::Timeout) => Occasion::Look,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
                 for port in &ports {
-                    port.reload(Occasion::Look);
+                    port.reload(occasion);
                 }
             }
         })?;
-        Ok(Watch { _stop: stop })
+        Ok(Watch { asked })
+    }
+
+    /// Has the files read now, whether they seem to have changed or not. Does not wait for it.
+    pub fn ask(&self) {
+        // A thread that has been asked already, or hangs at a file, will read what is there then.
+        let _ = self.asked.try_send(());
     }
 }

@@ -35,7 +35,7 @@ pub async fn infer(
     call: &mut Call,
     served: &mut Option<Served>,
 ) -> Result<Response<Body>, ApiError> {
-    let admitted = admit(server, (Some(&model.endpoint()), model.version), parts, call, served);
+    let admitted = admit(server, (Some(&model.name), model.version), parts, call, served);
     let mut admitted = admitted.map_err(|error| model.not_admitted(error))?;
     let in_flight = InFlight::begin(admitted.deployment);
     let answer = answer(server, &mut admitted, model, parts, body, call).await;
@@ -120,7 +120,7 @@ async fn read(
     let mut take = |bytes: &[u8]| {
         unpacked = unpacked.saturating_add(bytes.len());
         if unpacked > max_bytes {
-            return Err(request_body::too_large(max_bytes));
+            return Err(request_body::too_large(max_bytes, request_body::Sent::Binary));
         }
         if !permit.hold(unpacked) {
             return Err(request_body::overloaded());

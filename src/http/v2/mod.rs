@@ -29,7 +29,7 @@ use shared_memory::Registration;
 use super::call::Call;
 use super::error::ApiError;
 use super::health;
-use super::request_body::{BodyLimits, RequestBody, too_large};
+use super::request_body::{BodyLimits, RequestBody, Sent, too_large};
 use super::score::Served;
 use super::{Body, Scoring};
 use crate::error::ErrorKind;
@@ -121,7 +121,7 @@ async fn object(body: &mut RequestBody, call: &Call) -> Result<Map<String, Json>
     let mut text = Vec::new();
     while let Some(data) = body.next(limits, text.len()).await? {
         if text.len() + data.len() > CONTROL_BODY_BYTES_MAX {
-            return Err(too_large(CONTROL_BODY_BYTES_MAX));
+            return Err(too_large(CONTROL_BODY_BYTES_MAX, Sent::NoInputs));
         }
         text.extend_from_slice(&data);
     }
@@ -137,7 +137,8 @@ async fn object(body: &mut RequestBody, call: &Call) -> Result<Map<String, Json>
 /// Words a missing endpoint as Triton does; its clients look for it.
 pub fn unknown_model(mut error: ApiError, name: &str) -> ApiError {
     if error.code == "unknown_endpoint" {
-        error.message = format!("Request for unknown model: '{}' is not found", crate::codec::quoted(name));
+        let called = error.expected().map(|known| format!("; this server calls it '{known}'")).unwrap_or_default();
+        error.message = format!("Request for unknown model: '{}' is not found{called}", crate::codec::quoted(name));
     }
     error
 }

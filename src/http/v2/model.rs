@@ -1,6 +1,5 @@
 //! What can be read of a model: its metadata, configuration, statistics, and whether it is ready.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::{HeaderMap, Response, StatusCode};
@@ -18,16 +17,6 @@ use crate::http::score::find_endpoint;
 use crate::http::{Body, Scoring};
 
 impl Model {
-    /// The endpoint's name. Names here are lower case; the folder that a model came from may have been called otherwise, and its
-    /// clients still call it so.
-    pub fn endpoint(&self) -> Cow<'_, str> {
-        if self.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(self.name.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(&self.name)
-        }
-    }
-
     /// Words a request that found no model, or not this version of it, as clients expect it.
     pub fn not_admitted(&self, error: ApiError) -> ApiError {
         match self.version {
@@ -81,7 +70,7 @@ pub fn read(server: &Scoring, model: &Model, about: About, headers: &HeaderMap) 
 /// All about a model but inference, for one who may see it.
 pub fn tell(server: &Scoring, model: &Model, about: About, headers: &HeaderMap) -> Result<Told, ApiError> {
     let table = server.routing.table();
-    let endpoint = match (find_endpoint(&table, Some(&model.endpoint())), about) {
+    let endpoint = match (find_endpoint(&table, Some(&model.name)), about) {
         (Ok(endpoint), _) => endpoint,
         (Err(error), About::Ready) if error.kind == ErrorKind::Unavailable => return Ok(Told::Ready(false)),
         (Err(error), _) => return Err(unknown_model(error, &model.name)),

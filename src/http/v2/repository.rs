@@ -4,12 +4,13 @@ use hyper::HeaderMap;
 use serde::Serialize;
 
 use super::caller::Caller;
-use super::route::Model;
+use super::unknown_model;
 use crate::control::{Repository, RepositoryError};
 use crate::deployment::{Entry, State};
 use crate::error::ErrorKind;
 use crate::http::Scoring;
 use crate::http::error::ApiError;
+use crate::http::score::called_otherwise;
 
 /// What of a model's failure is told to others than the operator.
 const NOT_LOADED: &str = "the model could not be loaded";
@@ -97,15 +98,13 @@ pub async fn load(server: &Scoring, headers: &HeaderMap, name: &str, parameter: 
         );
         return Err(ApiError::new(ErrorKind::BadInput, "bad_setting", message).with_expected("no parameters"));
     }
-    let model = Model { name: name.to_owned(), version: None };
-    repository.load(&model.endpoint()).await.map_err(|error| refused(error, name))
+    repository.load(name).await.map_err(|error| refused(error, name))
 }
 
 /// Takes a model out of service; requests in progress finish.
 pub async fn unload(server: &Scoring, headers: &HeaderMap, name: &str) -> Result<(), ApiError> {
     let repository = controlled(server, headers)?;
-    let model = Model { name: name.to_owned(), version: None };
-    repository.unload(&model.endpoint()).await.map_err(|error| refused(error, name))
+    repository.unload(name).await.map_err(|error| refused(error, name))
 }
 
 /// The repository, for one who may change what is served.
@@ -128,6 +127,7 @@ fn refused(error: RepositoryError, name: &str) -> ApiError {
             let message = format!("failed to load '{name}': no such model is in the repository");
             ApiError::new(ErrorKind::NotFound, "unknown_endpoint", message)
         }
+        RepositoryError::Called(known) => unknown_model(called_otherwise(&known), name),
         // Whoever asks has the admin key, and is to know why.
         RepositoryError::NotLoaded(reason) => {
             let message = format!("failed to load '{name}': {reason}");

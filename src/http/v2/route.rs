@@ -2,6 +2,8 @@
 
 use hyper::Method;
 
+use crate::http::percent::decoded;
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -151,28 +153,6 @@ fn model_route(method: &Method, name: &str, rest: &[&str]) -> Route {
         _ => return Route::Unknown,
     };
     checked(method, Route::Model { model: Model { name: name.to_owned(), version }, about }, allow)
-}
-
-/// A segment as it was before it was escaped. What escapes no text of UTF-8 is no name that there is.
-fn decoded(segment: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(segment.len()), segment.as_bytes());
-    while let [first, behind @ ..] = rest {
-        let escaped = match rest {
-            [b'%', high, low, ..] => char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16)),
-            _ => None,
-        };
-        (bytes, rest) = match escaped {
-            Some((high, low)) => {
-                bytes.push((high * 16 + low) as u8);
-                (bytes, &rest[3..])
-            }
-            None => {
-                bytes.push(*first);
-                (bytes, behind)
-            }
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn memory_route(method: &Method, memory: Memory, rest: &[&str]) -> Route {

@@ -65,4 +65,4 @@ def test_more_tensors_than_the_model_has_are_refused_at_little_cost(hostile, ser
     hostile.refuse("matrix", body, media_type, **headers)
     cpu, peak = usage.cpu_growth_seconds, usage.peak_growth_mib
     figure(f"{len(body) / 1e6:.1f} MB: {cpu:.2f} CPU-s, RSS at most +{peak:.1f} MiB")
-    assert cpu <= 1 and peak <= 64
+    assert cpu <= usage.slowness and peak <= 64

@@ -10,6 +10,7 @@ import requests
 from onnx import TensorProto, helper
 
 from scoria_server import wait_until
+from stalls import Reference
 from zoo.case import build, constant, node
 
 DEADLINE_MS = 500
@@ -41,15 +42,16 @@ def test_an_endless_loop_is_ended_at_the_deadline_and_others_are_served(serve, l
         assert requests.post(uri, '{"times": 10}', timeout=10).json() == 10.0
         good.next_phase()
         late = []
-        for _ in range(3):
-            begun = time.monotonic()
-            answer = requests.post(uri, json.dumps({"times": 2**62}), timeout=10)
-            late.append(1000 * (time.monotonic() - begun) - DEADLINE_MS)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+        with Reference() as reference:
+            for _ in range(3):
+                begun = time.monotonic()
+                answer = requests.post(uri, json.dumps({"times": 2**62}), timeout=10)
+                late.append(1000 * (time.monotonic() - begun) - DEADLINE_MS)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
         # The only session is free again.
         assert requests.post(uri, '{"times": 10}', timeout=10).json() == 10.0
     figure(f"504 at most {max(late):.0f} ms after the deadline; good client's p99 {good.p99_ms[1]:.0f} ms")
-    assert max(late) < 500
+    assert max(late) < 500 + 1000 * reference.slowest_s
 
 
 def test_runs_that_expire_do_not_hold_up_the_queue(serve, loops):

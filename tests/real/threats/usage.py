@@ -2,9 +2,25 @@
 
 import os
 import re
+import time
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
+
+
+# What a processor takes for `yardstick` when nobody else wants its caches. Limits in seconds are for such a one.
+YARDSTICK_S = 0.023
+
+
+def yardstick():
+    """What a fixed piece of work takes a processor, now and here."""
+
+    def once():
+        begun = time.process_time()
+        sum(number for number in range(1_000_000))
+        return time.process_time() - begun
+
+    return sorted(once() for _ in range(5))[2]
 
 
 class Usage:
@@ -14,6 +30,7 @@ class Usage:
         self._folder = f"/proc/{server.process.pid}"
         self._rss = self.rss_bytes
         self._cpu = self.cpu_seconds
+        self._yardstick = yardstick()
 
     @property
     def rss_bytes(self):
@@ -35,6 +52,11 @@ class Usage:
             # The second field is a name, which may hold anything; the last bracket ends it.
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    @property
+    def slowness(self):
+        """How many times longer a processor takes here than where the limits were found, before or after; never less than 1."""
+        return max(self._yardstick, yardstick(), YARDSTICK_S) / YARDSTICK_S
 
     @property
     def descriptors(self):

@@ -32,6 +32,9 @@ pub(in crate::codec) struct Content {
     pub(in crate::codec) name: String,
     #[serde(rename = "type")]
     pub(in crate::codec) shape: String,
+    /// How the model declares it, if otherwise: `float32[N, 3]`.
+    #[serde(default)]
+    declared: Option<String>,
     values: Vec<serde_json::Value>,
 }
 
@@ -88,7 +91,7 @@ fn check(dialect: Dialect, file: &str, text: &str) {
                 let expected: Vec<Tensor> = case.tensors.iter().map(Content::tensor).collect();
                 assert_eq!(decoded.inputs, expected, "{at}");
                 let Reply::Json(form) = decoded.reply else { panic!("{at}: {:?}", decoded.reply) };
-                assert_eq!(Some(reply(&case.outputs, form)), case.reply, "{at}");
+                assert_eq!(Some(reply(&model, &case.outputs, form)), case.reply, "{at}");
             }
             (Err(error), Some(expected)) => {
                 assert_eq!(error.fault.code(), expected.fault, "{at}: {error}");
@@ -100,13 +103,13 @@ fn check(dialect: Dialect, file: &str, text: &str) {
     }
 }
 
-fn reply(outputs: &[Content], form: JsonReply) -> String {
+fn reply(asked: &Signature, outputs: &[Content], form: JsonReply) -> String {
     let values: Vec<Value> = outputs.iter().map(|output| output.tensor().into()).collect();
     let outputs = outputs.iter().map(|output| {
-        let TensorSpec { name, dtype, dims } = spec(&output.name, &output.shape);
+        let TensorSpec { name, dtype, dims } = spec(&output.name, output.declared.as_ref().unwrap_or(&output.shape));
         OutputSpec { name, value: ValueType::Tensor { dtype, dims } }
     });
-    let model = Signature { inputs: Vec::new(), outputs: outputs.collect() };
+    let model = Signature { inputs: asked.inputs.clone(), outputs: outputs.collect() };
     let encoded = encode(&values, &model, form, &POLICY).expect("finite");
     String::from_utf8(encoded.parts.concat()).expect("JSON is UTF-8")
 }

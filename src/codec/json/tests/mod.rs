@@ -4,10 +4,11 @@ pub(in crate::codec) mod dialects;
 mod hostile;
 mod numbers;
 mod random;
+mod remedies;
 mod round_trip;
 mod runs;
 
-use crate::codec::{DecodeError, Decoded, Dialect, NonFiniteOutput, NullInput, Policy, Request};
+use crate::codec::{DecodeError, Decoded, Dialect, ExtraColumns, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 
 /// A tensor's spec from `float32[N, 10]`; `float32[…]` has no rank.
@@ -47,6 +48,7 @@ pub(in crate::codec) fn outputs(outputs: &[(&str, &str)]) -> Signature {
 
 pub(in crate::codec) const POLICY: Policy = Policy {
     null_input: NullInput::Reject,
+    extra_columns: ExtraColumns::Refuse,
     non_finite_output: NonFiniteOutput::Null,
     max_elements: 1 << 24,
     max_rank: 64,

@@ -119,7 +119,7 @@ fn what_json_has_no_number_for_is_null_or_an_error() {
         let values = [fine.clone().into(), f64::wrap(ArrayD::from_elem(IxDyn(&[1]), value)).into()];
         assert_eq!(text(&values, &model, JsonReply::Bare), "{\"fine\":[1.0],\"y\":[null]}");
         let strict = Policy { non_finite_output: NonFiniteOutput::Error, ..POLICY };
-        for form in [JsonReply::Bare, JsonReply::Predictions] {
+        for form in [JsonReply::Bare, JsonReply::Predictions { rows: 1 }] {
             let error = encode(&values, &model, form, &strict).expect_err("no number");
             assert_eq!(error, EncodeError::NonFinite { output: "y".to_owned(), value: name });
         }
@@ -151,13 +151,33 @@ fn sequences_and_maps_of_scikit_learn() {
     let value =
         ValueType::Map { key: DType::I64, value: Box::new(ValueType::Tensor { dtype: DType::F32, dims: None }) };
     let mut model = outputs(&[("label", "int64[N]")]);
+    model.inputs = super::signature(&[("x", "float32[N, 4]")]).inputs;
     model.outputs.push(OutputSpec { name: "prob".to_owned(), value: ValueType::Sequence(Box::new(value)) });
     let values = [label.into(), probabilities];
     let inner = r#"{"label":[1,0],"prob":[{"-1":0.25,"7":0.75},{"a\"b":1.0,"é":0.0}]}"#;
     assert_eq!(text(&values, &model, JsonReply::Bare), inner);
-    assert_eq!(text(&values, &model, JsonReply::Predictions), format!("{{\"predictions\":{inner}}}"));
+    let rows = r#"{"predictions":[{"label":1,"prob":{"-1":0.25,"7":0.75}},{"label":0,"prob":{"a\"b":1.0,"é":0.0}}]}"#;
+    assert_eq!(text(&values, &model, JsonReply::Predictions { rows: 2 }), rows);
     assert_eq!(text(&values, &model, JsonReply::Outputs), format!("{{\"outputs\":{inner}}}"));
     assert_eq!(text(&values, &model, JsonReply::Results), format!("{{\"Results\":{inner}}}"));
+}
+
+#[test]
+fn rows_that_are_not_the_requests_are_refused_and_not_written_otherwise() {
+    let mut model = outputs(&[("boxes", "float32[?, 4]"), ("scores", "float32[?]")]);
+    model.inputs = super::signature(&[("x", "float32[?, 4]")]).inputs;
+    let found = |rows: usize| {
+        let zeros = |shape: &[usize]| f32::wrap(ArrayD::zeros(IxDyn(shape)));
+        [zeros(&[rows, 4]).into(), zeros(&[rows]).into()]
+    };
+    let error = encode(&found(2), &model, JsonReply::Predictions { rows: 1 }, &POLICY).expect_err("two for one");
+    let EncodeError::NotRepresentable(message) = error else { panic!("{error}") };
+    assert!(message.contains("'boxes' has 2 rows where the request has 1"), "{message}");
+    assert!(message.contains("under \"inputs\""), "{message}");
+    let columns = r#"{"outputs":{"boxes":[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]],"scores":[0.0,0.0]}}"#;
+    assert_eq!(text(&found(2), &model, JsonReply::Outputs), columns);
+    let none = text(&found(0), &model, JsonReply::Predictions { rows: 0 });
+    assert_eq!(none, r#"{"predictions":[]}"#);
 }
 
 #[test]

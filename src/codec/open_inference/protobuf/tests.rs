@@ -8,7 +8,7 @@ use super::messages as proto;
 use super::messages::infer_parameter::ParameterChoice;
 use super::{Message, Opening, ROOM_BYTES, Receiver, encode};
 use crate::codec::open_inference::{Answering, InferRequest, NoRegions, Region, Regions, Wanted, datatype};
-use crate::codec::{DecodeError, DecodeFault, EncodeError, NonFiniteOutput, NullInput, Policy, Request};
+use crate::codec::{DecodeError, DecodeFault, EncodeError, ExtraColumns, NonFiniteOutput, NullInput, Policy, Request};
 use crate::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 
 const MAX_BYTES: usize = 1 << 20;
@@ -48,6 +48,7 @@ fn read_with(
 ) -> Result<InferRequest, DecodeError> {
     let policy = Policy {
         null_input: NullInput::Reject,
+        extra_columns: ExtraColumns::Refuse,
         non_finite_output: NonFiniteOutput::Null,
         max_elements: 10_000,
         max_rank: 8,

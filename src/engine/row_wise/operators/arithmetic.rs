@@ -1,7 +1,7 @@
 //! Shapes that the graph computes: operators on short lists of integers, element by element.
 
 use crate::engine::row_wise::call::{Call, axis};
-use crate::engine::row_wise::known::Tensor;
+use crate::engine::row_wise::known::{Known, Tensor};
 use crate::engine::row_wise::size::{Size, Symbols, product};
 
 use super::is_standard;
@@ -17,8 +17,9 @@ pub fn output(call: &Call<'_>) -> Option<Tensor> {
     let op = call.op();
     match op {
         "Gather" => return gathered(call),
-        "Slice" => return sliced(call),
-        "Reshape" | "Squeeze" | "Unsqueeze" => return reshaped(call),
+        "Slice" => return sliced(call).or_else(|| turned(call)),
+        "Reshape" | "Squeeze" | "Unsqueeze" => return reshaped(call).or_else(|| in_pairs(call)),
+        "Transpose" => return transposed(call),
         _ => {}
     }
     let lists = (0..call.inputs.len()).map(|index| list(call, index)).collect::<Option<Vec<_>>>()?;
@@ -53,7 +54,7 @@ fn made(is_scalar: bool, elements: Vec<Size>) -> Tensor {
 fn list<'a>(call: &'a Call<'_>, index: usize) -> Option<List<'a>> {
     let elements = call.elements(index)?;
     match call.input(index)? {
-        crate::engine::row_wise::known::Known::Tensor(tensor) => Some(List { is_scalar: tensor.rank() == 0, elements }),
+        Known::Tensor(tensor) => Some(List { is_scalar: tensor.rank() == 0, elements }),
         _ => None,
     }
 }
@@ -222,4 +223,53 @@ fn reshaped(call: &Call<'_>) -> Option<Tensor> {
         _ => return None,
     };
     Some(made(is_scalar, data.elements.to_vec()))
+}
+
+/// A short table: rows of so many elements.
+fn table<'a>(call: &'a Call<'_>) -> Option<(&'a [Size], usize)> {
+    match call.input(0)? {
+        Known::Tensor(Tensor { dims, elements: Some(elements), .. }) if dims.len() == 2 => {
+            Some((elements, usize::try_from(dims[1].known()?).ok().filter(|&width| width > 0)?))
+        }
+        _ => None,
+    }
+}
+
+fn made_table(elements: Vec<Size>, width: usize) -> Option<Tensor> {
+    let height = elements.len().checked_div(width)?;
+    let dims = [height, width].map(|size| Size::of(size as i64)).to_vec();
+    Some(Tensor { dims, ..Tensor::list(elements) })
+}
+
+/// A list as a table, or a table as a list. PyTorch exports the sizes of a padding so, since ONNX wants them in another order.
+fn in_pairs(call: &Call<'_>) -> Option<Tensor> {
+    if call.op() != "Reshape" {
+        return None;
+    }
+    match call.list("shape", 1).ok()??.as_slice() {
+        [-1] => table(call).map(|(elements, _)| Tensor::list(elements.to_vec())),
+        &[-1, width] => {
+            let (elements, width) = (list(call, 0)?.elements, usize::try_from(width).ok()?);
+            let is_whole = width > 0 && elements.len() % width == 0;
+            is_whole.then(|| made_table(elements.to_vec(), width)).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// A table whose last row comes first.
+fn turned(call: &Call<'_>) -> Option<Tensor> {
+    let (elements, width) = table(call)?;
+    let is = |input: usize, number: i64| call.numbers(input).as_deref() == Some(&[number]);
+    let is_to_first = call.numbers(2).is_some_and(|end| matches!(end.as_slice(), [end] if *end < -1_000));
+    let is_turned = is(1, -1) && is_to_first && is(3, 0) && is(4, -1);
+    is_turned.then(|| made_table(elements.chunks(width).rev().flatten().cloned().collect(), width)).flatten()
+}
+
+fn transposed(call: &Call<'_>) -> Option<Tensor> {
+    let (elements, width) = table(call)?;
+    let is_swapped = call.attribute("perm").is_none_or(|order| order.ints == [1, 0]);
+    let height = elements.len() / width;
+    let columns = (0..width).flat_map(|column| elements.iter().skip(column).step_by(width).cloned());
+    is_swapped.then(|| made_table(columns.collect(), height)).flatten()
 }

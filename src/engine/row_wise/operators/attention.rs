@@ -6,12 +6,11 @@ use crate::engine::row_wise::size::Size;
 
 use super::elementwise::is_same_for_rows;
 
-/// Whether an input is left out, has rows in front like these, or is the same for each of so many dimensions.
+/// Whether an input is left out, has rows in front like these, or is the same for each of so many dimensions. A list of one number
+/// for each row is where it ends.
 fn is_fit(call: &Call<'_>, index: usize, batch: &Option<Batch>, rank: usize) -> bool {
-    let is_first = matches!(batch, Some(Batch { axis: 0, .. }));
-    !call.is_given(index)
-        || (is_first && call.has_rows_like(index, batch) && call.tensor(index).is_some_and(|tensor| tensor.rank() >= 2))
-        || is_same_for_rows(call, index, rank, Some(0))
+    let has_rows = matches!(batch, Some(Batch { axis: 0, .. })) && call.has_rows_like(index, batch);
+    !call.is_given(index) || has_rows || is_same_for_rows(call, index, rank, Some(0))
 }
 
 fn with_last(tensor: &Tensor, size: Size) -> Tensor {
@@ -66,7 +65,7 @@ pub fn packed(call: &Call<'_>) -> Option<Vec<Tensor>> {
     let rows = call.rows_first(0).filter(|rows| rows.rank() == 3)?;
     let weights = call.shared(1).filter(|weights| weights.rank() == 2)?;
     let has_earlier = call.is_given(4) || call.is_given(6);
-    if has_earlier || !call.is_shared(2) || !is_fit(call, 3, &rows.batch, 0) || !is_fit(call, 5, &rows.batch, 4) {
+    if has_earlier || !call.is_shared(2) || !is_fit(call, 3, &rows.batch, 0) || !is_fit_mask(call, 5, &rows.batch) {
         return None;
     }
     let width = match call.attribute("qkv_hidden_sizes").and_then(|attribute| attribute.ints.get(2)) {
@@ -91,7 +90,7 @@ pub fn multi_head(call: &Call<'_>) -> Option<Vec<Tensor>> {
     let is_of_rows = |index: usize| !call.is_given(index) || call.has_rows_like(index, &queries.batch);
     let has_rest = (6..call.inputs.len()).any(|index| call.is_given(index));
     let is_apart = is_of_rows(1) && is_of_rows(2) && call.is_shared(3) && is_fit(call, 4, &queries.batch, 0);
-    if has_rest || !is_apart || !is_fit(call, 5, &queries.batch, 4) || call.node.output.len() > 1 {
+    if has_rest || !is_apart || !is_fit_mask(call, 5, &queries.batch) || call.node.output.len() > 1 {
         return None;
     }
     match (queries.rank(), call.tensor(2)) {
@@ -122,7 +121,8 @@ pub fn rotary(call: &Call<'_>, [positions, cosines, sines]: [usize; 3]) -> Optio
     // One position is where all rows begin; of several, each row has its own.
     let is_of_all = call.tensor(positions).is_none_or(|list| list.batch.is_some() || list.rank() < 2);
     let caches = [cosines, sines];
-    let are_tables = call.are_shared(caches) && caches.iter().all(|&index| call.tensor(index).is_some_and(|t| t.rank() == 2));
+    let are_tables =
+        call.are_shared(caches) && caches.iter().all(|&index| call.tensor(index).is_some_and(|t| t.rank() == 2));
     let are_of_rows = !call.is_given(positions) && caches.iter().all(|&index| call.has_rows_like(index, &tensor.batch));
     let is_apart = (has_positions && is_of_all && are_tables && call.is_given(positions)) || are_of_rows;
     is_apart.then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))

@@ -16,9 +16,8 @@ pub fn outputs(call: &Call<'_>) -> Option<Vec<Tensor>> {
         "ArrayFeatureExtractor" => extracted(call).map(|tensor| vec![tensor]),
         "FeatureVectorizer" => {
             let first = matrix(call, 0)?;
-            let are_matrices = (0..call.inputs.len()).all(|index| {
-                matrix(call, index).is_some_and(|tensor| tensor.batch == first.batch)
-            });
+            let are_matrices = (0..call.inputs.len())
+                .all(|index| matrix(call, index).is_some_and(|tensor| tensor.batch == first.batch));
             are_matrices.then(|| vec![with_width(first, None, call)])
         }
         op => of_matrix(call, op),

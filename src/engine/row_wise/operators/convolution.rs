@@ -130,7 +130,8 @@ pub fn pooled_globally(call: &Call<'_>) -> Option<Tensor> {
     call.are_shared_from(1).then(|| Tensor::new(dims, tensor.batch.clone()))
 }
 
-/// Rows keep their places if their dimension is not changed.
+/// Rows keep their places if their dimension is not changed. Between neighbours ONNX Runtime computes in planes: of pictures, which
+/// have channels next to the rows or last. Of fewer dimensions the rows would be one of a plane.
 pub fn resized(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     // Elsewhere the region is a part of the dimension, which may be that of the rows.
@@ -149,6 +150,16 @@ pub fn resized(call: &Call<'_>) -> Option<Tensor> {
         None => (call.elements(scales)?.to_vec(), false),
     };
     if !is_whole || !is_stretched || list.len() != axes.len() {
+        return None;
+    }
+    let is_changed = |axis: usize| {
+        let place = axes.iter().position(|&other| other == axis);
+        place.is_some_and(|place| if are_sizes { list[place] != tensor.dims[axis] } else { !list[place].is(1) })
+    };
+    let last = tensor.rank().checked_sub(1)?;
+    let are_planes = last >= 3 && !is_changed(0) && (!is_changed(1) || !is_changed(last));
+    let is_between = !matches!(call.text("mode"), None | Some("nearest"));
+    if is_between && tensor.batch.is_some() && !(are_planes && tensor.axis_of_rows() == Some(0)) {
         return None;
     }
     let mut dims = tensor.dims.clone();
@@ -175,7 +186,8 @@ pub fn depth_and_space(call: &Call<'_>) -> Option<Tensor> {
     let area = block.times(&block)?;
     let is_to_space = call.op() == "DepthToSpace";
     let size = |axis: usize| {
-        let (size, by, is_more) = if axis == 1 { (&tensor.dims[1], &area, !is_to_space) } else { (&tensor.dims[axis], &block, is_to_space) };
+        let (size, by, is_more) =
+            if axis == 1 { (&tensor.dims[1], &area, !is_to_space) } else { (&tensor.dims[axis], &block, is_to_space) };
         let exact = if is_more { size.times(by) } else { size.divided_by(by) };
         exact.unwrap_or_else(|| call.symbols.size_from(if is_more { "blocks" } else { "block" }, &[size, by]))
     };

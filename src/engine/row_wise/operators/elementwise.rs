@@ -100,6 +100,14 @@ pub fn outputs(call: &Call<'_>) -> Option<Vec<Tensor>> {
             let tensor = broadcast(call, 0..2)?;
             (tensor.rank() == call.tensor(0)?.rank()).then(|| vec![tensor])
         }
+        // Before version 8, dimensions of 1 were not repeated, so that one row goes with what several do not.
+        "Max" | "Min" | "Mean" | "Sum" if call.version < 8 => {
+            let first = call.tensor(0)?;
+            let is_alike = |index: usize| {
+                call.tensor(index).is_some_and(|tensor| tensor.dims == first.dims && tensor.batch == first.batch)
+            };
+            (0..call.inputs.len()).all(is_alike).then(|| vec![Tensor::new(first.dims.clone(), first.batch.clone())])
+        }
         _ => Some(vec![broadcast(call, 0..call.inputs.len())?]),
     }
 }
@@ -135,10 +143,8 @@ fn kept_by(call: &Call<'_>, others: usize) -> Option<Vec<Tensor>> {
 
 /// Inputs that meet element by element. `None` where rows would meet something else than rows.
 pub fn broadcast(call: &Call<'_>, indices: std::ops::Range<usize>) -> Option<Tensor> {
-    let tensors: Vec<&Tensor> = indices
-        .filter(|&index| call.is_given(index))
-        .map(|index| call.tensor(index))
-        .collect::<Option<_>>()?;
+    let tensors: Vec<&Tensor> =
+        indices.filter(|&index| call.is_given(index)).map(|index| call.tensor(index)).collect::<Option<_>>()?;
     joined(&tensors, call.symbols)
 }
 

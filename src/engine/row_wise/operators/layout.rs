@@ -93,13 +93,13 @@ pub fn permuted(tensor: &Tensor, order: &[usize]) -> Option<Tensor> {
     Some(Tensor::new(dims, batch))
 }
 
-/// Without `axes` all dimensions of 1 go, which a single row would be, too.
+/// Without `axes`, or with none in them, all dimensions of 1 go, which a single row would be, too.
 pub fn squeeze(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let axes = match call.list("axes", 1).ok()? {
-        Some(list) => axes(&list, tensor.rank())?,
-        None if tensor.batch.is_some() => return None,
-        None => {
+        Some(list) if !list.is_empty() => axes(&list, tensor.rank())?,
+        _ if tensor.batch.is_some() => return None,
+        _ => {
             let sizes = tensor.dims.iter().map(Size::known).collect::<Option<Vec<_>>>()?;
             sizes.iter().enumerate().filter(|&(_, &size)| size == 1).map(|(axis, _)| axis).collect()
         }

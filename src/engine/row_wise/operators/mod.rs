@@ -20,7 +20,8 @@ mod row_numbers;
 mod shape;
 
 use super::call::Call;
-use super::known::{Known, Tensor};
+use super::known::{Known, Numbers, Tensor};
+use super::size::Size;
 use crate::engine::graph::domain_name;
 
 /// Inputs that say sizes, and so may say how many rows there are: operators, and which input.
@@ -32,6 +33,8 @@ const SIZE_INPUTS: &[(&str, usize)] = &[
     ("Range", 1),
     ("Reshape", 1),
     ("Resize", 3),
+    ("Shape", 0),
+    ("Size", 0),
     ("Slice", 2),
     ("Tile", 1),
 ];
@@ -39,7 +42,7 @@ const SIZE_INPUTS: &[(&str, usize)] = &[
 /// What is known of a node's outputs, none of whose inputs mixes rows. Of outputs that are missing nothing is known.
 pub fn outputs(call: &Call<'_>) -> Vec<Known> {
     let is = |kind: fn(&Known) -> bool| call.inputs.iter().flatten().any(kind);
-    if is(|known| matches!(known, Known::RowNumbers(_) | Known::RowPlaces(_))) {
+    if is(|known| matches!(known, Known::RowNumbers(..) | Known::RowPlaces(_))) {
         return row_numbers::output(call).into_iter().collect();
     }
     if let Some(numbers) = arithmetic::output(call) {
@@ -51,10 +54,15 @@ pub fn outputs(call: &Call<'_>) -> Vec<Known> {
         return Vec::new();
     }
     if let Some(outputs) = tensors(call) {
-        return outputs.into_iter().map(|tensor| Known::Tensor(tensor.with_elements(call.symbols))).collect();
+        let below = bound(call);
+        let known = |tensor: Tensor| {
+            let below = tensor.below.clone().or_else(|| below.clone());
+            Known::Tensor(tensor.with_below(below).with_elements(call.symbols))
+        };
+        return outputs.into_iter().map(known).collect();
     }
     if let Some(numbers) = row_numbers::made(call) {
-        return vec![Known::RowNumbers(numbers)];
+        return vec![Known::RowNumbers(numbers, Numbers::Times(Size::ONE))];
     }
     if is_constant(call) { vec![Known::Shared; call.node.output.len()] } else { Vec::new() }
 }
@@ -71,6 +79,21 @@ fn is_constant(call: &Call<'_>) -> bool {
     let has_graphs =
         call.node.attribute.iter().any(|attribute| attribute.graph.is_some() || !attribute.graphs.is_empty());
     is_listed && !draws && !has_graphs && call.are_shared_from(0)
+}
+
+/// What all elements are below, where they are those of the first input, or places along a dimension.
+fn bound(call: &Call<'_>) -> Option<Size> {
+    let first = call.tensor(0)?;
+    match call.op() {
+        _ if !is_standard(call) => None,
+        "Identity" | "Unsqueeze" | "Squeeze" | "Reshape" | "Flatten" | "Transpose" | "Expand" => first.below.clone(),
+        "Cast" => first.below.clone().filter(|_| matches!(call.number("to"), Some(6 | 7 | 12 | 13))),
+        "ArgMax" | "ArgMin" => {
+            let along = call.axis(0, first.rank())?;
+            Some(first.dims[along].clone()).filter(|size| !size.has_rows())
+        }
+        _ => None,
+    }
 }
 
 fn tensors(call: &Call<'_>) -> Option<Vec<Tensor>> {

@@ -58,7 +58,9 @@ fn are_same_for_rows(call: &Call<'_>, indices: std::ops::RangeFrom<usize>, tenso
 pub fn skip_layer(call: &Call<'_>) -> Option<Vec<Tensor>> {
     let sum = broadcast(call, 0..2)?;
     let last = sum.rank().checked_sub(1)?;
-    let is_apart = sum.has_no_rows_along(&[last]) && are_same_for_rows(call, 2.., &sum);
+    // The output is as large as the first input, whatever the second one is.
+    let is_of_first = call.tensor(0)?.batch == sum.batch && call.tensor(0)?.rank() == sum.rank();
+    let is_apart = is_of_first && sum.has_no_rows_along(&[last]) && are_same_for_rows(call, 2.., &sum);
     // The mean and the deviation between them are for training; ONNX Runtime leaves them out.
     let of_rows = |index: usize| if index == 0 || index == 3 { same(&sum) } else { narrow(&sum) };
     is_apart.then(|| (0..call.node.output.len()).map(of_rows).collect())
@@ -78,9 +80,7 @@ pub fn embed_layer(call: &Call<'_>) -> Option<Vec<Tensor>> {
     let is_of_rows = |index: usize| call.has_rows_like(index, &words.batch);
     // Positions may be the same for all rows.
     let is_fit = |index: usize| !call.is_given(index) || is_of_rows(index);
-    let has_positions = !call.is_given(8)
-        || is_of_rows(8)
-        || is_same_for_rows(call, 8, 2, Some(0));
+    let has_positions = !call.is_given(8) || is_of_rows(8) || is_same_for_rows(call, 8, 2, Some(0));
     if !is_fit(1) || !is_fit(7) || !has_positions || !call.are_shared(2..7) {
         return None;
     }

@@ -9,7 +9,9 @@ pub fn reduced(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let axes = match call.list("axes", 1).ok()? {
         Some(list) if !list.is_empty() => axes(&list, tensor.rank())?,
-        _ if call.is_set("noop_with_empty_axes") => return Some(Tensor::new(tensor.dims.clone(), tensor.batch.clone())),
+        _ if call.is_set("noop_with_empty_axes") => {
+            return Some(Tensor::new(tensor.dims.clone(), tensor.batch.clone()));
+        }
         _ => (0..tensor.rank()).collect(),
     };
     gathered(tensor, &axes, call.number("keepdims").unwrap_or(1) != 0)

@@ -2,10 +2,11 @@
 
 use crate::engine::graph::domain_name;
 use crate::engine::row_wise::call::{Call, axis};
-use crate::engine::row_wise::known::{Batch, Known, Tensor};
+use crate::engine::row_wise::known::{Batch, Known, Numbers, Tensor};
 use crate::engine::row_wise::size::Size;
 
-use super::layout;
+use super::elementwise::{is_listed, joined};
+use super::{layout, shape};
 
 /// The numbers of all rows, if that is what the operator makes.
 pub fn made(call: &Call<'_>) -> Option<Tensor> {
@@ -25,11 +26,17 @@ pub fn output(call: &Call<'_>) -> Option<Known> {
         _ => None,
     };
     match (call.op(), call.input(0)?) {
-        ("Concat", Known::RowNumbers(_)) => listed(call),
+        ("Shape", _) => shape::shape(call).map(Known::Tensor),
+        ("Size", _) => shape::size(call).map(Known::Tensor),
+        ("Concat", Known::RowNumbers(numbers, Numbers::Times(size))) if size.is(1) => listed(call, numbers),
         ("Gather", Known::Tensor(data)) => {
-            let Known::RowNumbers(numbers) = call.input(1)? else { return None };
-            let is_along_rows = data.batch == Some(Batch::plain(0)) && call.axis(0, data.rank())? == 0;
-            is_along_rows.then(|| found(numbers, &data.dims[1..]))
+            let Known::RowNumbers(numbers, Numbers::Times(size) | Numbers::Within(size)) = call.input(1)? else {
+                return None;
+            };
+            // The places of a row are `size` behind each other, and so are what it has in the data.
+            let of_data = data.batch.as_ref()?;
+            let is_along_rows = of_data.axis == 0 && of_data.outer.is(1) && of_data.inner == *size;
+            (is_along_rows && call.axis(0, data.rank())? == 0).then(|| found(numbers, &data.dims[1..]))
         }
         ("GatherND", Known::Tensor(data)) if !call.is_set("batch_dims") => {
             let places = places(1)?;
@@ -44,20 +51,15 @@ pub fn output(call: &Call<'_>) -> Option<Known> {
             let is_apart = data.batch == Some(Batch::plain(0)) && updates.batch == places.batch;
             is_apart.then(|| Known::Tensor(Tensor::new(data.dims.clone(), data.batch.clone())))
         }
-        ("ScatterND", _) => None,
-        (op, Known::RowNumbers(numbers)) => {
-            let moved = match op {
-                "Identity" => Some(numbers.clone()),
-                // Sizes of tensors are below that, whatever the type.
-                "Cast" => matches!(call.number("to"), Some(6 | 7 | 12 | 13)).then(|| numbers.clone()),
-                _ => moved(call, numbers),
-            };
-            moved.map(Known::RowNumbers)
+        ("Identity", known) => Some(known.clone()),
+        ("Cast", Known::RowNumbers(numbers, form)) => {
+            let is_wide = matches!(call.number("to"), Some(6 | 7 | 12 | 13));
+            Some(Known::RowNumbers(numbers.clone(), if is_wide { form.clone() } else { Numbers::Other }))
         }
-        (op, Known::RowPlaces(places)) => match op {
-            "Identity" => Some(Known::RowPlaces(places.clone())),
-            _ => None,
-        },
+        (op, _) if is_listed(op) => computed(call),
+        (_, Known::RowNumbers(numbers, form)) => {
+            moved(call, numbers).map(|numbers| Known::RowNumbers(numbers, form.clone()))
+        }
         _ => None,
     }
 }
@@ -77,9 +79,40 @@ fn moved(call: &Call<'_>, numbers: &Tensor) -> Option<Tensor> {
     }
 }
 
+/// Numbers of rows with something else, element by element.
+fn computed(call: &Call<'_>) -> Option<Known> {
+    let tensor = |known: &Option<Known>| match known {
+        Some(Known::Tensor(tensor)) if !tensor.counts_rows() => Some(tensor.clone()),
+        Some(Known::RowNumbers(tensor, _)) => Some(tensor.clone()),
+        _ => None,
+    };
+    let tensors = call.inputs.iter().map(tensor).collect::<Option<Vec<_>>>()?;
+    let result = joined(&tensors.iter().collect::<Vec<_>>(), call.symbols)?;
+    Some(Known::RowNumbers(result, form(call).unwrap_or(Numbers::Other)))
+}
+
+/// Of two inputs of which one has numbers of rows.
+fn form(call: &Call<'_>) -> Option<Numbers> {
+    let (size, other) = match (call.input(0)?, call.input(1)?) {
+        (Known::RowNumbers(_, Numbers::Times(size)), other @ Known::Tensor(_)) => (size, (other, 1)),
+        (other @ Known::Tensor(_), Known::RowNumbers(_, Numbers::Times(size))) => (size, (other, 0)),
+        _ => return None,
+    };
+    match (call.op(), other) {
+        ("Mul", (_, index)) => match call.elements(index)? {
+            // Of 0 or less, rows would not be behind each other.
+            [times] if times.is_not_negative() && !times.is(0) => size.times(times).map(Numbers::Times),
+            _ => None,
+        },
+        ("Add", (Known::Tensor(other), _)) => {
+            (other.below.as_ref() == Some(size)).then(|| Numbers::Within(size.clone()))
+        }
+        _ => None,
+    }
+}
+
 /// Places of which each begins with the number of its row.
-fn listed(call: &Call<'_>) -> Option<Known> {
-    let Known::RowNumbers(numbers) = call.input(0)? else { return None };
+fn listed(call: &Call<'_>, numbers: &Tensor) -> Option<Known> {
     let rank = numbers.rank();
     let is_last = axis(call.number("axis")?, rank)? + 1 == rank;
     let others = (1..call.inputs.len()).map(|index| call.tensor(index)).collect::<Option<Vec<_>>>()?;

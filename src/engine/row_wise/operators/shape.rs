@@ -5,7 +5,7 @@ use crate::engine::row_wise::known::{Known, Tensor};
 use crate::engine::row_wise::size::{Size, product};
 
 pub fn shape(call: &Call<'_>) -> Option<Tensor> {
-    let dims = &call.tensor(0)?.dims;
+    let dims = dims(call)?;
     let count = i64::try_from(dims.len()).ok()?;
     let place = |number: i64| if number < 0 { number.saturating_add(count) } else { number }.clamp(0, count) as usize;
     let start = place(call.number("start").unwrap_or(0));
@@ -14,7 +14,15 @@ pub fn shape(call: &Call<'_>) -> Option<Tensor> {
 }
 
 pub fn size(call: &Call<'_>) -> Option<Tensor> {
-    Some(Tensor::scalar(product(&call.tensor(0)?.dims)?))
+    Some(Tensor::scalar(product(dims(call)?)?))
+}
+
+/// The dimensions of a tensor, whatever its elements are.
+fn dims<'a>(call: &'a Call<'_>) -> Option<&'a [Size]> {
+    match call.input(0)? {
+        Known::Tensor(tensor) | Known::RowNumbers(tensor, _) | Known::RowPlaces(tensor) => Some(&tensor.dims),
+        Known::Shared | Known::Mixed { .. } => None,
+    }
 }
 
 pub fn constant(call: &Call<'_>) -> Option<Tensor> {
@@ -61,7 +69,9 @@ pub fn range(call: &Call<'_>) -> Option<Tensor> {
         return None;
     }
     let length = match (scalar(0), scalar(1), scalar(2)) {
-        (Some(start), Some(limit), Some(step)) if start.is(0) && step.is(1) && limit.is_not_negative() => limit,
+        (Some(start), Some(limit), Some(step)) if start.is(0) && step.is(1) && limit.is_not_negative() => {
+            return Some(Tensor::shared(vec![limit.clone()]).with_below(Some(limit)));
+        }
         (Some(start), Some(limit), Some(step)) => call.symbols.size_from("range", &[&start, &limit, &step]),
         _ => call.symbols.size(),
     };
