@@ -10,7 +10,7 @@ import mix
 
 CLIENTS = 24
 # Of a client. `make mix` sets more.
-REQUESTS = int(os.environ.get("SCORIA_MIX_REQUESTS", "60"))
+REQUESTS = int(os.environ.get("SCORIA_MIX_REQUESTS", "150"))
 
 # Their rows stay apart, so that they are joined; and those whose rows do not, which never are.
 JOINED = {"mlp", "softmax", "table", "two", "conv", "ridge", "digits", "text-encoder", "wine"}

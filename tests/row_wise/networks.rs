@@ -378,7 +378,7 @@ impl Draft {
             0 if broadcast(&value.sizes, &captured.sizes).is_some_and(|sizes| sizes == value.sizes) => {
                 format!("Add a {} > b", captured.name)
             }
-            1 => "ReduceSum a > m keepdims=0 ; Sub a m > b".to_owned(),
+            1 => "Reshape a i(-1) > r ; ReduceSum r i(0) > m keepdims=0 ; Sub a m > b".to_owned(),
             2 => "Tanh a > t ; Mul a t > b".to_owned(),
             _ => "Relu a > b".to_owned(),
         };
@@ -395,7 +395,9 @@ impl Draft {
                 self.push(&format!("Scan {name} > {{}} body={body} {axes}"), value.sizes.clone());
             }
             2 => {
-                let most = self.hidden(&format!("ReduceSum {name} > {{}} keepdims=0"));
+                // The runtime's optimiser ends the process over a reduction that leaves its axes out behind a transposition.
+                let flat = self.hidden(&format!("Reshape {name} i(-1) > {{}}"));
+                let most = self.hidden(&format!("ReduceSum {flat} i(0) > {{}} keepdims=0"));
                 let condition = match self.below(2) {
                     0 => self.hidden(&format!("Greater {most} f:1.9 > {{}}")),
                     _ => "b:1".to_owned(),
