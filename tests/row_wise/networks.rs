@@ -38,7 +38,8 @@ fn fixed(count: usize) -> Size {
 
 /// The graph of a number.
 pub fn network(number: u64) -> Case {
-    let mut draft = Draft { numbers: SplitMix64::new(number.wrapping_mul(7919)), text: Vec::new(), values: Vec::new(), names: 0 };
+    let mut draft =
+        Draft { numbers: SplitMix64::new(number.wrapping_mul(7919)), text: Vec::new(), values: Vec::new(), names: 0 };
     let inputs = 1 + draft.below(2);
     let mut sizes = vec![Size { count: 1, is_of_rows: true }];
     sizes.extend((0..1 + draft.below(3)).map(|_| fixed([2, 3, 4, 1][draft.below(4)])));
@@ -124,7 +125,19 @@ impl Draft {
     }
 
     fn unary(&mut self, value: &Named) {
-        let op = self.pick(&["Relu", "Tanh", "Sigmoid", "Neg", "Abs", "Exp", "LeakyRelu", "Erf", "Floor", "Sqrt", "Identity"]);
+        let op = self.pick(&[
+            "Relu",
+            "Tanh",
+            "Sigmoid",
+            "Neg",
+            "Abs",
+            "Exp",
+            "LeakyRelu",
+            "Erf",
+            "Floor",
+            "Sqrt",
+            "Identity",
+        ]);
         self.push(&format!("{op} {} > {{}}", value.name), value.sizes.clone());
     }
 
@@ -469,11 +482,13 @@ impl Draft {
 
     /// The last value that has rows, with its rows in front and as many as came in, where that can be.
     fn brought_back(&mut self) -> String {
-        let last = self.values.iter().rev().find(|value| value.rows_axis().is_some()).expect("inputs have rows").clone();
+        let last =
+            self.values.iter().rev().find(|value| value.rows_axis().is_some()).expect("inputs have rows").clone();
         let axis = last.rows_axis().expect("just found");
         let mut value = last.clone();
         if axis > 0 {
-            let order: Vec<usize> = [axis].into_iter().chain((0..last.sizes.len()).filter(|&other| other != axis)).collect();
+            let order: Vec<usize> =
+                [axis].into_iter().chain((0..last.sizes.len()).filter(|&other| other != axis)).collect();
             let sizes = order.iter().map(|&axis| last.sizes[axis]).collect();
             value = self.push(&format!("Transpose {} > {{}} perm=[{}]", last.name, list(&order)), sizes);
         }
