@@ -9,8 +9,9 @@
 use std::path::Path;
 
 use scoria::engine::{Engine, Graph, LoadError, LoadOptions, RowWise, Session};
-use scoria::tensor::{DType, Difference, Element, Signature, Tensor, Value, difference, split_rows};
+use scoria::tensor::{DType, Element, Signature, Tensor, Value, split_rows};
 
+use super::difference::{Difference, difference};
 use super::notation::{Types, Written};
 use super::rows;
 use crate::support::onnx::{self, Type};
@@ -319,11 +320,11 @@ fn apart(got: &[Value], expected: &[Value], size: Option<f64>) -> Option<String>
     let differs = |(got, expected): &(&Value, &Value)| match (got, expected) {
         (Value::Tensor(got), Value::Tensor(expected)) => match (difference(got, expected), size) {
             (Difference::None, _) => false,
-            (Difference::Floats { absolute, .. }, Some(size)) => {
+            (Difference::Floats { absolute }, Some(size)) => {
                 absolute > rounding(got.dtype()) * size.max(largest(got)).max(largest(expected))
             }
             // Zeros of both signs are one number.
-            (Difference::Floats { absolute, .. }, None) => absolute > 0.0,
+            (Difference::Floats { absolute }, None) => absolute > 0.0,
             (Difference::Other, _) => true,
         },
         (Value::Map { values: got, .. }, Value::Map { values: expected, .. }) => {
