@@ -11,7 +11,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test binary is its own main, and config/env.rs is the server's")]
 
 mod alternatives;
-mod difference;
 mod networks;
 mod notation;
 mod rows;

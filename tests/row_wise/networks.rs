@@ -10,7 +10,7 @@ use scoria::splitmix::SplitMix64;
 use super::tally::Case;
 
 /// Statements of a graph, beside those that bring its batch back to the front; what the output does not need is left out.
-const STATEMENTS: usize = 8;
+const STATEMENTS: usize = 10;
 
 /// A size: so many, or so many times the number of rows.
 #[derive(Clone, Copy, PartialEq)]
@@ -50,7 +50,7 @@ pub fn network(number: u64) -> Case {
         draft.text.push(format!("Identity {name}[{}] > {name}i", dims.join(",")));
         draft.values.push(Named { name: format!("{name}i"), sizes: sizes.clone() });
     }
-    for _ in 0..2 + draft.below(STATEMENTS - 1) {
+    for _ in 0..3 + draft.below(STATEMENTS) {
         draft.step();
     }
     let output = draft.brought_back();
@@ -391,7 +391,7 @@ impl Draft {
             0 if broadcast(&value.sizes, &captured.sizes).is_some_and(|sizes| sizes == value.sizes) => {
                 format!("Add a {} > b", captured.name)
             }
-            1 => "ReduceMax a > m keepdims=0 ; Sub a m > b".to_owned(),
+            1 => "ReduceSum a > m keepdims=0 ; Sub a m > b".to_owned(),
             2 => "Tanh a > t ; Mul a t > b".to_owned(),
             _ => "Relu a > b".to_owned(),
         };
@@ -408,7 +408,7 @@ impl Draft {
                 self.push(&format!("Scan {name} > {{}} body={body} {axes}"), value.sizes.clone());
             }
             2 => {
-                let most = self.hidden(&format!("ReduceMax {name} > {{}} keepdims=0"));
+                let most = self.hidden(&format!("ReduceSum {name} > {{}} keepdims=0"));
                 let condition = match self.below(2) {
                     0 => self.hidden(&format!("Greater {most} f:1.9 > {{}}")),
                     _ => "b:1".to_owned(),

@@ -11,7 +11,6 @@ use std::path::Path;
 use scoria::engine::{Engine, Graph, LoadError, LoadOptions, RowWise, Session};
 use scoria::tensor::{DType, Element, Signature, Tensor, Value, split_rows};
 
-use super::difference::{Difference, difference};
 use super::notation::{Types, Written};
 use super::rows;
 use crate::support::onnx::{self, Type};
@@ -20,93 +19,15 @@ use crate::support::onnx::{self, Type};
 /// for one row the runtime takes another kernel, which may pass over NaN. A cast to integers is not: what is beyond their range
 /// becomes one number in a vector register and another beside it.
 const EXACT: &[&str] = &[
-    "Abs",
-    "Add",
-    "And",
-    "ArgMax",
-    "ArgMin",
-    "BitShift",
-    "BitwiseAnd",
-    "BitwiseNot",
-    "BitwiseOr",
-    "BitwiseXor",
-    "Cast to=1",
-    "Cast to=9",
-    "Cast to=11",
-    "CastLike",
-    "Ceil",
-    "Clip",
-    "Compress",
-    "Concat",
-    "Constant",
-    "ConstantOfShape",
-    "DepthToSpace",
-    "DequantizeLinear",
-    "Div",
-    "DynamicQuantizeLinear",
-    "Equal",
-    "Expand",
-    "EyeLike",
-    "Flatten",
-    "Floor",
-    "Gather",
-    "GatherElements",
-    "GatherND",
-    "Greater",
-    "GreaterOrEqual",
-    "Identity",
-    "If",
-    "IsInf",
-    "IsNaN",
-    "Less",
-    "LessOrEqual",
-    "Loop",
-    "Max",
-    "MaxPool",
-    "Min",
-    "Mul",
-    "Neg",
-    "NonZero",
-    "Not",
-    "OneHot",
-    "Or",
-    "PRelu",
-    "Pad",
-    "QuantizeLinear",
-    "Range",
-    "Relu",
-    "Reshape",
-    "ReverseSequence",
-    "Round",
-    "Scan",
-    "ScatterElements",
-    "ScatterND",
-    "Shape",
-    "Sign",
-    "Size",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "StringConcat",
-    "StringNormalizer",
-    "StringSplit",
-    "Sub",
-    "Tile",
-    "TopK",
-    "Transpose",
-    "Trilu",
-    "Unique",
-    "Unsqueeze",
-    "Where",
-    "Xor",
-    "ml.ArrayFeatureExtractor",
-    "ml.Binarizer",
-    "ml.CategoryMapper",
-    "ml.FeatureVectorizer",
-    "ml.Imputer",
-    "ml.LabelEncoder",
-    "ml.OneHotEncoder",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast to=1", "Cast to=9", "Cast to=11",
+    "CastLike", "Ceil", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Div",
+    "DynamicQuantizeLinear", "Equal", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater",
+    "GreaterOrEqual", "Identity", "If", "IsInf", "IsNaN", "Less", "LessOrEqual", "Loop", "Max", "MaxPool", "Min",
+    "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Range", "Relu",
+    "Reshape", "ReverseSequence", "Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sign", "Size", "Slice",
+    "SpaceToDepth", "Split", "Squeeze", "StringConcat", "StringNormalizer", "StringSplit", "Sub", "Tile", "TopK", "Transpose",
+    "Trilu", "Unique", "Unsqueeze", "Where", "Xor", "ml.ArrayFeatureExtractor", "ml.Binarizer", "ml.CategoryMapper",
+    "ml.FeatureVectorizer", "ml.Imputer", "ml.LabelEncoder", "ml.OneHotEncoder",
 ];
 
 /// What becomes of a graph's rows.
@@ -179,12 +100,7 @@ impl Trial {
             match self.run(&[row]) {
                 Ok(outputs) => match each_row(&outputs, 1) {
                     Some(mut outputs) => alone.push((number, outputs.remove(0))),
-                    None => {
-                        return Ok(Apart::certain(format!(
-                            "one row has outputs of other numbers of rows: {}",
-                            shapes(&outputs)
-                        )));
-                    }
+                    None => return Ok(Apart::certain(format!("one row has outputs of other numbers of rows: {}", shapes(&outputs)))),
                 },
                 Err(text) => error = Some(text),
             }
@@ -242,8 +158,7 @@ impl Trial {
             };
             for (&index, outputs) in batch.iter().zip(&outputs) {
                 if let Some(text) = self.beside_alone(runs, index, outputs) {
-                    let text =
-                        format!("row {} among {:?} and alone: {text}", runs.alone[index].0, runs.numbers(&batch));
+                    let text = format!("row {} among {:?} and alone: {text}", runs.alone[index].0, runs.numbers(&batch));
                     return Some(Apart { text, is_certain: self.is_exact });
                 }
             }
@@ -265,8 +180,7 @@ impl Trial {
     fn joined(&mut self, runs: &Runs<'_>, batch: &[usize]) -> Result<Vec<Vec<Value>>, String> {
         let parts: Vec<&[Tensor]> = batch.iter().map(|&index| runs.rows[runs.alone[index].0].as_slice()).collect();
         let numbers = runs.numbers(batch);
-        let outputs =
-            self.run(&parts).map_err(|error| format!("rows {numbers:?} fail together, and none alone: {error}"))?;
+        let outputs = self.run(&parts).map_err(|error| format!("rows {numbers:?} fail together, and none alone: {error}"))?;
         let shapes = shapes(&outputs);
         each_row(&outputs, batch.len()).ok_or_else(|| format!("rows {numbers:?} together have outputs {shapes}"))
     }
@@ -318,22 +232,47 @@ fn each_row(outputs: &[Value], count: usize) -> Option<Vec<Vec<Value>>> {
 /// How two rows' outputs differ: by a bit, or by more than rounding beside inputs of this size.
 fn apart(got: &[Value], expected: &[Value], size: Option<f64>) -> Option<String> {
     let differs = |(got, expected): &(&Value, &Value)| match (got, expected) {
-        (Value::Tensor(got), Value::Tensor(expected)) => match (difference(got, expected), size) {
-            (Difference::None, _) => false,
-            (Difference::Floats { absolute }, Some(size)) => {
-                absolute > rounding(got.dtype()) * size.max(largest(got)).max(largest(expected))
-            }
-            // Zeros of both signs are one number.
-            (Difference::Floats { absolute }, None) => absolute > 0.0,
-            (Difference::Other, _) => true,
-        },
-        (Value::Map { values: got, .. }, Value::Map { values: expected, .. }) => {
-            difference(got, expected) != Difference::None
+        (Value::Tensor(got), Value::Tensor(expected)) => {
+            let size = size.map(|size| size.max(largest(got)).max(largest(expected)));
+            tensors_differ(got, expected, size.map_or(0.0, |size| rounding(got.dtype()) * size))
         }
+        (Value::Map { values: got, .. }, Value::Map { values: expected, .. }) => tensors_differ(got, expected, 0.0),
         _ => true,
     };
     let (got, expected) = got.iter().zip(expected).find(differs)?;
     Some(shortened(&format!("{got:?} is not {expected:?}")))
+}
+
+/// Whether two tensors differ: in type or shape, or, floats, by more than this. One NaN is like another, and zeros of both signs are
+/// one number.
+fn tensors_differ(got: &Tensor, expected: &Tensor, most: f64) -> bool {
+    fn exact<T: Element + PartialEq>(got: &Tensor, expected: &Tensor) -> bool {
+        T::array(got).is_none_or(|got| T::array(expected).is_none_or(|expected| got != expected))
+    }
+    fn floats<T: Element + Copy + Into<f64>>(got: &Tensor, expected: &Tensor, most: f64) -> bool {
+        let (Some(got), Some(expected)) = (T::array(got), T::array(expected)) else { return true };
+        let close = |(&got, &expected): (&T, &T)| {
+            let (got, expected): (f64, f64) = (got.into(), expected.into());
+            got == expected || got.is_nan() && expected.is_nan() || (got - expected).abs() <= most
+        };
+        got.shape() != expected.shape() || !got.iter().zip(expected).all(close)
+    }
+    match got.dtype() {
+        DType::F16 => floats::<half::f16>(got, expected, most),
+        DType::BF16 => floats::<half::bf16>(got, expected, most),
+        DType::F32 => floats::<f32>(got, expected, most),
+        DType::F64 => floats::<f64>(got, expected, most),
+        DType::Bool => exact::<bool>(got, expected),
+        DType::I8 => exact::<i8>(got, expected),
+        DType::I16 => exact::<i16>(got, expected),
+        DType::I32 => exact::<i32>(got, expected),
+        DType::I64 => exact::<i64>(got, expected),
+        DType::U8 => exact::<u8>(got, expected),
+        DType::U16 => exact::<u16>(got, expected),
+        DType::U32 => exact::<u32>(got, expected),
+        DType::U64 => exact::<u64>(got, expected),
+        DType::String => exact::<String>(got, expected),
+    }
 }
 
 /// How far kernels for different numbers of rows may be apart, relative to the largest number of the row and its outputs: about
