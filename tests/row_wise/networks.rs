@@ -236,20 +236,20 @@ impl Draft {
                     is_of_rows: sizes[axis].is_of_rows || next.is_of_rows,
                 };
             }
-            1 if sizes[axis].count > 1 && (2..=4).any(|part| sizes[axis].count % part == 0) => {
+            1 if sizes[axis].count > 1 && (2..=4).any(|part| sizes[axis].count.is_multiple_of(part)) => {
                 let count = sizes[axis].count;
-                let part = (2..=4).find(|part| count % part == 0).expect("just found");
+                let part = (2..=4).find(|part| count.is_multiple_of(*part)).expect("just found");
                 let is_before = self.below(2) == 0;
                 sizes[axis].count /= part;
                 sizes.insert(if is_before { axis } else { axis + 1 }, fixed(part));
             }
             _ => sizes.insert(axis, fixed(1)),
         }
-        self.to_shape(value, sizes);
+        self.bring_to(value, sizes);
     }
 
     /// Reshapes to sizes, of which at most one can be told by -1.
-    fn to_shape(&mut self, value: &Named, sizes: Vec<Size>) {
+    fn bring_to(&mut self, value: &Named, sizes: Vec<Size>) {
         let of_rows = sizes.iter().filter(|size| size.is_of_rows).count();
         if of_rows <= 1 && self.below(2) == 0 {
             // Without rows, any size may be left to be found.
@@ -499,7 +499,7 @@ impl Draft {
         let mut sizes = value.sizes.clone();
         let merged = std::mem::replace(&mut sizes[0].count, 1);
         sizes.insert(1, fixed(merged));
-        self.to_shape(&value, sizes);
+        self.bring_to(&value, sizes);
         self.values.last().expect("just added").name.clone()
     }
 }

@@ -102,6 +102,7 @@ pub fn of(cases: &[Case], thorough: bool) -> Tally {
 }
 
 impl Tally {
+    #[allow(clippy::print_stdout, reason = "what was counted is for whoever runs the tests with --nocapture")]
     /// Prints the counts, and what is kept from a proof although no row reached another.
     pub fn report(&self, what: &str) {
         let proven = self.tried.iter().filter(|tried| tried.row_wise == RowWise::Proven).count();
