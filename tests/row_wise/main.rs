@@ -36,12 +36,15 @@ const VERSIONS: &[i64] = &[7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
 /// A line may begin with those, as in `@13,17`.
 fn table(name: &str) -> Vec<Case> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/row_wise/");
-    let path = std::env::var(format!("SCORIA_ROW_WISE_{}", name.to_uppercase())).unwrap_or(format!("{folder}{name}.txt"));
+    let path =
+        std::env::var(format!("SCORIA_ROW_WISE_{}", name.to_uppercase())).unwrap_or(format!("{folder}{name}.txt"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let cases = lines.flat_map(|line| {
         let (versions, line) = match line.strip_prefix('@').and_then(|line| line.split_once(' ')) {
-            Some((versions, line)) => (versions.split(',').map(|version| version.parse().expect("a number")).collect(), line),
+            Some((versions, line)) => {
+                (versions.split(',').map(|version| version.parse().expect("a number")).collect(), line)
+            }
             None => (VERSIONS.to_vec(), line),
         };
         expand(line).into_iter().map(|text| Case { text, versions: versions.clone() }).collect::<Vec<_>>()

@@ -38,7 +38,8 @@ fn fixed(count: usize) -> Size {
 
 /// The graph of a number.
 pub fn network(number: u64) -> Case {
-    let mut draft = Draft { numbers: SplitMix64::new(number.wrapping_mul(7919)), text: Vec::new(), values: Vec::new(), names: 0 };
+    let mut draft =
+        Draft { numbers: SplitMix64::new(number.wrapping_mul(7919)), text: Vec::new(), values: Vec::new(), names: 0 };
     let inputs = 1 + draft.below(2);
     let mut sizes = vec![Size { count: 1, is_of_rows: true }];
     sizes.extend((0..1 + draft.below(3)).map(|_| fixed([2, 3, 4, 1][draft.below(4)])));
@@ -124,7 +125,19 @@ impl Draft {
     }
 
     fn unary(&mut self, value: &Named) {
-        let op = self.pick(&["Relu", "Tanh", "Sigmoid", "Neg", "Abs", "Exp", "LeakyRelu", "Erf", "Floor", "Sqrt", "Identity"]);
+        let op = self.pick(&[
+            "Relu",
+            "Tanh",
+            "Sigmoid",
+            "Neg",
+            "Abs",
+            "Exp",
+            "LeakyRelu",
+            "Erf",
+            "Floor",
+            "Sqrt",
+            "Identity",
+        ]);
         self.push(&format!("{op} {} > {{}}", value.name), value.sizes.clone());
     }
 
@@ -223,20 +236,20 @@ impl Draft {
                     is_of_rows: sizes[axis].is_of_rows || next.is_of_rows,
                 };
             }
-            1 if sizes[axis].count > 1 && (2..=4).any(|part| sizes[axis].count % part == 0) => {
+            1 if sizes[axis].count > 1 && (2..=4).any(|part| sizes[axis].count.is_multiple_of(part)) => {
                 let count = sizes[axis].count;
-                let part = (2..=4).find(|part| count % part == 0).expect("just found");
+                let part = (2..=4).find(|part| count.is_multiple_of(*part)).expect("just found");
                 let is_before = self.below(2) == 0;
                 sizes[axis].count /= part;
                 sizes.insert(if is_before { axis } else { axis + 1 }, fixed(part));
             }
             _ => sizes.insert(axis, fixed(1)),
         }
-        self.to_shape(value, sizes);
+        self.bring_to(value, sizes);
     }
 
     /// Reshapes to sizes, of which at most one can be told by -1.
-    fn to_shape(&mut self, value: &Named, sizes: Vec<Size>) {
+    fn bring_to(&mut self, value: &Named, sizes: Vec<Size>) {
         let of_rows = sizes.iter().filter(|size| size.is_of_rows).count();
         if of_rows <= 1 && self.below(2) == 0 {
             // Without rows, any size may be left to be found.
@@ -471,11 +484,13 @@ impl Draft {
 
     /// The last value that has rows, with its rows in front and as many as came in, where that can be.
     fn brought_back(&mut self) -> String {
-        let last = self.values.iter().rev().find(|value| value.rows_axis().is_some()).expect("inputs have rows").clone();
+        let last =
+            self.values.iter().rev().find(|value| value.rows_axis().is_some()).expect("inputs have rows").clone();
         let axis = last.rows_axis().expect("just found");
         let mut value = last.clone();
         if axis > 0 {
-            let order: Vec<usize> = [axis].into_iter().chain((0..last.sizes.len()).filter(|&other| other != axis)).collect();
+            let order: Vec<usize> =
+                [axis].into_iter().chain((0..last.sizes.len()).filter(|&other| other != axis)).collect();
             let sizes = order.iter().map(|&axis| last.sizes[axis]).collect();
             value = self.push(&format!("Transpose {} > {{}} perm=[{}]", last.name, list(&order)), sizes);
         }
@@ -486,7 +501,7 @@ impl Draft {
         let mut sizes = value.sizes.clone();
         let merged = std::mem::replace(&mut sizes[0].count, 1);
         sizes.insert(1, fixed(merged));
-        self.to_shape(&value, sizes);
+        self.bring_to(&value, sizes);
         self.values.last().expect("just added").name.clone()
     }
 }

@@ -36,7 +36,16 @@ pub type Types = HashMap<String, Type>;
 impl Written {
     /// The graph of a text, with the operators of this version.
     pub fn of(text: &str, version: i64) -> Written {
-        let (ml, ir) = (if version < 9 { 1 } else if version < 16 { 3 } else { 5 }, if version < 15 { 7 } else { 10 });
+        let (ml, ir) = (
+            if version < 9 {
+                1
+            } else if version < 16 {
+                3
+            } else {
+                5
+            },
+            if version < 15 { 7 } else { 10 },
+        );
         let model = Model::new().ir_version(ir).operator_set("", version).operator_set("ai.onnx.ml", ml);
         let model = model.operator_set("com.microsoft", 1).operator_set("own", 1);
         let numbers = SplitMix64::new(fnv1a(text.as_bytes(), 1));
@@ -82,10 +91,12 @@ impl Scope {
     fn node(&mut self, words: &[&str]) {
         let arrow = words.iter().position(|&word| word == ">").unwrap_or_else(|| panic!("no '>' in {words:?}"));
         let inputs: Vec<String> = words[1..arrow].iter().map(|word| self.operand(word)).collect();
-        let (attributes, outputs): (Vec<&str>, Vec<&str>) = words[arrow + 1..].iter().partition(|word| word.contains('='));
+        let (attributes, outputs): (Vec<&str>, Vec<&str>) =
+            words[arrow + 1..].iter().partition(|word| word.contains('='));
         let outputs: Vec<&str> = outputs.into_iter().map(|name| if name == "_" { "" } else { name }).collect();
         let (domain, op) = words[0].rsplit_once('.').unwrap_or(("", words[0]));
-        let domain = HashMap::from([("ml", "ai.onnx.ml"), ("ms", "com.microsoft")]).get(domain).copied().unwrap_or(domain);
+        let domain =
+            HashMap::from([("ml", "ai.onnx.ml"), ("ms", "com.microsoft")]).get(domain).copied().unwrap_or(domain);
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let node = Node::new(op, &inputs, &outputs).domain(domain);
         let node = attributes.into_iter().fold(node, |node, attribute| self.attribute(node, attribute));

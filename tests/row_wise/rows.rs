@@ -16,7 +16,12 @@ const HOSTILE_INTEGERS: usize = 16;
 
 /// Row `row` of each input of a model, as tensors of one row. `seed` makes others of the same kinds.
 pub fn row(signature: &Signature, row: usize, seed: u64) -> Vec<Tensor> {
-    signature.inputs.iter().enumerate().map(|(number, input)| of_input(input, row, seed ^ ((number as u64) << 8))).collect()
+    signature
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(number, input)| of_input(input, row, seed ^ ((number as u64) << 8)))
+        .collect()
 }
 
 fn of_input(input: &TensorSpec, row: usize, seed: u64) -> Tensor {
@@ -38,8 +43,12 @@ fn of_input(input: &TensorSpec, row: usize, seed: u64) -> Tensor {
         DType::BF16 => array(&shape, floats(row, count, &mut numbers).map(bf16::from_f64)),
         DType::Bool => array(&shape, integers(row, count, &mut numbers, 0, 1).map(|number| number != 0)),
         DType::I8 => array(&shape, integers(row, count, &mut numbers, i8::MIN.into(), i8::MAX.into()).map(|n| n as i8)),
-        DType::I16 => array(&shape, integers(row, count, &mut numbers, i16::MIN.into(), i16::MAX.into()).map(|n| n as i16)),
-        DType::I32 => array(&shape, integers(row, count, &mut numbers, i32::MIN.into(), i32::MAX.into()).map(|n| n as i32)),
+        DType::I16 => {
+            array(&shape, integers(row, count, &mut numbers, i16::MIN.into(), i16::MAX.into()).map(|n| n as i16))
+        }
+        DType::I32 => {
+            array(&shape, integers(row, count, &mut numbers, i32::MIN.into(), i32::MAX.into()).map(|n| n as i32))
+        }
         DType::I64 => array(&shape, integers(row, count, &mut numbers, i64::MIN, i64::MAX)),
         DType::U8 => array(&shape, integers(row, count, &mut numbers, 0, u8::MAX.into()).map(|n| n as u8)),
         DType::U16 => array(&shape, integers(row, count, &mut numbers, 0, u16::MAX.into()).map(|n| n as u16)),

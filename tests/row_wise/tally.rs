@@ -55,8 +55,11 @@ pub struct Tally {
 
 /// Tries all cases. `thorough` has the rows of unproven graphs compared too.
 pub fn of(cases: &[Case], thorough: bool) -> Tally {
-    let graphs: Vec<(usize, i64)> =
-        cases.iter().enumerate().flat_map(|(case, Case { versions, .. })| versions.iter().map(move |&v| (case, v))).collect();
+    let graphs: Vec<(usize, i64)> = cases
+        .iter()
+        .enumerate()
+        .flat_map(|(case, Case { versions, .. })| versions.iter().map(move |&v| (case, v)))
+        .collect();
     let next = AtomicUsize::new(0);
     // For a graph that ends the process: the last ones printed.
     let traces = std::env::var_os("SCORIA_ROW_WISE_TRACE").is_some();
@@ -99,6 +102,7 @@ pub fn of(cases: &[Case], thorough: bool) -> Tally {
 }
 
 impl Tally {
+    #[allow(clippy::print_stdout, reason = "what was counted is for whoever runs the tests with --nocapture")]
     /// Prints the counts, and what is kept from a proof although no row reached another.
     pub fn report(&self, what: &str) {
         let proven = self.tried.iter().filter(|tried| tried.row_wise == RowWise::Proven).count();
@@ -120,7 +124,8 @@ impl Tally {
 
     /// Fails if a proven graph mixes rows.
     pub fn fail_if_proven_mixes(&self) {
-        let mixes = |tried: &&Tried| tried.row_wise == RowWise::Proven && matches!(tried.outcome, Some(Outcome::Mixes(_)));
+        let mixes =
+            |tried: &&Tried| tried.row_wise == RowWise::Proven && matches!(tried.outcome, Some(Outcome::Mixes(_)));
         fail("proven, and mix rows", self.tried.iter().filter(mixes).map(|tried| self.line(tried)).collect());
     }
 

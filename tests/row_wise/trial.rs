@@ -19,15 +19,93 @@ use crate::support::onnx::{self, Type};
 /// for one row the runtime takes another kernel, which may pass over NaN. A cast to integers is not: what is beyond their range
 /// becomes one number in a vector register and another beside it.
 const EXACT: &[&str] = &[
-    "Abs", "Add", "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast to=1", "Cast to=9", "Cast to=11",
-    "CastLike", "Ceil", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Div",
-    "DynamicQuantizeLinear", "Equal", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater",
-    "GreaterOrEqual", "Identity", "If", "IsInf", "IsNaN", "Less", "LessOrEqual", "Loop", "Max", "MaxPool", "Min",
-    "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Range", "Relu",
-    "Reshape", "ReverseSequence", "Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sign", "Size", "Slice",
-    "SpaceToDepth", "Split", "Squeeze", "StringConcat", "StringNormalizer", "StringSplit", "Sub", "Tile", "TopK", "Transpose",
-    "Trilu", "Unique", "Unsqueeze", "Where", "Xor", "ml.ArrayFeatureExtractor", "ml.Binarizer", "ml.CategoryMapper",
-    "ml.FeatureVectorizer", "ml.Imputer", "ml.LabelEncoder", "ml.OneHotEncoder",
+    "Abs",
+    "Add",
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Cast to=1",
+    "Cast to=9",
+    "Cast to=11",
+    "CastLike",
+    "Ceil",
+    "Clip",
+    "Compress",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "DepthToSpace",
+    "DequantizeLinear",
+    "Div",
+    "DynamicQuantizeLinear",
+    "Equal",
+    "Expand",
+    "EyeLike",
+    "Flatten",
+    "Floor",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Greater",
+    "GreaterOrEqual",
+    "Identity",
+    "If",
+    "IsInf",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "Loop",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Neg",
+    "NonZero",
+    "Not",
+    "OneHot",
+    "Or",
+    "PRelu",
+    "Pad",
+    "QuantizeLinear",
+    "Range",
+    "Relu",
+    "Reshape",
+    "ReverseSequence",
+    "Round",
+    "Scan",
+    "ScatterElements",
+    "ScatterND",
+    "Shape",
+    "Sign",
+    "Size",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "StringConcat",
+    "StringNormalizer",
+    "StringSplit",
+    "Sub",
+    "Tile",
+    "TopK",
+    "Transpose",
+    "Trilu",
+    "Unique",
+    "Unsqueeze",
+    "Where",
+    "Xor",
+    "ml.ArrayFeatureExtractor",
+    "ml.Binarizer",
+    "ml.CategoryMapper",
+    "ml.FeatureVectorizer",
+    "ml.Imputer",
+    "ml.LabelEncoder",
+    "ml.OneHotEncoder",
 ];
 
 /// What becomes of a graph's rows.
@@ -100,7 +178,12 @@ impl Trial {
             match self.run(&[row]) {
                 Ok(outputs) => match each_row(&outputs, 1) {
                     Some(mut outputs) => alone.push((number, outputs.remove(0))),
-                    None => return Ok(Apart::certain(format!("one row has outputs of other numbers of rows: {}", shapes(&outputs)))),
+                    None => {
+                        return Ok(Apart::certain(format!(
+                            "one row has outputs of other numbers of rows: {}",
+                            shapes(&outputs)
+                        )));
+                    }
                 },
                 Err(text) => error = Some(text),
             }
@@ -158,7 +241,8 @@ impl Trial {
             };
             for (&index, outputs) in batch.iter().zip(&outputs) {
                 if let Some(text) = self.beside_alone(runs, index, outputs) {
-                    let text = format!("row {} among {:?} and alone: {text}", runs.alone[index].0, runs.numbers(&batch));
+                    let text =
+                        format!("row {} among {:?} and alone: {text}", runs.alone[index].0, runs.numbers(&batch));
                     return Some(Apart { text, is_certain: self.is_exact });
                 }
             }
@@ -180,7 +264,8 @@ impl Trial {
     fn joined(&mut self, runs: &Runs<'_>, batch: &[usize]) -> Result<Vec<Vec<Value>>, String> {
         let parts: Vec<&[Tensor]> = batch.iter().map(|&index| runs.rows[runs.alone[index].0].as_slice()).collect();
         let numbers = runs.numbers(batch);
-        let outputs = self.run(&parts).map_err(|error| format!("rows {numbers:?} fail together, and none alone: {error}"))?;
+        let outputs =
+            self.run(&parts).map_err(|error| format!("rows {numbers:?} fail together, and none alone: {error}"))?;
         let shapes = shapes(&outputs);
         each_row(&outputs, batch.len()).ok_or_else(|| format!("rows {numbers:?} together have outputs {shapes}"))
     }

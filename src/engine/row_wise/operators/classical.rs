@@ -2,15 +2,17 @@
 //! row to most of them.
 
 use crate::engine::row_wise::call::Call;
-use crate::engine::row_wise::known::{Batch, Tensor};
-use crate::engine::row_wise::size::Size;
+use crate::engine::row_wise::known::{Batch, Tensor, size};
+use crate::engine::row_wise::size::{Size, product};
 
 pub fn outputs(call: &Call<'_>) -> Option<Vec<Tensor>> {
     match call.op() {
         "CategoryMapper" | "LabelEncoder" => Some(vec![same(call.tensor(0)?)]),
         "OneHotEncoder" => {
             let tensor = call.tensor(0)?;
-            let dims = tensor.dims.iter().cloned().chain([call.symbols.size()]).collect();
+            let of = |name: &str| call.attribute(name).map_or(0, |list| list.ints.len().max(list.strings.len()));
+            let categories = size(of("cats_int64s").max(of("cats_strings")));
+            let dims = tensor.dims.iter().cloned().chain([categories]).collect();
             Some(vec![Tensor::new(dims, tensor.batch.clone())])
         }
         "ArrayFeatureExtractor" => extracted(call).map(|tensor| vec![tensor]),
@@ -57,7 +59,7 @@ fn with_width(rows: &Tensor, width: Option<Size>, call: &Call<'_>) -> Tensor {
 /// rows, as scikit-learn's exporter finds the name of each row's class.
 fn extracted(call: &Call<'_>) -> Option<Tensor> {
     let (data, places) = (call.tensor(0)?, call.tensor(1)?);
-    let count = crate::engine::row_wise::size::product(&places.dims)?;
+    let count = product(&places.dims)?;
     let last = data.rank().checked_sub(1)?;
     if !data.has_no_rows_along(&[last]) {
         return None;

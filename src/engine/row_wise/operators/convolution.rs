@@ -35,6 +35,31 @@ pub fn fused_conv(call: &Call<'_>) -> Option<Tensor> {
     }
 }
 
+/// The same in blocks of channels, as ONNX Runtime lays pictures out for the processor, and the way there and back.
+pub fn in_blocks(call: &Call<'_>) -> Option<Tensor> {
+    let tensor = call.rows_first(0).filter(|tensor| tensor.rank() >= 3)?;
+    // Weights and biases are shared, what is added has the output's dimensions.
+    let is_added = |index: usize| {
+        call.has_rows_like(index, &tensor.batch)
+            && call.tensor(index).is_some_and(|added| added.rank() == tensor.rank())
+    };
+    let is_apart = (1..call.inputs.len()).all(|index| call.is_shared(index) || (index == 3 && is_added(index)));
+    let channels = match call.op() {
+        "Conv" => call.shared(1)?.dims.first()?.clone(),
+        "ReorderOutput" => Size::of(call.number("channels")?),
+        "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" | "Upsample" | "ReorderInput" => {
+            call.symbols.size()
+        }
+        _ => return None,
+    };
+    let mut result = with_open_sizes(tensor, channels, call);
+    if call.is_set("channels_last") {
+        // The channels may be the last; which they are is of no use to anybody.
+        result.dims[1..].iter_mut().for_each(|size| *size = call.symbols.size());
+    }
+    is_apart.then_some(result)
+}
+
 /// The sizes of what windows of these sizes find in dimensions of these sizes.
 fn windows(call: &Call<'_>, sizes: &[Size], kernels: &[Size]) -> Vec<Size> {
     let list = |name: &str| call.attribute(name).map(|attribute| attribute.ints.clone()).unwrap_or_default();

@@ -100,7 +100,8 @@ fn tensors(call: &Call<'_>) -> Option<Vec<Tensor>> {
     match domain_name(&call.node.domain) {
         "ai.onnx" => standard(call),
         "ai.onnx.ml" => classical::outputs(call),
-        "com.microsoft" | "com.microsoft.nchwc" => microsoft(call),
+        "com.microsoft" => microsoft(call),
+        "com.microsoft.nchwc" => one(convolution::in_blocks(call)),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::row_wise::call::Call;
 use crate::engine::row_wise::known::{Batch, Known, Tensor};
 use crate::engine::row_wise::size::Size;
 
-use super::elementwise::{is_same_for_rows, joined};
+use super::elementwise::{is_same_for_rows, joined, larger};
 use super::layout::permuted;
 
 pub fn matmul(call: &Call<'_>) -> Option<Tensor> {
@@ -180,21 +180,18 @@ pub fn distances(call: &Call<'_>) -> Option<Tensor> {
 pub fn einsum(call: &Call<'_>) -> Option<Tensor> {
     let equation: String = call.text("equation")?.chars().filter(|letter| !letter.is_whitespace()).collect();
     let (inputs, output) = equation.split_once("->")?;
-    let terms: Vec<Vec<char>> = inputs.split(',').map(|term| term.chars().collect()).collect();
-    let output: Vec<char> = output.chars().collect();
-    let is_plain = |term: &Vec<char>| {
-        let letters: HashSet<&char> = term.iter().collect();
-        letters.len() == term.len() && term.iter().all(char::is_ascii_alphabetic)
-    };
-    if terms.len() != call.inputs.len() || !terms.iter().chain([&output]).all(is_plain) {
+    let texts: Vec<&str> = inputs.split(',').collect();
+    let tensors = (0..call.inputs.len()).map(|index| call.tensor(index)).collect::<Option<Vec<_>>>()?;
+    if texts.len() != tensors.len() {
         return None;
     }
-    let tensors = (0..terms.len()).map(|index| call.tensor(index)).collect::<Option<Vec<_>>>()?;
+    let open = |text: &str, rank: usize| rank.checked_sub(text.chars().filter(|letter| *letter != '.').count());
+    let counts = texts.iter().zip(&tensors).map(|(text, tensor)| open(text, tensor.rank()));
+    let counts = counts.collect::<Option<Vec<_>>>()?;
+    let terms = texts.iter().zip(&counts).map(|(text, &count)| letters(text, count)).collect::<Option<Vec<_>>>()?;
+    let output = letters(output, if output.contains('.') { counts.into_iter().max()? } else { 0 })?;
     let mut rows: Option<(char, &Batch)> = None;
     for (term, tensor) in terms.iter().zip(&tensors) {
-        if term.len() != tensor.rank() {
-            return None;
-        }
         if let Some(batch) = &tensor.batch {
             let letter = term[batch.axis];
             let (expected, first) = *rows.get_or_insert((letter, batch));
@@ -213,10 +210,22 @@ pub fn einsum(call: &Call<'_>) -> Option<Tensor> {
         None => None,
     };
     let size = |letter: &char| {
-        terms.iter().zip(&tensors).find_map(|(term, tensor)| {
+        let sizes = terms.iter().zip(&tensors).filter_map(|(term, tensor)| {
             let place = term.iter().position(|other| other == letter)?;
-            Some(tensor.dims[place].clone())
-        })
+            Some(&tensor.dims[place])
+        });
+        sizes.cloned().reduce(|so_far, size| larger(&so_far, &size, call.symbols))
     };
     Some(Tensor::new(output.iter().map(size).collect::<Option<Vec<_>>>()?, batch))
+}
+
+/// The letter of each dimension, each once. The dimensions that three dots stand for are aligned at their last, and so have digits from
+/// there on.
+fn letters(term: &str, open: usize) -> Option<Vec<char>> {
+    let digits: String =
+        (0..u32::try_from(open).ok()?).rev().map(|place| char::from_digit(place, 10)).collect::<Option<_>>()?;
+    let letters: Vec<char> = term.replacen("...", &digits, 1).chars().collect();
+    let distinct: HashSet<&char> = letters.iter().collect();
+    let is_plain = letters.iter().all(char::is_ascii_alphanumeric) && distinct.len() == letters.len();
+    (is_plain && (open == 0 || term.contains("..."))).then_some(letters)
 }
