@@ -317,7 +317,8 @@ class Wire:
 
     def _answer(self, connections, request):
         status, headers, answer = self.send(connections, request.feed, request.model)
-        if status == 429:
+        # Or this machine held the client up in the middle of its body.
+        if status in (429, 408):
             raise Busy
         return status, headers, answer
 

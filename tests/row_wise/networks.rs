@@ -384,14 +384,18 @@ impl Draft {
         }
     }
 
+    /// Control flow whose bodies see a value from outside, or a function.
     fn body(&mut self, value: &Named) {
-        let captured = self.value();
-        let name = &value.name;
+        // The runtime's optimiser ends the process over a dequantised value, moved or not, that a body captures: not the value
+        // itself, then.
+        let mut captured = self.value();
+        captured.name = self.hidden(&format!("Abs {} > {{}}", captured.name));
+        let name = &self.hidden(&format!("Softsign {} > {{}}", value.name));
         let inner = match self.below(4) {
             0 if broadcast(&value.sizes, &captured.sizes).is_some_and(|sizes| sizes == value.sizes) => {
                 format!("Add a {} > b", captured.name)
             }
-            1 => "Reshape a i(-1) > r ; ReduceSum r i(0) > m keepdims=0 ; Sub a m > b".to_owned(),
+            1 => "ReduceMax a > m keepdims=0 ; Sub a m > b".to_owned(),
             2 => "Tanh a > t ; Mul a t > b".to_owned(),
             _ => "Relu a > b".to_owned(),
         };
@@ -408,9 +412,7 @@ impl Draft {
                 self.push(&format!("Scan {name} > {{}} body={body} {axes}"), value.sizes.clone());
             }
             2 => {
-                // The runtime's optimiser ends the process over a reduction that leaves its axes out behind a transposition.
-                let flat = self.hidden(&format!("Reshape {name} i(-1) > {{}}"));
-                let most = self.hidden(&format!("ReduceSum {flat} i(0) > {{}} keepdims=0"));
+                let most = self.hidden(&format!("ReduceMax {name} > {{}} keepdims=0"));
                 let condition = match self.below(2) {
                     0 => self.hidden(&format!("Greater {most} f:1.9 > {{}}")),
                     _ => "b:1".to_owned(),
