@@ -35,9 +35,9 @@ impl Client {
         CLIENT.try_with(Option::clone).ok().flatten()
     }
 
-    /// Serves a request of `client`.
-    pub async fn serving<F: Future>(client: Option<Client>, request: F) -> F::Output {
-        CLIENT.scope(client, request).await
+    /// Serves a request of `client`. No `async fn`: that would hold the request's future twice.
+    pub fn serving<F: Future>(client: Option<Client>, request: F) -> impl Future<Output = F::Output> {
+        CLIENT.scope(client, request)
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use scoria::codec::{NonFiniteOutput, NullInput, Policy};
+use scoria::codec::{ExtraColumns, NonFiniteOutput, NullInput, Policy};
 use scoria::config::{SETTINGS, Scope};
 use scoria::tensor::{DType, Dim, OutputSpec, Signature, TensorSpec, ValueType};
 use scoria::triton::ModelConfig;
@@ -41,6 +41,7 @@ libfuzzer_sys::fuzz_target!(|text: &[u8]| {
         max_elements: MAX_ELEMENTS,
         max_rank: 8,
         max_json_depth: 8,
+        extra_columns: ExtraColumns::Refuse,
     };
     if config.check(&signature).is_ok() && !text.windows(15).any(|word| word == b"input_data_file") {
         // Each sample may have all the elements that a request may, as bytes and as tensors.

@@ -1,6 +1,8 @@
 //! Bodies: signatures to decode against, and what must hold of every body.
 
-use scoria::codec::{self, Decoded, Format, NonFiniteOutput, NullInput, Policy, Receiver, Reply, Request};
+use scoria::codec::{
+    self, Decoded, ExtraColumns, Format, NonFiniteOutput, NullInput, Policy, Receiver, Reply, Request,
+};
 use scoria::tensor::{DType, Dim, OutputSpec, Signature, Tensor, TensorSpec, Value, ValueType};
 
 use crate::bounds;
@@ -36,6 +38,7 @@ pub(crate) fn policy(choice: u8) -> Policy {
         max_elements: MAX_BYTES,
         max_rank: 64,
         max_json_depth: 64,
+        extra_columns: if choice & 0x40 == 0 { ExtraColumns::Refuse } else { ExtraColumns::Drop },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests of the Open Inference Protocol: bodies, and what must hold of every one.
 
 use scoria::codec::open_inference::{Answering, InferRequest, NoRegions, Receiver, encode};
-use scoria::codec::{NonFiniteOutput, NullInput, Policy, Request};
+use scoria::codec::{ExtraColumns, NonFiniteOutput, NullInput, Policy, Request};
 use scoria::tensor::{OutputSpec, Signature, Value, ValueType};
 
 use crate::body::{MAX_BYTES, bytes_allowed, check, signature};
@@ -36,6 +36,7 @@ pub fn infer(form: Form, data: &[u8]) {
         max_elements: MAX_BYTES,
         max_rank: 64,
         max_json_depth: 64,
+        extra_columns: ExtraColumns::Refuse,
     };
     let announced_bytes = (pieces & 1 == 0).then_some(body.len());
     let request = Request { signature: &model, policy, announced_bytes, max_bytes: MAX_BYTES, raw_shape: None };

@@ -85,7 +85,8 @@ impl Server {
         for (name, keys) in [("open", None), ("kept", Some(ring(KEY)))] {
             let name = Name::parse(name).expect("a name");
             let path = Path::new(MODEL).to_owned();
-            let spec = ModelSpec { name, path, version: 1, earlier: Default::default(), description: Description::None };
+            let spec =
+                ModelSpec { name, path, version: 1, earlier: Default::default(), description: Description::None };
             controller.want(Wanted::alone(spec, app::settings(&config, &Arc::new(Cores::new(1))), keys));
         }
         controller.begin();

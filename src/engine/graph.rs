@@ -127,23 +127,7 @@ pub(super) fn signature(graph: &onnx::Graph) -> Result<Signature, GraphError> {
         .map(input_spec)
         .collect::<Result<_, _>>()?;
     let outputs = graph.output.iter().map(output_spec).collect::<Result<_, _>>()?;
-    let signature = Signature { inputs, outputs };
-    check_sizes(&signature)?;
-    Ok(signature)
-}
-
-/// Refuses a model none of whose inputs can have an element. Old exporters wrote the size 0 for one that they did not know, and ONNX
-/// Runtime takes it at its word: it loads the model, and refuses every request.
-fn check_sizes(signature: &Signature) -> Result<(), GraphError> {
-    match signature.inputs.as_slice() {
-        [first, ..] if signature.inputs.iter().all(TensorSpec::is_always_empty) => Err(GraphError::Unservable {
-            place: "input",
-            name: first.name.clone(),
-            what: format!("declared as {first}: with the size 0 no request can carry a value"),
-            remedy: ZERO_SIZE_REMEDY,
-        }),
-        _ => Ok(()),
-    }
+    Ok(Signature { inputs, outputs })
 }
 
 fn input_spec(info: &onnx::ValueInfo) -> Result<TensorSpec, GraphError> {
@@ -249,21 +233,6 @@ mod tests {
         let texts: Vec<_> = signature.inputs.iter().map(TensorSpec::to_string).collect();
         assert_eq!(texts, ["float32[3, N, ?, ?, ?]", "float32[]", "float32[…]"]);
         assert_eq!((&signature.inputs[1].dims, &signature.inputs[2].dims), (&Some(Vec::new()), &None));
-    }
-
-    #[test]
-    fn inputs_that_can_never_have_an_element_are_refused_where_there_are_no_others() {
-        let sized = |name, sizes: &[i64]| {
-            let dims = sizes.iter().map(|size| Some(DimensionValue::Size(*size))).collect();
-            value(name, tensor(1, Some(dims)))
-        };
-        for sizes in [&[0, 3][..], &[3, 0], &[0]] {
-            let error = signature_of(vec![sized("x", sizes)], Vec::new()).expect_err("no request has a row");
-            assert!(error.to_string().contains("with the size 0 no request can carry a value"), "{error}");
-        }
-        let signature = signature_of(vec![sized("roi", &[0]), sized("x", &[1, 3])], Vec::new());
-        assert!(signature.is_ok(), "an input that is always empty has a meaning beside others");
-        assert!(signature_of(Vec::new(), Vec::new()).is_ok());
     }
 
     #[test]

@@ -211,10 +211,12 @@ def test_json_of_wrong_structure(hostile):
         b'"\\u12"',
         b'"\n"',
         b'"\x00"',
-        b'"\\u0000"',
         b"'a'",
     ):
         hostile.refuse("one-string", b'{"x": [' + text + b"]}")
+    # A character like any other, where it is written as JSON wants it.
+    status, _, content = hostile.score("one-string", b'{"x": ["a\\u0000b"]}')
+    assert (status, json.loads(content)) == (200, ["a\x00b"]), content
 
 
 def test_json_nested_beyond_reason(hostile):

@@ -206,12 +206,15 @@ def test_a_run_that_cannot_be_interrupted_stops_nothing(tmp_path, row_model, one
 
 
 def test_a_model_whose_loading_hangs_stops_nothing(tmp_path, row_model, one_long_operator):
-    # Its sample is a pipe, which waits for somebody to write to it.
+    # Each look at its sample takes a minute.
     folder = tmp_path / "models"
     (folder / "zzz" / "1").mkdir(parents=True)
     (folder / "zzz" / "1" / "model.onnx").write_bytes(row_model.read_bytes())
-    os.mkfifo(folder / "zzz" / "1" / "sample_input.json")
-    with Server(tmp_path / "server", row_model, folder) as server:
+    sample = folder / "zzz" / "1" / "sample_input.json"
+    sample.write_text("{}")
+    slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(sample)]
+    slow += ["-e", "trace=openat,open", "-e", "inject=openat,open:delay_enter=60000000"]
+    with Server(tmp_path / "server", row_model, folder, before=slow) as server:
         server.wait_until_it_scores()
         with borne(server, ready=503):
             time.sleep(HANG_S)
