@@ -65,6 +65,12 @@ impl Call<'_> {
         self.are_shared(first..self.inputs.len())
     }
 
+    /// Whether each of these inputs is left out, or one number for all elements.
+    pub fn are_one_number(&self, indices: impl IntoIterator<Item = usize>) -> bool {
+        let is_one = |tensor: &Tensor| tensor.is_shared() && tensor.dims.iter().all(|size| size.is(1));
+        indices.into_iter().all(|index| !self.is_given(index) || self.tensor(index).is_some_and(is_one))
+    }
+
     /// The elements of a list or scalar.
     pub fn elements(&self, index: usize) -> Option<&[Size]> {
         match self.input(index)? {

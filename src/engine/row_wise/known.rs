@@ -78,6 +78,11 @@ impl Tensor {
         Tensor { dims, batch, elements: None, below: None }
     }
 
+    /// Another tensor with these dimensions and rows.
+    pub fn alike(&self) -> Tensor {
+        Tensor::new(self.dims.clone(), self.batch.clone())
+    }
+
     /// A vector of integers.
     pub fn list(elements: Vec<Size>) -> Tensor {
         Tensor { dims: vec![size(elements.len())], batch: None, elements: Some(elements), below: None }

@@ -109,7 +109,7 @@ pub fn multi_head(call: &Call<'_>) -> Option<Vec<Tensor>> {
             Some(vec![with_last(queries, width)])
         }
         // Keys and values in one: rows, time, heads, two, width.
-        (3, None) => Some(vec![Tensor::new(queries.dims.clone(), queries.batch.clone())]),
+        (3, None) => Some(vec![queries.alike()]),
         _ => None,
     }
 }
@@ -125,5 +125,5 @@ pub fn rotary(call: &Call<'_>, [positions, cosines, sines]: [usize; 3]) -> Optio
         call.are_shared(caches) && caches.iter().all(|&index| call.tensor(index).is_some_and(|t| t.rank() == 2));
     let are_of_rows = !call.is_given(positions) && caches.iter().all(|&index| call.has_rows_like(index, &tensor.batch));
     let is_apart = (has_positions && is_of_all && are_tables && call.is_given(positions)) || are_of_rows;
-    is_apart.then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))
+    is_apart.then(|| tensor.alike())
 }

@@ -7,7 +7,7 @@ use crate::engine::row_wise::size::{Size, product};
 
 pub fn outputs(call: &Call<'_>) -> Option<Vec<Tensor>> {
     match call.op() {
-        "CategoryMapper" | "LabelEncoder" => Some(vec![same(call.tensor(0)?)]),
+        "CategoryMapper" | "LabelEncoder" => Some(vec![call.tensor(0)?.alike()]),
         "OneHotEncoder" => {
             let tensor = call.tensor(0)?;
             let of = |name: &str| call.attribute(name).map_or(0, |list| list.ints.len().max(list.strings.len()));
@@ -31,7 +31,7 @@ fn of_matrix(call: &Call<'_>, op: &str) -> Option<Vec<Tensor>> {
     let labels = || Tensor::new(rows.dims[..1].to_vec(), rows.batch.clone());
     let width = |name: &str| with_width(rows, call.number(name).map(Size::of), call);
     match op {
-        "Binarizer" | "Imputer" | "Normalizer" | "Scaler" => Some(vec![same(rows)]),
+        "Binarizer" | "Imputer" | "Normalizer" | "Scaler" => Some(vec![rows.alike()]),
         "LinearClassifier" | "SVMClassifier" | "TreeEnsembleClassifier" => {
             Some(vec![labels(), with_width(rows, None, call)])
         }
@@ -40,10 +40,6 @@ fn of_matrix(call: &Call<'_>, op: &str) -> Option<Vec<Tensor>> {
         "SVMRegressor" => Some(vec![with_width(rows, Some(Size::ONE), call)]),
         _ => None,
     }
-}
-
-fn same(tensor: &Tensor) -> Tensor {
-    Tensor::new(tensor.dims.clone(), tensor.batch.clone())
 }
 
 /// A tensor of two dimensions, the first of which has the rows.
@@ -84,7 +80,7 @@ fn extracted(call: &Call<'_>) -> Option<Tensor> {
 pub fn normalized_texts(call: &Call<'_>) -> Option<Tensor> {
     let texts = call.tensor(0)?;
     let leaves_out = call.attribute("stopwords").is_some();
-    (!leaves_out && texts.rank() == 1).then(|| same(texts))
+    (!leaves_out && texts.rank() == 1).then(|| texts.alike())
 }
 
 /// How often each term is in each row of a matrix.

@@ -106,7 +106,7 @@ pub fn outputs(call: &Call<'_>) -> Option<Vec<Tensor>> {
             let is_alike = |index: usize| {
                 call.tensor(index).is_some_and(|tensor| tensor.dims == first.dims && tensor.batch == first.batch)
             };
-            (0..call.inputs.len()).all(is_alike).then(|| vec![Tensor::new(first.dims.clone(), first.batch.clone())])
+            (0..call.inputs.len()).all(is_alike).then(|| vec![first.alike()])
         }
         _ => Some(vec![broadcast(call, 0..call.inputs.len())?]),
     }
@@ -131,14 +131,14 @@ pub fn is_training(call: &Call<'_>) -> bool {
 
 fn kept(call: &Call<'_>) -> Option<Vec<Tensor>> {
     let tensor = call.tensor(0)?;
-    let plain = || Tensor::new(tensor.dims.clone(), tensor.batch.clone());
+    let plain = || tensor.alike();
     call.are_shared_from(1).then(|| vec![plain(), plain()])
 }
 
 fn kept_by(call: &Call<'_>, others: usize) -> Option<Vec<Tensor>> {
     let tensor = call.tensor(0)?;
     let are_fit = call.op() == "CastLike" || call.are_shared_from(others);
-    are_fit.then(|| vec![Tensor::new(tensor.dims.clone(), tensor.batch.clone())])
+    are_fit.then(|| vec![tensor.alike()])
 }
 
 /// Inputs that meet element by element. `None` where rows would meet something else than rows.

@@ -26,7 +26,7 @@ pub fn gather_elements(call: &Call<'_>) -> Option<Tensor> {
     let (data, places) = (call.tensor(0)?, call.tensor(1)?);
     let along = call.axis(0, data.rank())?;
     let is_apart = data.has_no_rows_along(&[along]) && data.batch == places.batch;
-    is_apart.then(|| Tensor::new(places.dims.clone(), places.batch.clone()))
+    is_apart.then(|| places.alike())
 }
 
 pub fn gather_nd(call: &Call<'_>) -> Option<Tensor> {
@@ -54,7 +54,7 @@ pub fn scatter_elements(call: &Call<'_>) -> Option<Tensor> {
     let along = call.axis(0, data.rank())?;
     let is_apart =
         data.has_no_rows_along(&[along]) && call.has_rows_like(1, &data.batch) && call.has_rows_like(2, &data.batch);
-    is_apart.then(|| Tensor::new(data.dims.clone(), data.batch.clone()))
+    is_apart.then(|| data.alike())
 }
 
 /// A new dimension for the classes.

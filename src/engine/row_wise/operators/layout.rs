@@ -341,12 +341,12 @@ pub fn reverse(call: &Call<'_>) -> Option<Tensor> {
         (None, None) => true,
         (None, Some(_)) => false,
     };
-    is_fit.then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))
+    is_fit.then(|| tensor.alike())
 }
 
 /// Of matrices, which are the last two dimensions.
 pub fn triangle(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let is_apart = tensor.axis_of_rows().is_none_or(|axis| axis + 2 < tensor.rank());
-    (is_apart && call.is_shared(1)).then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))
+    (is_apart && call.is_shared(1)).then(|| tensor.alike())
 }

@@ -6,23 +6,19 @@ use crate::engine::row_wise::size::Size;
 
 use super::elementwise::{broadcast, is_same_for_rows};
 
-fn same(tensor: &Tensor) -> Tensor {
-    Tensor::new(tensor.dims.clone(), tensor.batch.clone())
-}
-
 /// From version 13 on along one dimension; before, over all from that one on.
 pub fn softmax(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let is_along_one = call.version >= 13;
     let first = call.axis(if is_along_one { -1 } else { 1 }, tensor.rank())?;
     let over: Vec<usize> = if is_along_one { vec![first] } else { (first..tensor.rank()).collect() };
-    tensor.has_no_rows_along(&over).then(|| same(tensor))
+    tensor.has_no_rows_along(&over).then(|| tensor.alike())
 }
 
 pub fn along_axis(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let along = call.axis(-1, tensor.rank())?;
-    tensor.has_no_rows_along(&[along]).then(|| same(tensor))
+    tensor.has_no_rows_along(&[along]).then(|| tensor.alike())
 }
 
 /// In training, it takes mean and variance from the rows; before version 14 it says so by its outputs, before version 7 by an
@@ -31,13 +27,13 @@ pub fn batch(call: &Call<'_>) -> Option<Tensor> {
     let is_training = call.is_set("training_mode") || call.node.output.len() > 1 || call.version < 7;
     let tensor = call.tensor(0)?;
     let is_apart = tensor.axis_of_rows().is_none_or(|axis| axis == 0);
-    (is_apart && !is_training && call.are_shared_from(1)).then(|| same(tensor))
+    (is_apart && !is_training && call.are_shared_from(1)).then(|| tensor.alike())
 }
 
 /// Over all dimensions but the first two.
 pub fn of_channels(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.rows_first_if_any(0)?;
-    (tensor.rank() >= 2 && call.are_shared_from(1)).then(|| same(tensor))
+    (tensor.rank() >= 2 && call.are_shared_from(1)).then(|| tensor.alike())
 }
 
 /// Over the dimensions from an axis on. Only the first output.
@@ -46,7 +42,7 @@ pub fn layer(call: &Call<'_>) -> Option<Tensor> {
     let first = call.axis(-1, tensor.rank())?;
     let over: Vec<usize> = (first..tensor.rank()).collect();
     let is_apart = tensor.has_no_rows_along(&over) && are_same_for_rows(call, 1.., tensor);
-    is_apart.then(|| same(tensor))
+    is_apart.then(|| tensor.alike())
 }
 
 fn are_same_for_rows(call: &Call<'_>, indices: std::ops::RangeFrom<usize>, tensor: &Tensor) -> bool {
@@ -62,7 +58,7 @@ pub fn skip_layer(call: &Call<'_>) -> Option<Vec<Tensor>> {
     let is_of_first = call.tensor(0)?.batch == sum.batch && call.tensor(0)?.rank() == sum.rank();
     let is_apart = is_of_first && sum.has_no_rows_along(&[last]) && are_same_for_rows(call, 2.., &sum);
     // The mean and the deviation between them are for training; ONNX Runtime leaves them out.
-    let of_rows = |index: usize| if index == 0 || index == 3 { same(&sum) } else { narrow(&sum) };
+    let of_rows = |index: usize| if index == 0 || index == 3 { sum.alike() } else { narrow(&sum) };
     is_apart.then(|| (0..call.node.output.len()).map(of_rows).collect())
 }
 
@@ -94,12 +90,12 @@ pub fn mean_variance(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     // Unless it is said, all but the channels, and so over rows.
     let over = axes(&call.attribute("axes")?.ints, tensor.rank())?;
-    tensor.has_no_rows_along(&over).then(|| same(tensor))
+    tensor.has_no_rows_along(&over).then(|| tensor.alike())
 }
 
 /// Over neighbouring channels.
 pub fn local_response(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let channels = axis(1, tensor.rank())?;
-    tensor.has_no_rows_along(&[channels]).then(|| same(tensor))
+    tensor.has_no_rows_along(&[channels]).then(|| tensor.alike())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::engine::row_wise::call::Call;
-use crate::engine::row_wise::known::{Batch, Known, Tensor};
+use crate::engine::row_wise::known::{Batch, Tensor};
 use crate::engine::row_wise::size::Size;
 
 use super::elementwise::{is_same_for_rows, joined, larger};
@@ -96,42 +96,29 @@ pub fn fused_matmul(call: &Call<'_>) -> Option<Tensor> {
     multiplied(&matrix(0, "transA")?, &matrix(1, "transB")?, call)
 }
 
-/// One number for all elements.
-fn is_one_number(call: &Call<'_>, index: usize) -> bool {
-    match call.input(index) {
-        None => true,
-        Some(Known::Tensor(tensor)) => tensor.is_shared() && tensor.dims.iter().all(|size| size.is(1)),
-        Some(_) => false,
-    }
-}
-
 /// A zero point of the rows is one for all; those of the columns are the weights' own.
 pub fn matmul_integer(call: &Call<'_>) -> Option<Tensor> {
-    (is_one_number(call, 2) && call.is_shared(3)).then(|| matmul(call)).flatten()
+    (call.are_one_number([2]) && call.is_shared(3)).then(|| matmul(call)).flatten()
 }
 
 /// `a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero`.
 pub fn qlinear_matmul(call: &Call<'_>) -> Option<Tensor> {
-    let are_for_all = [1, 2, 6, 7].into_iter().all(|index| is_one_number(call, index));
+    let are_for_all = call.are_one_number([1, 2, 6, 7]);
     let result = multiplied(call.tensor(0)?, call.tensor(3)?, call)?;
-    let is_of_columns = call.are_shared([4, 5]) && (call.shared(3).is_some() || are_one_number(call, [4, 5]));
+    let is_of_columns = call.are_shared([4, 5]) && (call.shared(3).is_some() || call.are_one_number([4, 5]));
     (are_for_all && is_of_columns).then_some(result)
-}
-
-fn are_one_number(call: &Call<'_>, indices: [usize; 2]) -> bool {
-    indices.into_iter().all(|index| is_one_number(call, index))
 }
 
 /// `a, b, a_scale, b_scale, a_zero, b_zero, bias`.
 pub fn matmul_integer_to_float(call: &Call<'_>) -> Option<Tensor> {
-    let are_for_all = is_one_number(call, 2) && is_one_number(call, 4);
+    let are_for_all = call.are_one_number([2, 4]);
     let are_weights = call.shared(1).is_some() && call.are_shared([3, 5, 6]);
     (are_for_all && are_weights).then(|| matmul(call)).flatten()
 }
 
 /// `a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero`.
 pub fn qgemm(call: &Call<'_>) -> Option<Tensor> {
-    let are_for_all = [1, 2, 7, 8].into_iter().all(|index| is_one_number(call, index));
+    let are_for_all = call.are_one_number([1, 2, 7, 8]);
     let rows = call.rows_first(0).filter(|rows| rows.rank() == 2)?;
     let weights = call.shared(3).filter(|weights| weights.rank() == 2)?;
     let has_bias_of_columns = is_same_for_rows(call, 6, 2, Some(0));
@@ -166,7 +153,7 @@ pub fn inverse(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let last = tensor.rank().checked_sub(2)?;
     let is_apart = tensor.has_no_rows_along(&[last, last + 1]);
-    is_apart.then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))
+    is_apart.then(|| tensor.alike())
 }
 
 /// How far each row is from each of others that are the same for all.

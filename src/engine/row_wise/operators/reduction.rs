@@ -10,7 +10,7 @@ pub fn reduced(call: &Call<'_>) -> Option<Tensor> {
     let axes = match call.list("axes", 1).ok()? {
         Some(list) if !list.is_empty() => axes(&list, tensor.rank())?,
         _ if call.is_set("noop_with_empty_axes") => {
-            return Some(Tensor::new(tensor.dims.clone(), tensor.batch.clone()));
+            return Some(tensor.alike());
         }
         _ => (0..tensor.rank()).collect(),
     };
@@ -63,5 +63,5 @@ pub fn cumulated(call: &Call<'_>) -> Option<Tensor> {
     let tensor = call.tensor(0)?;
     let &[along] = call.numbers(1)?.as_slice() else { return None };
     let along = axis(along, tensor.rank())?;
-    tensor.has_no_rows_along(&[along]).then(|| Tensor::new(tensor.dims.clone(), tensor.batch.clone()))
+    tensor.has_no_rows_along(&[along]).then(|| tensor.alike())
 }

@@ -49,7 +49,7 @@ pub fn output(call: &Call<'_>) -> Option<Known> {
         ("ScatterND", Known::Tensor(data)) => {
             let (places, updates) = (places(1)?, call.tensor(2)?);
             let is_apart = data.batch == Some(Batch::plain(0)) && updates.batch == places.batch;
-            is_apart.then(|| Known::Tensor(Tensor::new(data.dims.clone(), data.batch.clone())))
+            is_apart.then(|| Known::Tensor(data.alike()))
         }
         ("Identity", known) => Some(known.clone()),
         ("Cast", Known::RowNumbers(numbers, form)) => {
