@@ -14,7 +14,7 @@ tokio::task_local! {
 #[derive(Clone)]
 pub struct Client(Arc<dyn Connected>);
 
-/// What a connection tells of its client.
+/// A connection that knows whether its client is there.
 pub trait Connected: Send + Sync {
     /// Whether it has closed the connection and everything that it sent has been read. Does not wait. A client that cannot be seen
     /// at the moment is there.
@@ -30,7 +30,7 @@ impl Client {
         self.0.has_left()
     }
 
-    /// Whose request this task serves, if its connection can tell.
+    /// The client whose request this task serves, if its connection can tell.
     pub fn of_request() -> Option<Client> {
         CLIENT.try_with(Option::clone).ok().flatten()
     }

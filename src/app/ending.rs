@@ -1,12 +1,12 @@
-//! How far a server has come in its life, for whoever has to end the process when something hangs.
+//! The stages of a server's life. The thread that ends the process reads them when something hangs.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What is being done, shared by the thread that does it and the one that looks at the clock.
+/// The current stage, shared by the thread that goes through it and the one that watches the clock.
 #[derive(Debug, Default)]
 pub struct Ending(AtomicU8);
 
-/// What a server is at, in this order.
+/// The stages, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AtWork {

@@ -20,7 +20,7 @@ use crate::telemetry::flush_outlets;
 /// and of standard output have not taken by then is waited for in [`flush_outlets`]; together it is less than a second.
 const AFTER_DRAIN_MAX: Duration = Duration::from_millis(400);
 
-/// What ended the server.
+/// The reason why the server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// From an orchestrator: load balancers need time to notice.

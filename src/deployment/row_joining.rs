@@ -1,6 +1,6 @@
 //! Whether requests to a deployment share runs.
 
-/// What was decided at load, and why.
+/// The decision at load, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowJoining {
     pub verdict: JoinVerdict,

@@ -2,7 +2,7 @@
 //!
 //! The words are those of ONNX Runtime 1.31, of glibc and of the system's loader. Nothing here looks at the machine.
 
-/// What the machine lacks.
+/// Something that the machine lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
     pub what: String,

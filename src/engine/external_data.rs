@@ -179,7 +179,7 @@ enum Links {
     Followed,
 }
 
-/// Where a path has led.
+/// The end of a path.
 struct Walked {
     /// The folder that holds what is at its end.
     parent: OwnedFd,

@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Gentle,
 }
 
-/// What one row holds.
+/// The values of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Row {
     /// Floats of either sign up to this.
@@ -141,7 +141,7 @@ pub(super) struct Batch {
     pub counts: [bool; 5],
 }
 
-/// What batches are made of.
+/// The kinds of rows in a batch.
 pub(super) struct Maker<'a> {
     pub graph: &'a Graph,
     pub sample: Option<&'a [Tensor]>,

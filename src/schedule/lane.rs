@@ -37,7 +37,7 @@ struct Run {
     audience: Audience,
 }
 
-/// Who waits for what a run gives.
+/// The requests that wait for a run's outputs.
 #[derive(Debug)]
 pub enum Audience {
     /// Whoever runs it, to the end or the deadline.

@@ -48,7 +48,7 @@ struct State {
     untold: u64,
 }
 
-/// How long to wait for what is still to be written.
+/// Bounds on the wait for lines that are still to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// In all.

@@ -71,7 +71,7 @@ fn what_does_not_fit_is_dropped_counted_and_told_in_its_place() {
     let (queue, gate) = queue(10);
     queue.put(b"1234\n");
     gate.arrived.recv().unwrap();
-    // What is being written counts as long as the stream has not taken it.
+    // Lines in hand count until the stream has taken them.
     queue.put(b"678\n");
     queue.put(b"too long\n");
     queue.put(b"neither\n");

@@ -1,4 +1,4 @@
-//! What the server proves of a graph's rows, held against the runtime.
+//! Holds the proofs about a graph's rows against the runtime.
 //!
 //! `operators.txt` has each operator with its attributes, `networks` makes graphs of several at random: where the server says
 //! that the rows stay apart, hostile rows must be answered together as alone. `proven.txt` lists uses that the proof has to

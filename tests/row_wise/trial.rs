@@ -275,7 +275,7 @@ impl Trial {
     }
 }
 
-/// How a row differs.
+/// The difference of a row.
 struct Apart {
     text: String,
     /// Whether no rounding explains it.

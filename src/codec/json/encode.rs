@@ -59,7 +59,7 @@ struct Output<'a> {
     value: &'a Value,
 }
 
-/// How several outputs stand in an answer.
+/// The arrangement of several outputs in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// An object of them for each of so many rows.

@@ -10,7 +10,7 @@ use crate::engine::onnx::Graph;
 /// After so many rounds, what is known of a loop's values has to hold for all further rounds.
 const ROUNDS_MAX: usize = 5;
 
-/// What is known of the outputs; `None` for an operator that runs no graph.
+/// The outputs, as far as they are known; `None` for an operator that runs no graph.
 pub fn outputs(walk: &Walk<'_>, call: &Call<'_>, scope: &Scope<'_>) -> Result<Option<Vec<Known>>, Stopped> {
     if domain_name(&call.node.domain) != "ai.onnx" {
         return Ok(None);

@@ -22,7 +22,7 @@ pub enum Known {
     },
 }
 
-/// What the elements of a tensor are, each for its row.
+/// The elements of a tensor, by the number of their row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {
     /// The number of the row, times this.
@@ -162,7 +162,7 @@ impl Known {
         }
     }
 
-    /// What is known of a value that is one of these two. `None` if they have nothing in common that could be used.
+    /// A value that is one of these two, as far as both agree. `None` if that is of no use.
     pub fn either(&self, other: &Known, symbols: &Symbols) -> Option<Known> {
         match (self, other) {
             (Known::Tensor(a), Known::Tensor(b)) if a.rank() == b.rank() => {

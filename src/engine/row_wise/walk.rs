@@ -11,13 +11,13 @@ use super::size::Symbols;
 use crate::engine::graph::domain_name;
 use crate::engine::onnx::{Attribute, Function, Graph, Model, Node, OperatorSet};
 
-/// How many nodes are looked at, those of functions and loops each time. A model with more is not proven.
+/// The most nodes that a walk looks at; it counts those of functions and loops each time. A larger model is not proven.
 const NODES_MAX: usize = 2_000_000;
 
-/// How deep functions and graphs may lie in each other.
+/// The depth to which functions and graphs may lie in each other.
 const DEPTH_MAX: usize = 24;
 
-/// What is known of the values of a graph, and of those around it.
+/// The known values of a graph, and of the graphs around it.
 #[derive(Default)]
 pub struct Scope<'a> {
     values: HashMap<String, Known>,
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What is known of a node's outputs.
+    /// The outputs of a node, as far as they are known.
     fn node(&self, node: &Node, scope: &Scope<'_>) -> Result<Vec<Known>, Stopped> {
         let mixed = || Known::Mixed { operator: format!("'{}'", node.op_type) };
         let inputs: Vec<Option<Known>> = (node.input.iter())

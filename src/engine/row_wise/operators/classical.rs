@@ -83,7 +83,7 @@ pub fn normalized_texts(call: &Call<'_>) -> Option<Tensor> {
     (!leaves_out && texts.rank() == 1).then(|| texts.alike())
 }
 
-/// How often each term is in each row of a matrix.
+/// Counts the terms of each row of a matrix.
 pub fn counted_terms(call: &Call<'_>) -> Option<Tensor> {
     let rows = matrix(call, 0).filter(|rows| rows.batch == Some(Batch::plain(0)))?;
     Some(with_width(rows, None, call))

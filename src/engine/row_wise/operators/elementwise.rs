@@ -93,7 +93,7 @@ pub fn outputs(call: &Call<'_>) -> Option<Vec<Tensor>> {
     }
     match call.op() {
         "Dropout" => (!is_training(call)).then(|| kept(call)).flatten(),
-        // What follows the first input says a range or a type.
+        // The inputs after the first say a range or a type.
         "Clip" | "CastLike" => kept_by(call, 1),
         // Each element decides for itself; the slope is only repeated.
         "PRelu" => {
@@ -182,7 +182,7 @@ pub fn larger(a: &Size, b: &Size, symbols: &Symbols) -> Size {
         _ if a == b => a.clone(),
         (Some(1), _) => b.clone(),
         (_, Some(1)) => a.clone(),
-        // What is neither 1 nor unknown decides.
+        // A size other than 1 decides.
         (Some(_), _) => a.clone(),
         (_, Some(_)) => b.clone(),
         (None, None) if a.has_rows() => a.clone(),

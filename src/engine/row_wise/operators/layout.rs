@@ -269,7 +269,7 @@ pub fn slice(call: &Call<'_>) -> Option<Tensor> {
     Some(Tensor::new(dims, tensor.batch.clone()))
 }
 
-/// How many elements there are from a start to an end.
+/// The number of elements from a start to an end.
 fn remaining(size: &Size, start: Option<Size>, end: Option<Size>, step: Option<i64>, symbols: &Symbols) -> Size {
     let (Some(start), Some(end), Some(step @ 1..)) = (start, end, step) else { return symbols.size() };
     let numbers = size.known().zip(start.known()).zip(end.known());

@@ -81,7 +81,7 @@ fn is_constant(call: &Call<'_>) -> bool {
     is_listed && !draws && !has_graphs && call.are_shared_from(0)
 }
 
-/// What all elements are below, where they are those of the first input, or places along a dimension.
+/// The bound that all elements are below, if they are those of the first input, or places along a dimension.
 fn bound(call: &Call<'_>) -> Option<Size> {
     let first = call.tensor(0)?;
     match call.op() {

@@ -156,7 +156,7 @@ pub fn inverse(call: &Call<'_>) -> Option<Tensor> {
     is_apart.then(|| tensor.alike())
 }
 
-/// How far each row is from each of others that are the same for all.
+/// The distances of each row from others, which are the same for all rows.
 pub fn distances(call: &Call<'_>) -> Option<Tensor> {
     let rows = call.rows_first(0).filter(|rows| rows.rank() == 2)?;
     let others = call.shared(1).filter(|others| others.rank() == 2)?;

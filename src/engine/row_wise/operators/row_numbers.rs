@@ -16,7 +16,7 @@ pub fn made(call: &Call<'_>) -> Option<Tensor> {
     is_of_rows.then(|| Tensor::new(vec![Size::rows()], Some(Batch::plain(0))))
 }
 
-/// What becomes of the numbers of rows, or of what is found by them. Every other use would tell rows by their place.
+/// The numbers of rows after an operator, or the values that it finds by them. Every other use would tell rows by their place.
 pub fn output(call: &Call<'_>) -> Option<Known> {
     if domain_name(&call.node.domain) != "ai.onnx" {
         return None;
@@ -121,7 +121,7 @@ fn listed(call: &Call<'_>, numbers: &Tensor) -> Option<Known> {
     is_apart.then(|| layout::concatenated(&tensors, rank - 1, call.symbols)).flatten().map(Known::RowPlaces)
 }
 
-/// What a place with these dimensions leads to, of which each has these more.
+/// The values at places of these dimensions, each with the remaining ones.
 fn found(places: &Tensor, rest: &[Size]) -> Known {
     let dims = places.dims.iter().chain(rest).cloned().collect();
     Known::Tensor(Tensor::new(dims, places.batch.clone()))
